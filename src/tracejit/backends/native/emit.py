@@ -1,0 +1,575 @@
+"""Emission of LLVM: modules, functions, blocks and typed values.
+
+A builder, not glued text: every operation takes and returns a `Value`, which knows its type, and
+checks that its operands agree. Underneath it appends lines of LLVM assembly, because printing a
+module object graph costs more than the rest of the compiler (docs/decisions/0002).
+
+    module = Module()
+    fn = module.function("axpy", VOID, [I64, PTR, PTR])
+    n, x, y = fn.args
+    ...
+    fn.ret()
+    text = str(module)
+
+Vectors are types like any other: `F64.vector(8)` is <8 x double>, and `fn.add` works on both.
+A width of 1 is the scalar type. Integers have no sign in LLVM, so operations that care say it
+(`sdiv`, `udiv`, `less(..., signed=False)`).
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from functools import lru_cache
+
+FLOAT_BITS = {"half": 16, "float": 32, "double": 64}
+
+
+@dataclass(frozen=True, slots=True)
+class Type:
+    """An LLVM first-class type: a lane type and how many lanes (1 is a scalar)."""
+
+    lane: str
+    lanes: int = 1
+
+    def __str__(self) -> str:
+        return self.lane if self.lanes == 1 else f"<{self.lanes} x {self.lane}>"
+
+    @property
+    def is_float(self) -> bool:
+        return self.lane in FLOAT_BITS
+
+    @property
+    def bits(self) -> int:
+        """Bits of one lane; a pointer has 64."""
+        if self.lane == "ptr":
+            return 64
+        return FLOAT_BITS.get(self.lane) or int(self.lane[1:])
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of one lane in memory (an i1 takes one)."""
+        return max(1, self.bits // 8)
+
+    def vector(self, lanes: int) -> Type:
+        return vector_type(self.lane, lanes)
+
+    @property
+    def scalar(self) -> Type:
+        return vector_type(self.lane, 1)
+
+    @property
+    def integer(self) -> Type:
+        """The integer type of the same width and lanes."""
+        return vector_type(f"i{self.bits}", self.lanes)
+
+    @property
+    def mask(self) -> Type:
+        return vector_type("i1", self.lanes)
+
+    @property
+    def suffix(self) -> str:
+        """How intrinsic names spell the type: f64, v8f64, i64."""
+        lane = f"f{self.bits}" if self.is_float else ("p0" if self.lane == "ptr" else self.lane)
+        return lane if self.lanes == 1 else f"v{self.lanes}{lane}"
+
+
+@lru_cache(maxsize=None)
+def vector_type(lane: str, lanes: int) -> Type:
+    return Type(lane, lanes)
+
+
+VOID, PTR = Type("void"), vector_type("ptr", 1)
+I1, I8, I16 = (vector_type(f"i{n}", 1) for n in (1, 8, 16))
+I32, I64 = vector_type("i32", 1), vector_type("i64", 1)
+F32, F64 = vector_type("float", 1), vector_type("double", 1)
+
+
+class Value:
+    """An operand: a type and the text that names it (a register or a constant)."""
+
+    __slots__ = ("text", "type")
+
+    def __init__(self, type: Type, text: str):
+        self.type = type
+        self.text = text
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.text}"
+
+    __repr__ = __str__
+
+    @property
+    def is_constant(self) -> bool:
+        return self.text[0] != "%"
+
+
+def scalar_text(type: Type, value: float | int | bool) -> str:
+    if type.lane == "double":
+        return f"0x{struct.unpack('<Q', struct.pack('<d', float(value)))[0]:016X}"
+    if type.lane == "float":
+        # LLVM writes a float constant as the double that holds the same number.
+        try:
+            rounded = struct.unpack("<f", struct.pack("<f", float(value)))[0]
+        except OverflowError:
+            rounded = float("inf") if value > 0 else float("-inf")
+        return f"0x{struct.unpack('<Q', struct.pack('<d', rounded))[0]:016X}"
+    if type.lane == "i1":
+        return "true" if value else "false"
+    if type.lane == "ptr":
+        return f"inttoptr (i64 {int(value)} to ptr)" if value else "null"
+    bits = type.bits
+    number = int(value) & ((1 << bits) - 1)
+    return str(number - (1 << bits) if number >> (bits - 1) else number)
+
+
+@lru_cache(maxsize=65536)
+def _constant(type: Type, value: float | int | bool, sign: bool) -> Value:
+    text = scalar_text(type.scalar, value)
+    return Value(type, text if type.lanes == 1 else f"splat ({type.lane} {text})")
+
+
+def constant(type: Type, value: float | int | bool) -> Value:
+    """A constant of the type, in every lane."""
+    # The sign is part of the key because -0.0 == 0.0.
+    return _constant(type, value, str(value)[0] == "-")
+
+
+def lanes_constant(type: Type, values: list[float | int | bool]) -> Value:
+    """A vector constant with a value for each lane."""
+    assert len(values) == type.lanes
+    if type.lanes == 1:
+        return constant(type, values[0])
+    items = ", ".join(f"{type.lane} {scalar_text(type.scalar, v)}" for v in values)
+    return Value(type, f"<{items}>")
+
+
+class Block:
+    __slots__ = ("label", "lines", "closed")
+
+    def __init__(self, label: str):
+        self.label = label
+        self.lines: list[str] = []
+        self.closed = False
+
+
+class Phi:
+    """A phi whose incoming edges are added later; `value` is what it stands for."""
+
+    __slots__ = ("edges", "line", "block", "value")
+
+    def __init__(self, value: Value, block: Block):
+        self.value = value
+        self.edges: list[str] = []
+        self.block = block
+        self.line = len(block.lines)
+        block.lines.append("")
+
+    def add(self, value: Value, block: Block) -> None:
+        assert value.type == self.value.type, (value, self.value)
+        self.edges.append(f"[{value.text}, %{block.label}]")
+        self.block.lines[self.line] = (
+            f"  {self.value.text} = phi {self.value.type} " + ", ".join(self.edges)
+        )
+
+
+class Module:
+    """What one compilation unit holds: functions, constants, and the declarations they need."""
+
+    def __init__(self) -> None:
+        self.functions: list[Function] = []
+        self.declarations: dict[str, str] = {}
+        self.globals: dict[str, str] = {}
+        self.texts: list[str] = []
+
+    def function(
+        self, name: str, result: Type, args: list[Type], *, internal: bool = False,
+        attributes: str = "nounwind",
+    ) -> Function:
+        fn = Function(self, name, result, args, internal=internal, attributes=attributes)
+        self.functions.append(fn)
+        return fn
+
+    def declare(self, name: str, result: Type, args: list[Type]) -> None:
+        if name not in self.declarations:
+            types = ", ".join(map(str, args))
+            self.declarations[name] = f"declare {result} @{name}({types})"
+
+    def table(self, type: Type, values: list[float | int]) -> Value:
+        """A constant array in memory, for polynomial tables and gathers; equal ones are shared."""
+        items = ", ".join(f"{type} {scalar_text(type, v)}" for v in values)
+        body = f"private unnamed_addr constant [{len(values)} x {type}] [{items}], align 64"
+        for name, text in self.globals.items():
+            if text == body:
+                return Value(PTR, f"@{name}")
+        name = f"table.{len(self.globals)}"
+        self.globals[name] = body
+        return Value(PTR, f"@{name}")
+
+    def append_text(self, text: str) -> None:
+        """Add ready LLVM assembly (the call entry writes its own)."""
+        self.texts.append(text)
+
+    def __str__(self) -> str:
+        parts = [f"@{name} = {text}" for name, text in self.globals.items()]
+        parts += self.declarations.values()
+        parts += map(str, self.functions)
+        return "\n".join(parts + self.texts) + "\n"
+
+
+class Function:
+    """One function under construction; operations append to the current block."""
+
+    def __init__(
+        self, module: Module, name: str, result: Type, args: list[Type], *,
+        internal: bool, attributes: str,
+    ):
+        self.module = module
+        self.name = name
+        self.result = result
+        self.args = [Value(t, f"%a{i}") for i, t in enumerate(args)]
+        self.header = (
+            f"define {'internal ' if internal else ''}{result} @{name}("
+            + ", ".join(map(str, self.args)) + f") {attributes}"
+        )
+        self.blocks: list[Block] = []
+        self.count = 0
+        self.allocas: list[str] = []
+        self.here = self.block("entry")
+
+    def __str__(self) -> str:
+        lines = [self.header + " {"]
+        for i, block in enumerate(self.blocks):
+            lines.append(f"{block.label}:")
+            if i == 0:
+                lines += self.allocas
+            lines += block.lines
+        return "\n".join(lines) + "\n}"
+
+    # Blocks and branches.
+
+    def block(self, name: str = "b") -> Block:
+        """A new block, placed after the others; `at` moves there."""
+        block = Block(f"{name}.{len(self.blocks)}")
+        self.blocks.append(block)
+        return block
+
+    def at(self, block: Block) -> None:
+        self.here = block
+
+    def _close(self, line: str) -> None:
+        assert not self.here.closed, f"block {self.here.label} is closed already"
+        self.here.lines.append(line)
+        self.here.closed = True
+
+    def branch(self, target: Block) -> None:
+        self._close(f"  br label %{target.label}")
+
+    def branch_if(self, condition: Value, then: Block, otherwise: Block) -> None:
+        self._close(f"  br {condition}, label %{then.label}, label %{otherwise.label}")
+
+    def switch(self, value: Value, default: Block, cases: list[tuple[int, Block]]) -> None:
+        arms = " ".join(f"{value.type} {n}, label %{block.label}" for n, block in cases)
+        self._close(f"  switch {value}, label %{default.label} [ {arms} ]")
+
+    def ret(self, value: Value | None = None) -> None:
+        self._close("  ret void" if value is None else f"  ret {value}")
+
+    def phi(self, type: Type) -> Phi:
+        self.count += 1
+        return Phi(Value(type, f"%v{self.count}"), self.here)
+
+    def op(self, type: Type, text: str) -> Value:
+        """Append `%n = text`, a value of the type."""
+        self.count += 1
+        name = f"%v{self.count}"
+        self.here.lines.append(f"  {name} = {text}")
+        return Value(type, name)
+
+    # Constants and lanes.
+
+    constant = staticmethod(constant)
+
+    def like(self, x: Value, number: float | int | bool) -> Value:
+        """The constant in the type of x."""
+        return constant(x.type, number)
+
+    def splat(self, x: Value, lanes: int) -> Value:
+        """A scalar in every lane."""
+        if lanes == 1 or x.type.lanes == lanes:
+            return x
+        assert x.type.lanes == 1, x
+        type = x.type.vector(lanes)
+        if x.is_constant and not x.text.startswith("@"):
+            return Value(type, f"splat ({x.type} {x.text})")
+        first = self.op(type, f"insertelement {type} poison, {x}, i64 0")
+        return self.op(
+            type, f"shufflevector {first}, {type} poison, <{lanes} x i32> zeroinitializer"
+        )
+
+    def extract(self, x: Value, lane: int | Value) -> Value:
+        if x.type.lanes == 1:
+            return x
+        at = lane if isinstance(lane, Value) else constant(I64, lane)
+        return self.op(x.type.scalar, f"extractelement {x}, {at}")
+
+    def insert(self, x: Value, item: Value, lane: int | Value) -> Value:
+        if x.type.lanes == 1:
+            return item
+        at = lane if isinstance(lane, Value) else constant(I64, lane)
+        return self.op(x.type, f"insertelement {x}, {item}, {at}")
+
+    def shuffle(self, x: Value, y: Value | None, lanes: list[int]) -> Value:
+        """Lanes of x, and of y counted behind those of x."""
+        other = f"{x.type} poison" if y is None else str(y)
+        pick = ", ".join(f"i32 {n}" for n in lanes)
+        type = x.type.vector(len(lanes))
+        return self.op(type, f"shufflevector {x}, {other}, <{len(lanes)} x i32> <{pick}>")
+
+    def lane_numbers(self, type: Type) -> Value:
+        """0, 1, 2, ... in an integer vector type."""
+        return lanes_constant(type, list(range(type.lanes)))
+
+    # Arithmetic.
+
+    def _binary(self, name: str, x: Value, y: Value) -> Value:
+        assert x.type == y.type, (name, x, y)
+        return self.op(x.type, f"{name} {x}, {y.text}")
+
+    def add(self, x: Value, y: Value) -> Value:
+        return self._binary("fadd" if x.type.is_float else "add", x, y)
+
+    def sub(self, x: Value, y: Value) -> Value:
+        return self._binary("fsub" if x.type.is_float else "sub", x, y)
+
+    def mul(self, x: Value, y: Value) -> Value:
+        return self._binary("fmul" if x.type.is_float else "mul", x, y)
+
+    def div(self, x: Value, y: Value) -> Value:
+        """Quotient of floats (integers have `sdiv` and `udiv`)."""
+        return self._binary("fdiv", x, y)
+
+    def frem(self, x: Value, y: Value) -> Value:
+        return self._binary("frem", x, y)
+
+    def sdiv(self, x: Value, y: Value) -> Value:
+        return self._binary("sdiv", x, y)
+
+    def udiv(self, x: Value, y: Value) -> Value:
+        return self._binary("udiv", x, y)
+
+    def srem(self, x: Value, y: Value) -> Value:
+        return self._binary("srem", x, y)
+
+    def urem(self, x: Value, y: Value) -> Value:
+        return self._binary("urem", x, y)
+
+    def neg(self, x: Value) -> Value:
+        if x.type.is_float:
+            return self.op(x.type, f"fneg {x}")
+        return self.sub(constant(x.type, 0), x)
+
+    def fma(self, x: Value, y: Value, z: Value) -> Value:
+        """x * y + z with one rounding."""
+        return self.intrinsic("fma", x, y, z)
+
+    def abs(self, x: Value) -> Value:
+        if x.type.is_float:
+            return self.intrinsic("fabs", x)
+        return self.call(f"llvm.abs.{x.type.suffix}", x.type, [x, constant(I1, 0)])
+
+    def sqrt(self, x: Value) -> Value:
+        return self.intrinsic("sqrt", x)
+
+    def copysign(self, x: Value, sign: Value) -> Value:
+        return self.intrinsic("copysign", x, sign)
+
+    def round_even(self, x: Value) -> Value:
+        """To the nearest integer, ties to even (NumPy's rint)."""
+        return self.intrinsic("rint", x)
+
+    def floor(self, x: Value) -> Value:
+        return self.intrinsic("floor", x)
+
+    def ceil(self, x: Value) -> Value:
+        return self.intrinsic("ceil", x)
+
+    def trunc_to_integer(self, x: Value) -> Value:
+        return self.intrinsic("trunc", x)
+
+    # Bits and logic.
+
+    def and_(self, x: Value, y: Value) -> Value:
+        return self._binary("and", x, y)
+
+    def or_(self, x: Value, y: Value) -> Value:
+        return self._binary("or", x, y)
+
+    def xor(self, x: Value, y: Value) -> Value:
+        return self._binary("xor", x, y)
+
+    def not_(self, x: Value) -> Value:
+        return self.xor(x, constant(x.type, -1 if x.type.lane != "i1" else True))
+
+    def shl(self, x: Value, n: Value) -> Value:
+        return self._binary("shl", x, n)
+
+    def lshr(self, x: Value, n: Value) -> Value:
+        return self._binary("lshr", x, n)
+
+    def ashr(self, x: Value, n: Value) -> Value:
+        return self._binary("ashr", x, n)
+
+    def _compare(self, x: Value, y: Value, ordered: str, integer: str) -> Value:
+        assert x.type == y.type, (x, y)
+        name = f"fcmp {ordered}" if x.type.is_float else f"icmp {integer}"
+        return self.op(x.type.mask, f"{name} {x}, {y.text}")
+
+    def equal(self, x: Value, y: Value) -> Value:
+        return self._compare(x, y, "oeq", "eq")
+
+    def not_equal(self, x: Value, y: Value) -> Value:
+        """True too where either is NaN."""
+        return self._compare(x, y, "une", "ne")
+
+    def less(self, x: Value, y: Value, *, signed: bool = True) -> Value:
+        return self._compare(x, y, "olt", "slt" if signed else "ult")
+
+    def less_equal(self, x: Value, y: Value, *, signed: bool = True) -> Value:
+        return self._compare(x, y, "ole", "sle" if signed else "ule")
+
+    def greater(self, x: Value, y: Value, *, signed: bool = True) -> Value:
+        return self._compare(x, y, "ogt", "sgt" if signed else "ugt")
+
+    def greater_equal(self, x: Value, y: Value, *, signed: bool = True) -> Value:
+        return self._compare(x, y, "oge", "sge" if signed else "uge")
+
+    def is_nan(self, x: Value) -> Value:
+        return self.op(x.type.mask, f"fcmp uno {x}, {x.text}")
+
+    def select(self, condition: Value, x: Value, y: Value) -> Value:
+        assert x.type == y.type and condition.type.lanes in (1, x.type.lanes), (condition, x, y)
+        return self.op(x.type, f"select {condition}, {x}, {y}")
+
+    # Conversions.
+
+    def _cast(self, name: str, x: Value, type: Type) -> Value:
+        return x if x.type == type else self.op(type, f"{name} {x} to {type}")
+
+    def bitcast(self, x: Value, type: Type) -> Value:
+        return self._cast("bitcast", x, type)
+
+    def bits_of(self, x: Value) -> Value:
+        """The bits of floats as integers of the same width."""
+        return self.bitcast(x, x.type.integer)
+
+    def sitofp(self, x: Value, type: Type) -> Value:
+        return self._cast("sitofp", x, type)
+
+    def uitofp(self, x: Value, type: Type) -> Value:
+        return self._cast("uitofp", x, type)
+
+    def fptosi(self, x: Value, type: Type) -> Value:
+        """Toward zero; undefined outside the range (`saturating` is defined everywhere)."""
+        return self._cast("fptosi", x, type)
+
+    def saturating(self, x: Value, type: Type, *, signed: bool = True) -> Value:
+        """Float to integer, clamped to the range, NaN to 0."""
+        name = "fptosi" if signed else "fptoui"
+        return self.call(f"llvm.{name}.sat.{type.suffix}.{x.type.suffix}", type, [x])
+
+    def sext(self, x: Value, type: Type) -> Value:
+        return self._cast("sext", x, type)
+
+    def zext(self, x: Value, type: Type) -> Value:
+        return self._cast("zext", x, type)
+
+    def truncate(self, x: Value, type: Type) -> Value:
+        return self._cast("trunc", x, type)
+
+    def fpext(self, x: Value, type: Type) -> Value:
+        return self._cast("fpext", x, type)
+
+    def fptrunc(self, x: Value, type: Type) -> Value:
+        return self._cast("fptrunc", x, type)
+
+    # Memory.
+
+    def alloca(self, type: Type, count: int = 1, align: int = 64) -> Value:
+        """Room on the stack, reserved once on entry wherever it is asked for."""
+        self.count += 1
+        name = f"%v{self.count}"
+        self.allocas.append(f"  {name} = alloca [{count} x {type}], align {align}")
+        return Value(PTR, name)
+
+    def offset(self, base: Value, index: Value | int, type: Type = I8) -> Value:
+        """The address `index` elements of the type behind base."""
+        at = index if isinstance(index, Value) else constant(I64, index)
+        if at.text == "0":
+            return base
+        return self.op(PTR, f"getelementptr inbounds {type.scalar}, {base}, {at}")
+
+    def load(self, type: Type, address: Value, align: int | None = None) -> Value:
+        return self.op(type, f"load {type}, {address}, align {align or type.bytes}")
+
+    def store(self, x: Value, address: Value, align: int | None = None) -> None:
+        self.here.lines.append(f"  store {x}, {address}, align {align or x.type.bytes}")
+
+    def masked_load(self, type: Type, address: Value, mask: Value) -> Value:
+        """Lanes under the mask are read, the others are 0."""
+        name = f"llvm.masked.load.{type.suffix}.p0"
+        return self.call(
+            name, type,
+            [address, constant(I32, type.bytes), mask, constant(type, 0)],
+        )
+
+    def masked_store(self, x: Value, address: Value, mask: Value) -> None:
+        name = f"llvm.masked.store.{x.type.suffix}.p0"
+        self.call(name, VOID, [x, address, constant(I32, x.type.bytes), mask])
+
+    def gather(self, type: Type, base: Value, index: Value, mask: Value | None = None) -> Value:
+        """Element `index[lane]` behind base, lane by lane; lanes off the mask are 0."""
+        if type.lanes == 1:
+            return self.load(type, self.offset(base, index, type))
+        pointers = self.op(
+            PTR.vector(type.lanes), f"getelementptr {type.scalar}, {base}, {index}"
+        )
+        mask = mask or constant(type.mask, True)
+        name = f"llvm.masked.gather.{type.suffix}.v{type.lanes}p0"
+        return self.call(
+            name, type, [pointers, constant(I32, type.bytes), mask, constant(type, 0)]
+        )
+
+    # Calls.
+
+    def call(self, name: str, result: Type, args: list[Value], *, fast: str = "") -> Value:
+        """Call a function by name; an intrinsic or external is declared on the way."""
+        if not any(fn.name == name for fn in self.module.functions):
+            self.module.declare(name, result, [x.type for x in args])
+        text = f"call {fast + ' ' if fast else ''}{result} @{name}({', '.join(map(str, args))})"
+        if result is VOID:
+            self.here.lines.append("  " + text)
+            return Value(VOID, "void")
+        return self.op(result, text)
+
+    def call_pointer(self, address: Value, result: Type, args: list[Value]) -> Value:
+        """Call through a function pointer."""
+        text = f"call {result} {address.text}({', '.join(map(str, args))})"
+        if result is VOID:
+            self.here.lines.append("  " + text)
+            return Value(VOID, "void")
+        return self.op(result, text)
+
+    def intrinsic(self, name: str, *args: Value) -> Value:
+        """An LLVM intrinsic whose result and operands share one type."""
+        return self.call(f"llvm.{name}.{args[0].type.suffix}", args[0].type, list(args))
+
+    def reduce(self, name: str, x: Value) -> Value:
+        """Across the lanes by llvm.vector.reduce: add, mul, fadd, fmul, smax, fmax, and, or, ..."""
+        if x.type.lanes == 1:
+            return x
+        intrinsic = f"llvm.vector.reduce.{name}.{x.type.suffix}"
+        if name in ("fadd", "fmul"):
+            start = constant(x.type.scalar, -0.0 if name == "fadd" else 1.0)
+            return self.call(intrinsic, x.type.scalar, [start, x], fast="reassoc")
+        return self.call(intrinsic, x.type.scalar, [x])
