@@ -1,0 +1,4 @@
+"""The language: what programs are. Knows no operation.
+
+Reading order: types, graph, primitive, builder, walk, check, printing, parsing.
+"""

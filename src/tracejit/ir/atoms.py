@@ -1,0 +1,168 @@
+"""Atoms: the operands of equations, variables and splat literals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from tracejit.ir.types import FLOATS, ArrayType, array_type
+
+
+@dataclass(frozen=True)
+class Arithmetic:
+    """The operators that rules may write with symbols; lent by `ops.elementwise`."""
+
+    add: Callable[..., Any]
+    sub: Callable[..., Any]
+    mul: Callable[..., Any]
+    div: Callable[..., Any]
+    neg: Callable[..., Any]
+    lt: Callable[..., Any]
+    gt: Callable[..., Any]
+
+
+class Atom:
+    """An operand of an equation: a `Var` or a `Literal`.
+
+    Atoms have the operators + - * / < > so that rules read as mathematics. They are strict: both
+    sides have one type, and a Python number becomes a literal of the other side's type.
+    """
+
+    __slots__ = ("type",)
+    type: ArrayType
+    arithmetic: ClassVar[Arithmetic]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.type.shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.type.dtype
+
+    @property
+    def ndim(self) -> int:
+        return len(self.type.shape)
+
+    def __add__(self, other: Atom | float) -> Atom:
+        return self.arithmetic.add(self, as_atom(other, self.type))
+
+    def __radd__(self, other: float) -> Atom:
+        return self.arithmetic.add(as_atom(other, self.type), self)
+
+    def __sub__(self, other: Atom | float) -> Atom:
+        return self.arithmetic.sub(self, as_atom(other, self.type))
+
+    def __rsub__(self, other: float) -> Atom:
+        return self.arithmetic.sub(as_atom(other, self.type), self)
+
+    def __mul__(self, other: Atom | float) -> Atom:
+        return self.arithmetic.mul(self, as_atom(other, self.type))
+
+    def __rmul__(self, other: float) -> Atom:
+        return self.arithmetic.mul(as_atom(other, self.type), self)
+
+    def __truediv__(self, other: Atom | float) -> Atom:
+        return self.arithmetic.div(self, as_atom(other, self.type))
+
+    def __rtruediv__(self, other: float) -> Atom:
+        return self.arithmetic.div(as_atom(other, self.type), self)
+
+    def __neg__(self) -> Atom:
+        return self.arithmetic.neg(self)
+
+    def __lt__(self, other: Atom | float) -> Atom:
+        return self.arithmetic.lt(self, as_atom(other, self.type))
+
+    def __gt__(self, other: Atom | float) -> Atom:
+        return self.arithmetic.gt(self, as_atom(other, self.type))
+
+
+class Var(Atom):
+    """A value computed once; equal only to itself. Names are given when it is printed."""
+
+    __slots__ = ()
+
+    def __init__(self, type: ArrayType):
+        self.type = type
+
+    def __repr__(self) -> str:
+        return f"%{id(self) & 0xFFFF:x}: {self.type}"
+
+
+class Literal(Atom):
+    """A splat: one number, in an array of any shape. A symbolic zero is a literal like any other."""
+
+    __slots__ = ("value",)
+    value: bool | int | float
+
+    def __init__(self, value: bool | int | float, type: ArrayType):
+        kind = type.dtype.kind
+        if kind == "f":
+            value = float(type.dtype.type(value))
+        elif kind == "b":
+            value = bool(value)
+        elif kind in "iu":
+            value = int(value)
+        self.value = value
+        self.type = type
+
+    def key(self) -> tuple[str, ArrayType]:
+        """Equal for equal literals; tells -0.0 from 0.0 and takes NaN for itself."""
+        return repr(self.value), self.type
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Literal) and self.key() == other.key()
+
+    def __hash__(self) -> int:
+        return hash(self.key())
+
+    def __repr__(self) -> str:
+        return f"{self.value}: {self.type}"
+
+
+def as_atom(x: Atom | float, type: ArrayType) -> Atom:
+    """x itself if it is an atom, else the literal of the type."""
+    return x if isinstance(x, Atom) else Literal(x, type)
+
+
+def zero(type: ArrayType) -> Literal:
+    """The zero of a type."""
+    return Literal(0, type)
+
+
+def is_zero(atom: Atom) -> bool:
+    """Whether an atom is known to be zero everywhere."""
+    return isinstance(atom, Literal) and atom.value == 0
+
+
+def is_literal(atom: Atom, value: float) -> bool:
+    """Whether an atom is this number everywhere."""
+    return isinstance(atom, Literal) and atom.value == value
+
+
+def ones(type: ArrayType) -> Literal:
+    return Literal(1, type)
+
+
+def scalar(value: float, dtype: np.dtype) -> Literal:
+    """A literal of rank 0."""
+    return Literal(value, array_type(dtype))
+
+
+def splat_of(value: np.ndarray | np.generic) -> Literal | None:
+    """The literal for an array whose elements are all alike, else None."""
+    if value.size == 0:
+        return Literal(0, array_type(value.dtype, value.shape))
+    first = value.item() if value.size == 1 else value.flat[0].item()
+    if value.size > 1:
+        same = value == first
+        if not bool(np.all(same)):
+            return None
+        if value.dtype in FLOATS and first == 0 and bool(np.any(np.signbit(value))):
+            if not bool(np.all(np.signbit(value))):
+                return None
+    return Literal(first, array_type(value.dtype, value.shape))

@@ -1,0 +1,55 @@
+"""Building jaxprs: the current builder takes the equations that rules and tracers bind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from tracejit.ir.atoms import Atom, Var
+from tracejit.ir.current import stack
+from tracejit.ir.graph import NOWHERE, Equation, Jaxpr, Provenance
+from tracejit.ir.primitive import Primitive
+
+
+class Builder:
+    """Appends equations. `provenance` is given to each of them."""
+
+    def __init__(self) -> None:
+        self.equations: list[Equation] = []
+        self.provenance: Provenance = NOWHERE
+
+    def emit(
+        self, primitive: Primitive, inputs: Sequence[Atom], params: dict[str, Any]
+    ) -> tuple[Var, ...]:
+        """Append one equation and return its variables; wrong operands raise the type rule's error."""
+        types = primitive.typing(*[x.type for x in inputs], **params)
+        outvars = tuple([Var(t) for t in types])
+        self.equations.append(
+            Equation(primitive, tuple(inputs), params, outvars, self.provenance)
+        )
+        return outvars
+
+    def finish(self, invars: Sequence[Var], outvars: Sequence[Atom]) -> Jaxpr:
+        return Jaxpr(tuple(invars), tuple(self.equations), tuple(outvars))
+
+
+@contextmanager
+def building(builder: Builder | None = None) -> Iterator[Builder]:
+    """Make a builder current in the block (a fresh one, unless given)."""
+    builder = builder or Builder()
+    stack.sinks.append(builder)
+    try:
+        yield builder
+    finally:
+        stack.sinks.pop()
+
+
+@contextmanager
+def provenance(builder: Builder, value: Provenance) -> Iterator[None]:
+    """Equations appended in the block come from here."""
+    before, builder.provenance = builder.provenance, value
+    try:
+        yield
+    finally:
+        builder.provenance = before

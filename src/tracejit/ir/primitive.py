@@ -1,0 +1,285 @@
+"""Primitives: one constructor call holds an operation's mathematics.
+
+A primitive has five duties. A missing one is a TypeError when the module is imported.
+
+typing(*types, **params) -> tuple of types
+    The types of the results; raises ShapeError or DTypeError for operands that do not fit.
+evaluate(*arrays, **params) -> array, or a tuple where the primitive is not `single`
+    The value, by NumPy: the meaning that every backend has to match.
+jvp
+    `Derivatives(partials)`, `LINEAR`, `ZERO`, or a function
+    (primals, tangents, outs, **params) -> tuple of tangents.
+    A tangent may be a zero literal; `outs` are the results for the primals, already bound.
+transpose(cts, inputs, **params) -> tuple with a cotangent, or None, for each input
+    For linear operations. Inputs that are transposed are `Unknown(type)`, the others atoms.
+batch
+    `POINTWISE`, or a function (size, inputs, batched, **params) -> tuple of results.
+    Batched inputs have the batch as axis 0; so have all results.
+
+Two more for the operations that hold jaxprs: `split` (see transforms/linearize.py) and `holds`.
+Constructors for the common shapes of operation: `unary`, `binary`, `predicate`, `linear`, `general`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from tracejit.errors import DTypeError, ShapeError
+from tracejit.ir.atoms import Atom, Literal, Var, is_zero, zero
+from tracejit.ir.current import current
+from tracejit.ir.types import BOOL, ArrayType, tangent_type
+
+
+@dataclass(frozen=True, slots=True)
+class Derivatives:
+    """Partial derivatives, as data: one function (*inputs, out, **params) -> atom for each input.
+
+    None stands for a derivative that is zero everywhere.
+    """
+
+    partials: tuple[Callable[..., Atom] | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Linear:
+    """Linear, jointly, in the operands at these positions (None: in all of them)."""
+
+    operands: tuple[int, ...] | None = None
+
+
+class Zero:
+    """The derivative vanishes wherever it exists."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """Stands for a linear input while an equation is transposed."""
+
+    type: ArrayType
+
+
+class Pointwise:
+    """Works element by element: batching only broadcasts the unbatched operands."""
+
+
+ZERO, POINTWISE = Zero(), Pointwise()
+
+Jvp = Derivatives | Linear | Zero | Callable[..., Sequence[Atom]]
+Typing = Callable[..., tuple[ArrayType, ...]]
+
+
+class Primitive:
+    """An operation of the language. Calling it with atoms binds it in the current builder."""
+
+    registry: ClassVar[dict[str, Primitive]] = {}
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        typing: Typing,
+        evaluate: Callable[..., Any],
+        jvp: Jvp,
+        batch: Pointwise | Callable[..., Sequence[Atom]],
+        transpose: Callable[..., Sequence[Atom | None]] | None = None,
+        single: bool = True,
+        defaults: dict[str, Any] | None = None,
+        split: Callable[..., Any] | None = None,
+        doc: str = "",
+    ):
+        if isinstance(jvp, Linear) and transpose is None:
+            raise TypeError(f"{name} is linear, so it needs a transpose rule")
+        if name in self.registry:
+            raise TypeError(f"there is a primitive {name} already")
+        self.name = name
+        self.typing = typing
+        self._evaluate = evaluate
+        self.jvp = jvp
+        self.transpose = transpose
+        self.batch = batch
+        self.single = single
+        self.defaults = defaults or {}
+        self.split = split
+        self.__doc__ = doc
+        self.registry[name] = self
+
+    def __repr__(self) -> str:
+        return f"<primitive {self.name}>"
+
+    def __call__(self, *inputs: Atom, **params: Any) -> Any:
+        """Bind with atoms: the one result, or the tuple of them."""
+        outs = self.bind(*inputs, **params)
+        return outs[0] if self.single else outs
+
+    def bind(self, *inputs: Atom, **params: Any) -> tuple[Var, ...]:
+        """Bind with atoms; always a tuple."""
+        return current().emit(self, inputs, params)
+
+    def evaluate(self, *arrays: Any, **params: Any) -> tuple[Any, ...]:
+        """The values by NumPy, always a tuple, of the dtypes that typing says."""
+        outs = self._evaluate(*arrays, **params)
+        return (outs,) if self.single else tuple(outs)
+
+    @property
+    def is_pointwise(self) -> bool:
+        return isinstance(self.batch, Pointwise)
+
+    @property
+    def linear_operands(self) -> tuple[int, ...] | None:
+        return self.jvp.operands if isinstance(self.jvp, Linear) else None
+
+
+# Constructors.
+
+
+def accept(name: str, types: Sequence[ArrayType], dtypes: frozenset[np.dtype]) -> None:
+    """Raise unless all types have one shape and one dtype out of `dtypes`."""
+    first = types[0]
+    for other in types[1:]:
+        if other.dtype != first.dtype:
+            raise DTypeError(
+                f"{name}: operands differ in dtype, {' and '.join(map(str, types))}",
+                hint="convert one of them with astype",
+            )
+        if other.shape != first.shape:
+            raise ShapeError(f"{name}: operands differ in shape, {' and '.join(map(str, types))}")
+    if first.dtype not in dtypes:
+        raise DTypeError(
+            f"{name} does not accept {first}",
+            hint=f"it takes {', '.join(sorted(d.name for d in dtypes))}",
+        )
+
+
+def elementwise(
+    name: str,
+    *,
+    arity: int,
+    accepts: frozenset[np.dtype],
+    evaluate: Callable[..., Any],
+    jvp: Jvp,
+    transpose: Callable[..., Sequence[Atom | None]] | None = None,
+    result: np.dtype | None = None,
+    doc: str = "",
+    **rest: Any,
+) -> Primitive:
+    """An operation on operands of one type, element by element; `result` is its dtype if another."""
+
+    def typing(*types: ArrayType, **params: Any) -> tuple[ArrayType, ...]:
+        if len(types) != arity:
+            raise TypeError(f"{name} takes {arity} operands, got {len(types)}")
+        accept(name, types, accepts)
+        return (types[0] if result is None else types[0].with_dtype(result),)
+
+    return Primitive(
+        name, typing=typing, evaluate=evaluate, jvp=jvp, transpose=transpose,
+        batch=POINTWISE, doc=doc, **rest,
+    )  # fmt: skip
+
+
+def unary(
+    name: str,
+    *,
+    accepts: frozenset[np.dtype],
+    evaluate: Callable[..., Any],
+    derivative: Callable[..., Atom] | None,
+    **rest: Any,
+) -> Primitive:
+    """y = f(x); derivative(x, y, **params), or None where it is zero almost everywhere."""
+    jvp: Jvp = ZERO if derivative is None else Derivatives((derivative,))
+    return elementwise(name, arity=1, accepts=accepts, evaluate=evaluate, jvp=jvp, **rest)
+
+
+def binary(
+    name: str,
+    *,
+    accepts: frozenset[np.dtype],
+    evaluate: Callable[..., Any],
+    derivatives: tuple[Callable[..., Atom] | None, Callable[..., Atom] | None] | None,
+    **rest: Any,
+) -> Primitive:
+    """z = f(x, y); derivatives[i](x, y, z), or None for the pair where both are zero."""
+    jvp: Jvp = ZERO if derivatives is None else Derivatives(derivatives)
+    return elementwise(name, arity=2, accepts=accepts, evaluate=evaluate, jvp=jvp, **rest)
+
+
+def predicate(
+    name: str, *, arity: int, accepts: frozenset[np.dtype], evaluate: Callable[..., Any]
+) -> Primitive:
+    """A question asked of each element; the answer is a bool."""
+    return elementwise(
+        name, arity=arity, accepts=accepts, evaluate=evaluate, jvp=ZERO, result=BOOL
+    )
+
+
+def linear(
+    name: str,
+    *,
+    typing: Typing,
+    evaluate: Callable[..., Any],
+    transpose: Callable[..., Sequence[Atom | None]],
+    batch: Pointwise | Callable[..., Sequence[Atom]],
+    operands: tuple[int, ...] | None = None,
+    **rest: Any,
+) -> Primitive:
+    """An operation that is linear, jointly, in `operands` (all of them, unless said)."""
+    return Primitive(
+        name, typing=typing, evaluate=evaluate, jvp=Linear(operands),
+        transpose=transpose, batch=batch, **rest,
+    )  # fmt: skip
+
+
+def apply_jvp(
+    primitive: Primitive,
+    primals: Sequence[Atom],
+    tangents: Sequence[Atom],
+    outs: Sequence[Atom],
+    params: dict[str, Any],
+) -> Sequence[Atom]:
+    """The tangents of the results, whatever form the rule has."""
+    match primitive.jvp:
+        case Zero():
+            return [zero(tangent_type(y.type)) for y in outs]
+        case Linear(operands):
+            return _linear_jvp(primitive, operands, primals, tangents, outs, params)
+        case Derivatives(partials):
+            (y,) = outs
+            total: Atom = zero(tangent_type(y.type))
+            for partial, t in zip(partials, tangents, strict=True):
+                if partial is None or is_zero(t) or not t.type.is_float:
+                    continue
+                term = times(partial(*primals, y, **params), t)
+                total = term if is_zero(total) else total + term
+            return [total]
+        case rule:
+            return rule(primals, tangents, outs, **params)
+
+
+def times(x: Atom, t: Atom) -> Atom:
+    """x * t, without the multiplication where x is the literal 0, 1 or -1."""
+    if isinstance(x, Literal):
+        if x.value == 0:
+            return zero(t.type)
+        if x.value == 1:
+            return t
+        if x.value == -1:
+            return -t
+    return x * t
+
+
+def _linear_jvp(
+    primitive: Primitive,
+    operands: tuple[int, ...] | None,
+    primals: Sequence[Atom],
+    tangents: Sequence[Atom],
+    outs: Sequence[Atom],
+    params: dict[str, Any],
+) -> Sequence[Atom]:
+    places = range(len(primals)) if operands is None else operands
+    if all(is_zero(tangents[i]) for i in places):
+        return [zero(tangent_type(y.type)) for y in outs]
+    inputs = [tangents[i] if i in places else x for i, x in enumerate(primals)]
+    return primitive.bind(*inputs, **params)

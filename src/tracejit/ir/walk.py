@@ -1,0 +1,120 @@
+"""Walks over jaxprs: run them, inline them, substitute in them, see what they hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from tracejit.ir.atoms import Atom, Literal, Var
+from tracejit.ir.builder import Builder
+from tracejit.ir.current import current
+from tracejit.ir.graph import Equation, Jaxpr
+
+
+def evaluate(jaxpr: Jaxpr, *arrays: Any) -> tuple[Any, ...]:
+    """Run a jaxpr equation by equation with NumPy: the reference for every backend.
+
+    Arrays of the types of `jaxpr.invars` in, a tuple of arrays (or NumPy scalars) out.
+    """
+    values: dict[Var, Any] = dict(zip(jaxpr.invars, arrays, strict=True))
+    last_use = last_uses(jaxpr)
+    for index, eqn in enumerate(jaxpr.equations):
+        outs = evaluate_equation(eqn, [read(values, x) for x in eqn.inputs])
+        values.update(zip(eqn.outvars, outs, strict=True))
+        for var in last_use.get(index, ()):
+            values.pop(var, None)
+    return tuple(read(values, y) for y in jaxpr.outvars)
+
+
+def evaluate_equation(eqn: Equation, inputs: Sequence[Any]) -> tuple[Any, ...]:
+    """The values of one equation, in the dtypes of its variables."""
+    with np.errstate(all="ignore"):
+        outs = eqn.primitive.evaluate(*inputs, **eqn.params)
+    return tuple(
+        np.asarray(y, dtype=var.dtype) if getattr(y, "dtype", None) != var.dtype else y
+        for y, var in zip(outs, eqn.outvars, strict=True)
+    )
+
+
+def literal_value(literal: Literal) -> np.ndarray:
+    """A literal as a (read-only, broadcast) array."""
+    number = np.asarray(literal.value, dtype=literal.dtype)
+    return np.broadcast_to(number, literal.shape) if literal.shape else number
+
+
+def read(values: dict[Var, Any], x: Atom) -> Any:
+    return literal_value(x) if isinstance(x, Literal) else values[x]  # type: ignore[index]
+
+
+def last_uses(jaxpr: Jaxpr) -> dict[int, list[Var]]:
+    """By index of equation: the variables that nobody reads behind it."""
+    last: dict[Var, int] = {}
+    for index, eqn in enumerate(jaxpr.equations):
+        for x in (*eqn.inputs, *eqn.outvars):
+            if isinstance(x, Var):
+                last[x] = index
+    for y in jaxpr.outvars:
+        if isinstance(y, Var):
+            last.pop(y, None)
+    uses: dict[int, list[Var]] = {}
+    for var, index in last.items():
+        uses.setdefault(index, []).append(var)
+    return uses
+
+
+class Substitution(dict[Var, Atom]):
+    """What stands for each variable of another jaxpr; literals stand for themselves."""
+
+    def __call__(self, x: Atom) -> Atom:
+        return x if isinstance(x, Literal) else self[x]  # type: ignore[index]
+
+    def all(self, xs: Sequence[Atom]) -> list[Atom]:
+        return [x if isinstance(x, Literal) else self[x] for x in xs]  # type: ignore[index]
+
+
+def inline(jaxpr: Jaxpr, inputs: Sequence[Atom], builder: Builder | None = None) -> list[Atom]:
+    """Append the equations of a jaxpr to a builder (the current one), with these inputs."""
+    builder = builder or current()
+    env = Substitution(zip(jaxpr.invars, inputs, strict=True))
+    for eqn in jaxpr.equations:
+        copy_equation(eqn, env, builder)
+    return env.all(jaxpr.outvars)
+
+
+def copy_equation(eqn: Equation, env: Substitution, builder: Builder) -> None:
+    """Append one equation with its inputs substituted; the types are known to fit."""
+    outvars = tuple([Var(v.type) for v in eqn.outvars])
+    env.update(zip(eqn.outvars, outvars, strict=True))
+    builder.equations.append(
+        Equation(eqn.primitive, tuple(env.all(eqn.inputs)), eqn.params, outvars, eqn.provenance)
+    )
+
+
+def held_jaxprs(eqn: Equation) -> Iterator[tuple[str, Jaxpr]]:
+    """The jaxprs in the parameters of an equation, with the parameter's name."""
+    for name, value in eqn.params.items():
+        if isinstance(value, Jaxpr):
+            yield name, value
+        elif isinstance(value, tuple) and value and isinstance(value[0], Jaxpr):
+            for index, inner in enumerate(value):
+                yield f"{name}[{index}]", inner
+
+
+def map_held(eqn_params: dict[str, Any], f: Any) -> dict[str, Any]:
+    """Parameters with f applied to every jaxpr among them."""
+    result = dict(eqn_params)
+    for name, value in eqn_params.items():
+        if isinstance(value, Jaxpr):
+            result[name] = f(value)
+        elif isinstance(value, tuple) and value and isinstance(value[0], Jaxpr):
+            result[name] = tuple(map(f, value))
+    return result
+
+
+def count_equations(jaxpr: Jaxpr) -> int:
+    """Equations in a jaxpr and in those it holds."""
+    inner = sum(count_equations(j) for eqn in jaxpr.equations for _, j in held_jaxprs(eqn))
+    return len(jaxpr.equations) + inner
+
