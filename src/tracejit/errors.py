@@ -24,8 +24,8 @@
     `-- BackendError                    a backend that is unknown, or is not installed
         `-- CompileError                ... or could not build machine code
 
-Each class also derives from the built-in exception that NumPy or JAX raise in its place, so code that
-catches those keeps working. Assertions are for our own mistakes, these classes for the caller's.
+Each class also derives from the built-in exception that NumPy or JAX raise in its place, so code
+that catches those keeps working. Assertions are for our own mistakes, these classes for the caller's.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class TracejitError(Exception):
         self.hint = self.default_hint if hint is None else hint
 
     def at(self, where: object) -> Self:
-        """Add the place to an error that was raised by code which does not know it; keep a known one.
+        """Add the place to an error raised by code that does not know it; keep a known one.
 
         `except TracejitError as error: raise error.at(provenance)` keeps the traceback.
         """
@@ -120,7 +120,7 @@ class TracedBranchError(TracerError, TypeError):
 
 
 class TracedConversionError(TracerError, TypeError):
-    """Python or NumPy asked a traced value for its number: float(), int(), range(), np.asarray()."""
+    """Python or NumPy asked a traced value for its number: float(), range(), np.asarray()."""
 
     default_hint = (
         "keep it traced: NumPy functions and operators accept it as it is; for a Python number (a "
