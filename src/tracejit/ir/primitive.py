@@ -16,7 +16,9 @@ batch
     `POINTWISE`, or a function (size, inputs, batched, **params) -> tuple of results.
     Batched inputs have the batch as axis 0; so have all results.
 
-Two more for the operations that hold jaxprs: `split` (see transforms/linearize.py) and `holds`.
+Operations that hold jaxprs have `split` too (see transforms/linearize.py). Two facts that the
+transpose uses: `masks` (a cotangent it passes back may be a zero that has to stay one, as behind
+`select`), `scales` (its transpose multiplies the cotangent by a known value).
 Constructors for the common shapes of operation: `unary`, `binary`, `predicate`, `linear`, `general`.
 """
 
@@ -89,6 +91,8 @@ class Primitive:
         single: bool = True,
         defaults: dict[str, Any] | None = None,
         split: Callable[..., Any] | None = None,
+        scales: bool = False,
+        masks: bool = False,
         doc: str = "",
     ):
         if isinstance(jvp, Linear) and transpose is None:
@@ -104,6 +108,8 @@ class Primitive:
         self.single = single
         self.defaults = defaults or {}
         self.split = split
+        self.scales = scales
+        self.masks = masks
         self.__doc__ = doc
         self.registry[name] = self
 

@@ -1,0 +1,5 @@
+"""What each operation means: typing, NumPy value, derivative, transpose, batching.
+
+By family: elementwise, special, structure, reduction, contraction, indexing, random. Adjoint pairs
+share a file. How a machine does an operation is in that backend's file of the same family name.
+"""
