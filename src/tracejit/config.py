@@ -4,15 +4,17 @@
     tracejit.config.update("default_float", "float32")           # change, for the whole process
     with tracejit.config(default_float="float32"): ...           # change, for a block
 
-    knob            environment              default         meaning
-    backend         TRACEJIT_BACKEND         native          who runs a program: native, eager or xla
-    default_float   TRACEJIT_DEFAULT_FLOAT   float64         what creation, draws and Python floats give
-    dump            TRACEJIT_DUMP            (none)          stages to print while compiling, or all
-    check           TRACEJIT_CHECK           off             verify the IR between passes
-    disable_jit     TRACEJIT_DISABLE_JIT     off             run what jit decorates operation by operation
-    threads         TRACEJIT_THREADS         the process's   most threads a native call may use
-    cache_dir       TRACEJIT_CACHE_DIR       (none)          a private folder that keeps compiled code
+    knob            default         meaning
+    backend         native          who runs a program: native, eager or xla
+    default_float   float64         what creation, draws and Python floats give
+    dump            (none)          stages to print while compiling, or all
+    check           off             verify the IR between passes
+    disable_jit     off             run what jit decorates operation by operation
+    threads         the process's   most threads a native call may use
+    cache_dir       (none)          a private folder that keeps compiled code
 
+The environment sets a knob under its name in capitals, `TRACEJIT_BACKEND=eager`, once at
+import.
 A block's values hold in the thread (or the asyncio task) that entered the block, also while
 `update` changes them for the others; blocks nest, and the innermost that names a knob wins.
 JAX's `jax_enable_x64` and `jax_disable_jit` are understood wherever a name is.

@@ -25,7 +25,7 @@
         `-- CompileError                ... or could not build machine code
 
 Each class also derives from the built-in exception that NumPy or JAX raise in its place, so code
-that catches those keeps working. Assertions are for our own mistakes, these classes for the caller's.
+that catches those keeps working. Assertions are for our mistakes, these classes for the caller's.
 """
 
 from __future__ import annotations
