@@ -16,7 +16,8 @@ import numpy as np
 from tracejit.errors import AxisError, DTypeError, ShapeError
 from tracejit.ir.atoms import Atom, Literal, is_zero, zero
 from tracejit.ir.primitive import ZERO, Primitive, Unknown, linear
-from tracejit.ir.types import ALL, NUMBERS, ArrayType, Shape, array_type, without_axes
+from tracejit.ir.types import ALL, BOOL, NUMBERS, ArrayType, Shape, array_type, without_axes
+from tracejit.ops.elementwise import select
 
 Axes = tuple[int, ...]
 slice_object = builtins.slice  # the name `slice` is the primitive's
@@ -268,10 +269,10 @@ def _pad_batch(
     params = dict(low=(0, *low), high=(0, *high), interior=(0, *interior))
     if not batched[1]:
         return pad.bind(x, fill, **params)
-    # Each member has a fill of its own: pad with zero, and add the fill where x is not.
+    # Each member has a fill of its own: pad with zero, and choose the fill where x is not.
     inside = pad(x, zero(array_type(x.dtype)), **params)
-    hole = pad(Literal(1, x.type), zero(array_type(x.dtype)), **params)
-    return (inside + (1 - hole) * broadcast(fill, shape=inside.shape, dims=(0,)),)
+    covered = pad(Literal(True, x.type.with_dtype(BOOL)), zero(array_type(BOOL)), **params)
+    return (select(covered, inside, broadcast(fill, shape=inside.shape, dims=(0,))),)
 
 
 pad = linear(
