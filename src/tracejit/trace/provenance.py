@@ -1,0 +1,37 @@
+"""Where in the user's program an equation was bound."""
+
+from __future__ import annotations
+
+import os
+import sys
+from functools import lru_cache
+from types import CodeType, FrameType
+
+import numpy as np
+
+from tracejit.ir.graph import NOWHERE, Provenance
+
+_OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+_NUMPY = os.path.dirname(os.path.abspath(np.__file__)) + os.sep
+
+
+@lru_cache(maxsize=4096)
+def _is_user_code(file: str) -> bool:
+    return not file.startswith((_OURS, _NUMPY, "<frozen"))
+
+
+@lru_cache(maxsize=4096)
+def _place(code: CodeType, line: int) -> Provenance:
+    file = code.co_filename
+    near = os.path.relpath(file) if os.path.isabs(file) and file.startswith(os.getcwd()) else file
+    return Provenance(near, line, code.co_name)
+
+
+def user_frame() -> Provenance:
+    """The innermost frame outside this package and NumPy: file, line, function."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if _is_user_code(frame.f_code.co_filename):
+            return _place(frame.f_code, frame.f_lineno)
+        frame = frame.f_back
+    return NOWHERE

@@ -1,0 +1,82 @@
+"""Staging: a Python function on flat arrays becomes a jaxpr."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tracejit.ir.atoms import Atom
+from tracejit.ir.builder import building
+from tracejit.ir.graph import Jaxpr
+from tracejit.ir.types import ArrayType
+from tracejit.ir.walk import evaluate, inline
+from tracejit.trace.provenance import user_frame
+from tracejit.trace.tracer import Constant, Trace, Tracer, current_trace, is_traced, plain
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """A traced function: `jaxpr` takes the captured values first, then the arguments.
+
+    captured: arrays and outer tracers that the function closes over. weak: for each output, whether
+    it stands for a Python number.
+    """
+
+    jaxpr: Jaxpr
+    captured: tuple[Any, ...]
+    weak: tuple[bool, ...]
+
+
+def stage(
+    fun: Callable[..., Sequence[Any]],
+    types: Sequence[ArrayType],
+    *,
+    values: Sequence[Any] | None = None,
+    weak: Sequence[bool] | None = None,
+    name: str = "",
+) -> Staged:
+    """Run `fun` on one tracer for each type and record it; it returns a flat sequence.
+
+    With `values` (arrays, or None for those of tracers without one) the trace is a tape.
+    """
+    trace = Trace(name, values)
+    weak = weak or [False] * len(types)
+    with building(trace):
+        tracers = [
+            trace.new_input(t, None if values is None else values[i], weak=weak[i])
+            for i, t in enumerate(types)
+        ]
+        outs = fun(*tracers)
+        atoms = [trace.lift(y) for y in outs]
+    trace.alive = False
+    captured = tuple(x.value if isinstance(x, Constant) else x for _, x in trace.captured.values())
+    invars = [var for var, _ in trace.captured.values()] + [t.atom for t in tracers]
+    jaxpr = trace.finish(invars, atoms)  # type: ignore[arg-type]
+    return Staged(jaxpr, captured, tuple(is_weak(y) for y in outs))
+
+
+def is_weak(x: Any) -> bool:
+    """Whether a value gives way in promotion: a Python number, or a tracer that stands for one."""
+    return x.weak if isinstance(x, Tracer) else isinstance(x, (bool, int, float)) and not isinstance(
+        x, np.generic
+    )
+
+
+def value_of(x: Any) -> Any:
+    """The number behind a value: of a tape's tracer, of an array; None if there is none."""
+    return x.trace.value_of(x.atom) if isinstance(x, Tracer) else x
+
+
+def apply(jaxpr: Jaxpr, args: Sequence[Any]) -> list[Any]:
+    """Run a jaxpr on tracers and arrays: inlined into the current trace, or by NumPy at once."""
+    if not is_traced(*args):
+        outs = evaluate(jaxpr, *[np.asarray(x) for x in args])
+        return [plain(y, v.type) for y, v in zip(outs, jaxpr.outvars, strict=True)]
+    trace = current_trace()
+    assert trace is not None, "a tracer is alive only while its function is traced"
+    atoms: list[Atom] = [trace.lift(x) for x in args]
+    trace.provenance = user_frame()
+    return [Tracer(trace, y) for y in inline(jaxpr, atoms, trace)]

@@ -1,0 +1,331 @@
+"""The one Tracer, and the trace that it belongs to.
+
+A `Trace` is a builder for user code. A `Tracer` is an atom of a trace with a user's manners: it has
+NumPy's operators, methods and protocols, which the NumPy face lends (`Tracer.operators`).
+
+Traces nest: each transform traces its function into a jaxpr of its own. A tracer of an outer trace,
+or an array, that an inner function uses becomes an input of the inner jaxpr (`Trace.capture`).
+
+A trace made with values (eager `grad`, `jvp`, `vjp`) is a tape: a tracer's number is computed when
+somebody asks, so that plain Python control flow works there. Under jit and vmap it has none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, ClassVar, NoReturn
+
+import numpy as np
+
+from tracejit.errors import (
+    DTypeError,
+    LeakedTracerError,
+    TracedBranchError,
+    TracedConversionError,
+    TracejitError,
+)
+from tracejit.ir.atoms import Atom, Literal, Var, splat_of
+from tracejit.ir.builder import Builder
+from tracejit.ir.current import stack
+from tracejit.ir.graph import Equation
+from tracejit.ir.primitive import Primitive
+from tracejit.ir.types import ALL, ArrayType, array_type, type_of
+from tracejit.ir.walk import evaluate_equation, literal_value
+from tracejit.trace.provenance import user_frame
+
+
+class Trace(Builder):
+    """A builder whose equations come from running user code."""
+
+    def __init__(self, name: str = "", values: Sequence[Any] | None = None):
+        super().__init__()
+        self.name = name
+        self.alive = True
+        self.captured: dict[Any, tuple[Var, Any]] = {}
+        self.values: dict[Var, Any] | None = None if values is None else {}
+        self.makers: dict[Var, Equation] = {}
+
+    def new_input(self, type: ArrayType, value: Any = None, *, weak: bool = False) -> Tracer:
+        """A tracer for an argument."""
+        var = Var(type)
+        if self.values is not None:
+            self.values[var] = value
+        return Tracer(self, var, weak=weak)
+
+    def lift(self, x: Any) -> Atom:
+        """The atom of this trace for a tracer, an array or a NumPy scalar."""
+        if isinstance(x, Tracer):
+            if x.trace is self:
+                return x.atom
+            if not x.trace.alive:
+                raise leaked(x)
+            return x.atom if isinstance(x.atom, Literal) else self.capture(x.atom, x)
+        array = np.asarray(x)
+        if array.dtype not in ALL:
+            raise DTypeError(
+                f"an array of dtype {array.dtype} cannot be traced", where=user_frame(),
+                hint="tracejit knows bool, int8 to int64, uint8 to uint64, float32 and float64",
+            )
+        return splat_of(array) or self.capture(id(x), x)
+
+    def capture(self, key: Any, x: Any) -> Var:
+        """The input that stands for a value from outside the traced function."""
+        if key not in self.captured:
+            outer = isinstance(x, Tracer)
+            var = Var(x.atom.type if outer else type_of(np.asarray(x)))
+            self.captured[key] = (var, x if outer else Constant(x))
+            if self.values is not None:
+                self.values[var] = x.trace.value_of(x.atom) if outer else x
+        return self.captured[key][0]
+
+    def value_of(self, atom: Atom) -> Any:
+        """The number behind an atom of a tape, computed on demand; None without values."""
+        if isinstance(atom, Literal):
+            return literal_value(atom)
+        if self.values is None:
+            return None
+        if atom not in self.values:
+            self._evaluate(atom)
+        return self.values[atom]  # type: ignore[index]
+
+    def _evaluate(self, wanted: Atom) -> None:
+        """Evaluate the equations that `wanted` depends on and that have no value yet."""
+        assert self.values is not None
+        if len(self.makers) < len(self.equations):
+            self.makers = {v: eqn for eqn in self.equations for v in eqn.outvars}
+        pending = [wanted]
+        while pending:
+            var = pending[-1]
+            if var in self.values:
+                pending.pop()
+                continue
+            eqn = self.makers[var]  # type: ignore[index]
+            missing = [x for x in eqn.inputs if isinstance(x, Var) and x not in self.values]
+            if missing:
+                pending.extend(missing)
+                continue
+            inputs = [self.value_of(x) for x in eqn.inputs]
+            known = None if any(x is None for x in inputs) else evaluate_equation(eqn, inputs)
+            self.values.update(zip(eqn.outvars, known or [None] * len(eqn.outvars), strict=True))
+            pending.pop()
+
+
+class Constant:
+    """An array that a traced function closes over, as it was while tracing."""
+
+    __slots__ = ("source", "value")
+
+    def __init__(self, x: Any):
+        self.source = x  # kept, so that its id stays taken
+        self.value = np.array(x)
+
+
+def leaked(x: Tracer) -> LeakedTracerError:
+    return LeakedTracerError(
+        f"a traced value {x.atom.type} is used after its trace"
+        f"{f' of {x.trace.name}' if x.trace.name else ''} has ended",
+        where=user_frame(),
+    )
+
+
+def current_trace() -> Trace | None:
+    """The innermost trace, if user code is being traced."""
+    sinks = stack.sinks
+    return sinks[-1] if sinks and isinstance(sinks[-1], Trace) else None
+
+
+def bind(primitive: Primitive, *args: Any, **params: Any) -> Any:
+    """Apply a primitive to tracers and arrays: the one result, or the tuple of them.
+
+    Without a tracer among them it is evaluated at once, by NumPy.
+    """
+    for x in args:
+        if isinstance(x, Tracer):
+            break
+    else:
+        return _evaluate_now(primitive, args, params)
+    trace = current_trace()
+    if trace is None:
+        raise leaked(next(x for x in args if isinstance(x, Tracer)))
+    atoms = [trace.lift(x) for x in args]
+    trace.provenance = user_frame()
+    try:
+        outs = trace.emit(primitive, atoms, params)
+    except TracejitError as error:
+        raise error.at(trace.provenance) from None
+    tracers = tuple([Tracer(trace, out) for out in outs])
+    return tracers[0] if primitive.single else tracers
+
+
+def _evaluate_now(primitive: Primitive, args: Sequence[Any], params: dict[str, Any]) -> Any:
+    arrays = [np.asarray(x) for x in args]
+    try:
+        types = primitive.typing(*[type_of(x) for x in arrays], **params)
+    except TracejitError as error:
+        raise error.at(user_frame()) from None
+    with np.errstate(all="ignore"):
+        outs = primitive.evaluate(*arrays, **params)
+    results = tuple([plain(y, t) for y, t in zip(outs, types, strict=True)])
+    return results[0] if primitive.single else results
+
+
+def plain(y: Any, type: ArrayType) -> Any:
+    """A result as NumPy gives it: an array, or a NumPy scalar for rank 0; always of the type."""
+    array = np.asarray(y, type.dtype)
+    return array[()] if array.ndim == 0 else array
+
+
+class Tracer:
+    """Stands for an array while a function is traced.
+
+    shape, dtype, ndim and size are known; the number is not (but see Trace.value_of). `weak` marks
+    what comes from a Python number: its dtype gives way, as in NumPy (NEP 50).
+    """
+
+    __slots__ = ("atom", "trace", "weak")
+    operators: ClassVar[Any] = None
+    __array_priority__ = 1000
+
+    def __init__(self, trace: Trace, atom: Atom, *, weak: bool = False):
+        self.trace = trace
+        self.atom = atom
+        self.weak = weak
+
+    @property
+    def aval(self) -> ArrayType:
+        return self.atom.type
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.atom.type.shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.atom.type.dtype
+
+    @property
+    def ndim(self) -> int:
+        return len(self.atom.type.shape)
+
+    @property
+    def size(self) -> int:
+        return self.atom.type.size
+
+    @property
+    def nbytes(self) -> int:
+        return self.atom.type.nbytes
+
+    @property
+    def itemsize(self) -> int:
+        return self.atom.type.dtype.itemsize
+
+    def __repr__(self) -> str:
+        return f"Tracer({self.atom.type})"
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("len() of a traced value of rank 0")
+        return self.shape[0]
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    # The number behind it, where there is one.
+
+    def _number(self, use: str, error: type[TracejitError]) -> Any:
+        value = self.trace.value_of(self.atom) if self.trace.alive else None
+        if value is None:
+            raise error(
+                f"{use} needs a number, but {self.atom.type} is traced"
+                f"{f' (by {self.trace.name})' if self.trace.name else ''}", where=user_frame()
+            )
+        return value
+
+    def __bool__(self) -> bool:
+        return bool(self._number("the truth of a value (if, while, and, or, not)", TracedBranchError))
+
+    def __float__(self) -> float:
+        return float(self._number("float()", TracedConversionError))
+
+    def __int__(self) -> int:
+        return int(self._number("int()", TracedConversionError))
+
+    def __complex__(self) -> complex:
+        return complex(self._number("complex()", TracedConversionError))
+
+    def __index__(self) -> int:
+        return int(self._number("an index, a size or range()", TracedConversionError).__index__())
+
+    def item(self, *args: Any) -> Any:
+        return np.asarray(self._number("item()", TracedConversionError)).item(*args)
+
+    def tolist(self) -> Any:
+        return np.asarray(self._number("tolist()", TracedConversionError)).tolist()
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> NoReturn:
+        raise TracedConversionError(
+            f"NumPy asked for the array behind {self.atom.type}, which is traced",
+            where=user_frame(),
+            hint="use the function of tracejit.numpy instead of the NumPy function that converts "
+            "its argument (np.asarray, np.array, math.*), or drop the conversion: a traced value "
+            "is an array already",
+        )
+
+    # NumPy's protocols and the operators, lent by tracejit.numpy.
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        return self.operators.ufunc(ufunc, method, inputs, kwargs)
+
+    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        return self.operators.function(func, args, kwargs)
+
+    def __array_namespace__(self, *, api_version: str | None = None) -> Any:
+        return self.operators.namespace()
+
+    def __iter__(self) -> Iterator[Any]:
+        if not self.shape:
+            raise TypeError("iteration over a traced value of rank 0")
+        return iter([self[i] for i in range(self.shape[0])])
+
+
+def _forward(name: str) -> Callable[..., Any]:
+    def method(self: Tracer, *args: Any, **kwargs: Any) -> Any:
+        return getattr(self.operators, name)(self, *args, **kwargs)
+
+    method.__name__ = name
+    return method
+
+
+def _forward_property(name: str) -> property:
+    return property(lambda self: getattr(self.operators, name)(self))
+
+
+#: What the NumPy face implements, by these names, as functions that take the tracer first.
+FORWARDED = (
+    "add radd sub rsub mul rmul truediv rtruediv floordiv rfloordiv mod rmod divmod rdivmod "
+    "pow rpow matmul rmatmul neg pos abs invert and rand or ror xor rxor lshift rlshift rshift "
+    "rrshift eq ne lt le gt ge round floor ceil trunc getitem setitem"
+).split()
+METHODS = (
+    "all any argmax argmin argsort astype clip compress conj conjugate copy cumprod cumsum "
+    "diagonal dot fill flatten max mean min nonzero prod ptp ravel repeat reshape round "
+    "searchsorted sort squeeze std sum swapaxes take trace transpose var"
+).split()
+PROPERTIES = "T mT at flat real imag".split()
+
+for _name in FORWARDED:
+    setattr(Tracer, f"__{_name}__", _forward(f"__{_name}__"))
+for _name in METHODS:
+    setattr(Tracer, _name, _forward(_name))
+for _name in PROPERTIES:
+    setattr(Tracer, _name, _forward_property(_name))
+
+
+def is_traced(*values: Any) -> bool:
+    """Whether any of the values is a tracer."""
+    return any(isinstance(x, Tracer) for x in values)
+
+
+def abstract(x: Any) -> ArrayType:
+    """The type of a tracer, array or scalar."""
+    return x.atom.type if isinstance(x, Tracer) else array_type(np.asarray(x).dtype, np.shape(x))
