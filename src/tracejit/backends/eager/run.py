@@ -1,0 +1,52 @@
+"""Run a jaxpr by the NumPy value of each primitive."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tracejit.backends.protocol import Observer
+from tracejit.ir.graph import Jaxpr
+from tracejit.ir.walk import evaluate
+
+
+class EagerExecutable:
+    """A jaxpr as it is; there is no form below it, so `texts` has nothing to show."""
+
+    def __init__(self, jaxpr: Jaxpr):
+        self.jaxpr = jaxpr
+
+    def __call__(self, *arrays: Any) -> tuple[np.ndarray, ...]:
+        taken = {id(x) for x in arrays}
+        return tuple(_fresh(y, taken) for y in evaluate(self.jaxpr, *arrays))
+
+    def texts(self) -> dict[str, str]:
+        return {}
+
+
+def _fresh(y: Any, taken: set[int]) -> np.ndarray:
+    """y as an array that shares memory with no argument, literal or other result.
+
+    The primitives' values may be views (reshape), read-only (broadcast) or the operand itself.
+    """
+    array = np.asarray(y)
+    if array.base is not None or not array.flags.writeable or id(array) in taken:
+        array = array.copy()
+    taken.add(id(array))
+    return array
+
+
+class EagerBackend:
+    """See protocol.Backend."""
+
+    name = "eager"
+
+    def compile(
+        self, jaxpr: Jaxpr, *, name: str = "", observer: Observer | None = None
+    ) -> EagerExecutable:
+        """The jaxpr, ready to run: nothing is compiled, so there is nothing to observe."""
+        return EagerExecutable(jaxpr)
+
+
+BACKEND = EagerBackend()

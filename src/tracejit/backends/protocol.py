@@ -1,0 +1,51 @@
+"""What a backend is: something that turns a jaxpr into an executable.
+
+    backend = backends.load("native")
+    run = backend.compile(jaxpr, name="loss")
+    (value,) = run(x)                      # arrays in, a tuple of arrays out
+    run.texts()                            # {"llvm": "...", "assembly": "..."}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+
+from tracejit.ir.graph import Jaxpr
+
+#: observer(stage, before, after) is told of every pass that a backend runs over the jaxpr.
+Observer = Callable[[str, Jaxpr, Jaxpr], None]
+
+
+class Executable(Protocol):
+    """A compiled jaxpr."""
+
+    def __call__(self, *arrays: Any) -> tuple[np.ndarray, ...]:
+        """Run: arrays of the types of `jaxpr.invars` in, fresh arrays of those of its outvars out.
+
+        The caller has checked dtypes and shapes. Results have shape () where the type says so,
+        are writeable, and share memory with nothing.
+        """
+        ...
+
+    def texts(self) -> dict[str, str]:
+        """The forms between jaxpr and machine as text, by name, in order; made when asked for."""
+        ...
+
+
+class Backend(Protocol):
+    """A machine that runs jaxprs."""
+
+    name: str
+
+    def compile(
+        self, jaxpr: Jaxpr, *, name: str = "", observer: Observer | None = None
+    ) -> Executable:
+        """Compile a jaxpr; `name` is what profiles and texts call it.
+
+        Raises MissingLoweringError for a primitive that the backend has no row for, CompileError
+        where the machine refuses.
+        """
+        ...
