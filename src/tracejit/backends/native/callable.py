@@ -1,0 +1,192 @@
+"""`NativeCallable`: Python objects whose call runs machine code, and no Python at all on a hit.
+
+    class Compiled(NativeCallable):                    # an ordinary class: attributes, methods, weak references
+        def __init__(self, function): ...
+        def _miss(self, *args, **kwargs):              # called when no installed entry takes the arguments
+            ...trace, compile...
+            install(self, entry)                       # from now on such arguments do not come here
+            return ...the result, computed in Python
+
+- Define `_miss` in the class body; never `__call__`, which is `_miss` already. What `_miss` returns or raises is what the
+  call returns or raises.
+- An instance begins without an entry, and every call is a call of `_miss`. Nothing here needs llvmlite.
+- `install(obj, entry)` puts a `NativeEntry` (made by `EntryCode.link` in entry.py) in front of the object's others. The
+  newest is asked first; an entry that does not take the arguments, or whose kernel declines (returns non-zero), passes them
+  on untouched to the next one, and the last to `_miss`. The object keeps the entries, and so their machine code, alive.
+- `uninstall(obj)` takes all entries out of the chain; `installed(obj)` tells them, newest first.
+- As a class attribute the object binds like a function: `instance.f(x)` is `f(instance, x)`, without an object for the
+  bound method where the interpreter can avoid it.
+- Where `abi.SUPPORTED` is false, `install` returns False and every call is a call of `_miss`; `enabled=False` does the
+  same, for tests.
+
+How it works. The base type has a field for CPython's vectorcall protocol at a fixed place in each instance. While the field
+is null the interpreter takes `tp_call`, which is `_miss`; once it holds the address of an entry the interpreter jumps
+there. Types made by a `class` statement do not always inherit the flag that says so (3.11 clears it, later versions do where
+`__call__` is defined), so it is set on each subclass, and with it the flag of method descriptors: our instances, like
+functions, may be called unbound with the instance as first argument.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+import types
+from typing import Any, ClassVar, Self
+
+from tracejit.backends.native import abi
+from tracejit.errors import ArgumentError
+
+# typeslots.h, object.h, structmember.h: parts of CPython's stable ABI.
+_TP_CALL, _TP_MEMBERS = 50, 72
+_DEFAULT, _BASETYPE = 1 << 18, 1 << 10
+_HAVE_VECTORCALL, _METHOD_DESCRIPTOR = 1 << 11, 1 << 17
+_PY_SSIZE_T, _READONLY = 19, 1
+
+_ENTRY_OFFSET = abi.HEAD
+_chain_lock = threading.Lock()
+
+
+class _Member(ctypes.Structure):
+    _fields_: ClassVar = [
+        ("name", ctypes.c_char_p),
+        ("type", ctypes.c_int),
+        ("offset", ctypes.c_ssize_t),
+        ("flags", ctypes.c_int),
+        ("doc", ctypes.c_char_p),
+    ]
+
+
+class _Slot(ctypes.Structure):
+    _fields_: ClassVar = [("slot", ctypes.c_int), ("function", ctypes.c_void_p)]
+
+
+class _Spec(ctypes.Structure):
+    _fields_: ClassVar = [
+        ("name", ctypes.c_char_p),
+        ("basicsize", ctypes.c_int),
+        ("itemsize", ctypes.c_int),
+        ("flags", ctypes.c_uint),
+        ("slots", ctypes.POINTER(_Slot)),
+    ]
+
+
+# The interpreter keeps pointers into these for as long as the type lives: module globals, on purpose.
+_members = (_Member * 2)(
+    _Member(b"__vectorcalloffset__", _PY_SSIZE_T, _ENTRY_OFFSET, _READONLY, None), _Member()
+)
+_slots = (_Slot * 3)()
+_spec = _Spec(
+    b"tracejit.backends.native.callable.VectorcallBase",
+    _ENTRY_OFFSET + ctypes.sizeof(ctypes.c_void_p),
+    0,
+    _DEFAULT | _BASETYPE | _HAVE_VECTORCALL,
+    _slots,
+)
+
+
+def _vectorcall_base() -> type:
+    """A type whose instances have one field, the vectorcall function, null at first."""
+    if not abi.SUPPORTED:
+        return object
+    _slots[0] = _Slot(_TP_CALL, abi.function("PyVectorcall_Call"))
+    _slots[1] = _Slot(_TP_MEMBERS, ctypes.addressof(_members))
+    make = abi.prototype("PyType_FromSpec", ctypes.py_object, ctypes.c_void_p)
+    return make(ctypes.addressof(_spec))
+
+
+class NativeEntry:
+    """Linked machine code for one signature: where it begins, its cell for the next entry, and what it needs alive.
+
+    `code` is an address of a vectorcall function whose calls pass on to the function in the word at `next_cell`, or to
+    `_miss` where that word is null. `owner` is whatever keeps the code and the objects named by it alive.
+    """
+
+    __slots__ = ("__weakref__", "code", "next_cell", "owner", "taken")
+
+    def __init__(self, code: int, next_cell: int, owner: object) -> None:
+        self.code = code
+        self.next_cell = next_cell
+        self.owner = owner
+        self.taken = False
+
+
+class NativeCallable(_vectorcall_base()):  # type: ignore[misc]
+    """The base class of what `jit` returns; see the module's text for what a subclass defines."""
+
+    __slots__ = ("__dict__", "__weakref__", "_entries", "_retired")
+
+    _entries: tuple[NativeEntry, ...]
+    _retired: tuple[NativeEntry, ...]
+
+    def __new__(cls, *args: object, **kwargs: object) -> Self:
+        self = super().__new__(cls)
+        self._entries = self._retired = ()
+        return self
+
+    def __init_subclass__(cls, **kwargs: object) -> None:
+        super().__init_subclass__(**kwargs)
+        if "__call__" in vars(cls):
+            raise TypeError(f"{cls.__name__} defines __call__: define _miss, which is its __call__")
+        if "_miss" in vars(cls):
+            cls.__call__ = vars(cls)["_miss"]
+        if abi.LAYOUT is not None:
+            flags = ctypes.c_ulong.from_address(id(cls) + abi.LAYOUT.type_flags)
+            flags.value |= _HAVE_VECTORCALL | _METHOD_DESCRIPTOR
+
+    def _miss(self, *args: Any, **kwargs: Any) -> Any:
+        """The call of an instance without a matching entry; each subclass defines it."""
+        raise NotImplementedError(f"{type(self).__name__} defines no _miss")
+
+    __call__ = _miss
+
+    def __get__(self, instance: object, owner: type | None = None) -> object:
+        return self if instance is None else types.MethodType(self, instance)
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """Like functions, these objects are one of a kind: a copied model keeps its compiled methods."""
+        return self
+
+
+def install(obj: NativeCallable, entry: NativeEntry, *, enabled: bool = True) -> bool:
+    """Let calls of `obj` try `entry` first; False, and nothing done, where native calls are not supported.
+
+    An entry serves one object, because it knows one successor: a second installation is an ArgumentError.
+    """
+    if not (enabled and abi.SUPPORTED):
+        return False
+    with _chain_lock:
+        if entry.taken:
+            raise ArgumentError("this native entry is installed in a callable already")
+        entry.taken = True
+        head = _head(obj)
+        ctypes.c_void_p.from_address(entry.next_cell).value = head.value
+        obj._entries = (entry, *obj._entries)
+        head.value = entry.code
+    return True
+
+
+def uninstall(obj: NativeCallable) -> None:
+    """Take every entry out: all calls go to `_miss` again.
+
+    The machine code lives as long as the object does, since some call of it may be running at this moment.
+    """
+    if not abi.SUPPORTED:
+        return
+    with _chain_lock:
+        _head(obj).value = None
+        obj._retired += obj._entries
+        obj._entries = ()
+
+
+def installed(obj: NativeCallable) -> tuple[NativeEntry, ...]:
+    """The entries that calls of `obj` try, in their order."""
+    return obj._entries
+
+
+def _head(obj: NativeCallable) -> ctypes.c_void_p:
+    if not isinstance(obj, NativeCallable):
+        raise ArgumentError(f"a NativeCallable is needed, not {type(obj).__name__}")
+    return ctypes.c_void_p.from_address(id(obj) + _ENTRY_OFFSET)
