@@ -67,7 +67,7 @@ def is_weak(x: Any) -> bool:
 
 def value_of(x: Any) -> Any:
     """The number behind a value: of a tape's tracer, of an array; None if there is none."""
-    return x.trace.value_of(x.atom) if isinstance(x, Tracer) else x
+    return x.owner.value_of(x.atom) if isinstance(x, Tracer) else x
 
 
 def apply(jaxpr: Jaxpr, args: Sequence[Any]) -> list[Any]:

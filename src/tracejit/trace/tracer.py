@@ -55,9 +55,9 @@ class Trace(Builder):
     def lift(self, x: Any) -> Atom:
         """The atom of this trace for a tracer, an array or a NumPy scalar."""
         if isinstance(x, Tracer):
-            if x.trace is self:
+            if x.owner is self:
                 return x.atom
-            if not x.trace.alive:
+            if not x.owner.alive:
                 raise leaked(x)
             return x.atom if isinstance(x.atom, Literal) else self.capture(x.atom, x)
         array = np.asarray(x)
@@ -75,7 +75,7 @@ class Trace(Builder):
             var = Var(x.atom.type if outer else type_of(np.asarray(x)))
             self.captured[key] = (var, x if outer else Constant(x))
             if self.values is not None:
-                self.values[var] = x.trace.value_of(x.atom) if outer else x
+                self.values[var] = x.owner.value_of(x.atom) if outer else x
         return self.captured[key][0]
 
     def value_of(self, atom: Atom) -> Any:
@@ -123,7 +123,7 @@ class Constant:
 def leaked(x: Tracer) -> LeakedTracerError:
     return LeakedTracerError(
         f"a traced value {x.atom.type} is used after its trace"
-        f"{f' of {x.trace.name}' if x.trace.name else ''} has ended",
+        f"{f' of {x.owner.name}' if x.owner.name else ''} has ended",
         where=user_frame(),
     )
 
@@ -182,12 +182,12 @@ class Tracer:
     what comes from a Python number: its dtype gives way, as in NumPy (NEP 50).
     """
 
-    __slots__ = ("atom", "trace", "weak")
+    __slots__ = ("atom", "owner", "weak")
     operators: ClassVar[Any] = None
     __array_priority__ = 1000
 
     def __init__(self, trace: Trace, atom: Atom, *, weak: bool = False):
-        self.trace = trace
+        self.owner = trace
         self.atom = atom
         self.weak = weak
 
@@ -233,11 +233,11 @@ class Tracer:
     # The number behind it, where there is one.
 
     def _number(self, use: str, error: type[TracejitError]) -> Any:
-        value = self.trace.value_of(self.atom) if self.trace.alive else None
+        value = self.owner.value_of(self.atom) if self.owner.alive else None
         if value is None:
             raise error(
                 f"{use} needs a number, but {self.atom.type} is traced"
-                f"{f' (by {self.trace.name})' if self.trace.name else ''}", where=user_frame()
+                f"{f' (by {self.owner.name})' if self.owner.name else ''}", where=user_frame()
             )
         return value
 
