@@ -7,7 +7,7 @@ typing(*types, **params) -> tuple of types
 evaluate(*arrays, **params) -> array, or a tuple where the primitive is not `single`
     The value, by NumPy: the meaning that every backend has to match.
 jvp
-    `Derivatives(partials)`, `LINEAR`, `ZERO`, or a function
+    `Derivatives(partials)`, `Linear(operands)`, `ZERO`, `Joint(rule)`, or a function
     (primals, tangents, outs, **params) -> tuple of tangents.
     A tangent may be a zero literal; `outs` are the results for the primals, already bound.
 transpose(cts, inputs, **params) -> tuple with a cotangent, or None, for each input
@@ -53,6 +53,13 @@ class Linear:
     operands: tuple[int, ...] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Joint:
+    """A rule that makes results and tangents at once: (primals, tangents, **params) -> (outs, ts)."""
+
+    rule: Callable[..., tuple[Sequence[Atom], Sequence[Atom]]]
+
+
 class Zero:
     """The derivative vanishes wherever it exists."""
 
@@ -70,7 +77,7 @@ class Pointwise:
 
 ZERO, POINTWISE = Zero(), Pointwise()
 
-Jvp = Derivatives | Linear | Zero | Callable[..., Sequence[Atom]]
+Jvp = Derivatives | Linear | Joint | Zero | Callable[..., Sequence[Atom]]
 Typing = Callable[..., tuple[ArrayType, ...]]
 
 

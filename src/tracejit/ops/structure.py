@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from tracejit.errors import AxisError, DTypeError, ShapeError
-from tracejit.ir.atoms import Atom, Literal, is_zero, zero
+from tracejit.ir.atoms import Atom, Literal, zero
 from tracejit.ir.primitive import ZERO, Primitive, Unknown, linear
 from tracejit.ir.types import ALL, BOOL, NUMBERS, ArrayType, Shape, array_type, without_axes
 from tracejit.ops.elementwise import select
@@ -101,8 +101,8 @@ reduce_sum = linear(
 
 def replicate(x: Atom, size: int) -> Atom:
     """x repeated along a new first axis."""
-    if x.ndim == 0 and is_zero(x):
-        return zero(x.type.with_shape((size,)))
+    if isinstance(x, Literal):
+        return Literal(x.value, x.type.with_shape((size, *x.shape)))
     return broadcast(x, shape=(size, *x.shape), dims=shifted(range(x.ndim)))
 
 

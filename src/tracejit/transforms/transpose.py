@@ -1,0 +1,104 @@
+"""Transpose: from a linear jaxpr, the adjoint.
+
+    fn(c, t) { u = mul(c, t); return u }      ->      fn(c, ct) { s = mul(ct, c); return s }
+
+Known inputs stay inputs. Equations are visited backwards; a variable that is read twice receives the
+sum of two cotangents.
+
+A cotangent that passed a `select` is zero where the other side was taken, and must stay zero when it
+is multiplied by a derivative that is inf or NaN there: products behind a select go through
+`keep_zeros`. Programs without select pay nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tracejit.errors import MissingRuleError
+from tracejit.ir.atoms import Atom, Var, is_zero, zero
+from tracejit.ir.builder import Builder, building
+from tracejit.ir.graph import Equation, Jaxpr
+from tracejit.ir.primitive import Unknown
+from tracejit.ir.walk import Substitution, copy_equation
+from tracejit.ops.elementwise import add, keep_zeros
+from tracejit.transforms.jvp import Mask
+from tracejit.transforms.memo import remembered
+
+
+class Cotangents:
+    """The cotangent of each variable so far, and which of them hold zeros that have to stay."""
+
+    def __init__(self) -> None:
+        self.of: dict[Var, Atom] = {}
+        self.guarded: set[int] = set()
+
+    def add(self, x: Atom, ct: Atom | None, *, guarded: bool = False) -> None:
+        if ct is None or is_zero(ct) or not isinstance(x, Var):
+            return
+        before = self.of.get(x)
+        total = ct if before is None else add(before, ct)
+        if guarded or (before is not None and id(before) in self.guarded):
+            self.guarded.add(id(total))
+        self.of[x] = total
+
+    def read(self, x: Atom) -> Atom:
+        known = self.of.get(x) if isinstance(x, Var) else None
+        return zero(x.type) if known is None else known
+
+
+@remembered
+def transpose(jaxpr: Jaxpr, linear: Mask) -> Jaxpr:
+    """The adjoint with respect to the inputs marked linear.
+
+    Takes the other inputs, then a cotangent for each output; gives a cotangent for each linear input
+    (a zero literal where nothing arrives).
+    """
+    unknown = {v for v, m in zip(jaxpr.invars, linear, strict=True) if m}
+    with building() as builder:
+        known = Substitution((v, Var(v.type)) for v in jaxpr.invars if v not in unknown)
+        invars = list(known.values())
+        pending = []
+        for eqn in jaxpr.equations:
+            if any(x in unknown for x in eqn.inputs):
+                pending.append(eqn)
+                unknown.update(eqn.outvars)
+            else:
+                copy_equation(eqn, known, builder)
+        cts = Cotangents()
+        for y in jaxpr.outvars:
+            ct = Var(y.type)
+            invars.append(ct)
+            cts.add(y, ct)
+        for eqn in reversed(pending):
+            _pull_back(eqn, known, unknown, cts, builder)
+        outs = [cts.read(v) for v, m in zip(jaxpr.invars, linear, strict=True) if m]
+    return builder.finish(invars, outs)  # type: ignore[arg-type]
+
+
+def _pull_back(
+    eqn: Equation, known: Substitution, unknown: set[Var], cts: Cotangents, builder: Builder
+) -> None:
+    """Transpose one equation: from the cotangents of its results to those of its linear inputs."""
+    outs = [cts.read(v) for v in eqn.outvars]
+    if all(map(is_zero, outs)):
+        return
+    rule = eqn.primitive.transpose
+    if rule is None:
+        raise MissingRuleError(
+            f"{eqn.primitive.name} is not linear, so it has no transpose",
+            where=eqn.provenance, hint="linear_transpose takes functions that are linear",
+        )
+    builder.provenance = eqn.provenance.derived(eqn, "transpose")
+    inputs = [Unknown(x.type) if x in unknown else known(x) for x in eqn.inputs]
+    results = rule(outs, inputs, **eqn.params)
+    behind_select = any(id(ct) in cts.guarded for ct in outs)
+    for x, ct in zip(eqn.inputs, results, strict=True):
+        if ct is not None and x in unknown:
+            if behind_select and eqn.primitive.scales:
+                ct = keep_zeros(ct, outs[0])
+            cts.add(x, ct, guarded=behind_select or eqn.primitive.masks)
+
+
+def pull_back_inputs(inputs: Sequence[object]) -> Mask:
+    """Which inputs of a transpose rule are linear."""
+    return tuple(isinstance(x, Unknown) for x in inputs)
