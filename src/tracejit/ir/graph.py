@@ -7,6 +7,7 @@ from typing import Any
 
 from tracejit.ir.atoms import Atom, Var
 from tracejit.ir.primitive import Primitive
+from tracejit.ir.printing import print_jaxpr
 from tracejit.ir.types import ArrayType
 
 
@@ -47,7 +48,7 @@ class Equation:
     provenance: Provenance = NOWHERE
 
 
-@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False, weakref_slot=True)
 class Jaxpr:
     """A program: inputs, equations in order, outputs (variables or literals)."""
 
@@ -62,3 +63,8 @@ class Jaxpr:
     @property
     def out_types(self) -> tuple[ArrayType, ...]:
         return tuple(v.type for v in self.outvars)
+
+    def __str__(self) -> str:
+        return print_jaxpr(self)
+
+    __repr__ = __str__
