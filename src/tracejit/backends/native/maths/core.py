@@ -1,0 +1,149 @@
+"""What every function here is made of: formats, polynomials, exact sums and products.
+
+A `Format` holds the numbers of an IEEE type that the algorithms need, so that one text serves
+float and double, scalar and vector. Pairs (hi, lo) of values stand for their unevaluated sum.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tracejit.backends.native.emit import Function, Type, Value, constant
+
+INF, NAN = math.inf, math.nan
+
+
+@dataclass(frozen=True)
+class Format:
+    """An IEEE binary format: fraction bits, exponent bias, and limits derived from them."""
+
+    fraction: int
+    bias: int
+
+    @property
+    def shifter(self) -> float:
+        """1.5 * 2^fraction: adding it leaves the nearest integer in the low bits."""
+        return 1.5 * 2.0**self.fraction
+
+    @property
+    def smallest_normal(self) -> float:
+        return 2.0 ** (1 - self.bias)
+
+    @property
+    def one(self) -> int:
+        """The bits of 1.0."""
+        return self.bias << self.fraction
+
+    @property
+    def fraction_mask(self) -> int:
+        return (1 << self.fraction) - 1
+
+
+FORMATS = {"double": Format(52, 1023), "float": Format(23, 127)}
+
+
+def format_of(x: Value) -> Format:
+    return FORMATS[x.type.lane]
+
+
+def is_single(x: Value) -> bool:
+    return x.type.lane == "float"
+
+
+def like(x: Value, number: float | int | bool) -> Value:
+    """The constant in every lane of the type of x."""
+    return constant(x.type, number)
+
+
+def fma(b: Function, x: Value, y: Value, z: Value) -> Value:
+    """x * y + z, rounded once where the target can."""
+    return b.fma(x, y, z)
+
+
+def square(b: Function, x: Value) -> Value:
+    return b.mul(x, x)
+
+
+def horner(b: Function, x: Value, coefficients: Sequence[float], last: Value | None = None) -> Value:
+    """c[0] + c[1] x + ... with one fma a term; `last` is a computed coefficient behind the others."""
+    terms = [like(x, c) for c in coefficients] + ([last] if last is not None else [])
+    total = terms[-1]
+    for term in reversed(terms[:-1]):
+        total = fma(b, total, x, term)
+    return total
+
+
+def polynomial(b: Function, x: Value, coefficients: Sequence[float], z: Value | None = None) -> Value:
+    """The same sum in two chains of half the length, even and odd powers; z is x * x if at hand.
+
+    One instruction more than `horner`, and half the latency: for long polynomials.
+    """
+    if len(coefficients) < 5:
+        return horner(b, x, coefficients)
+    z = square(b, x) if z is None else z
+    even, odd = horner(b, z, coefficients[::2]), horner(b, z, coefficients[1::2])
+    return fma(b, odd, x, even)
+
+
+def at_most(b: Function, x: Value, limit: Value | float) -> Value:
+    """min(x, limit), NaN where x is NaN: one instruction on x86."""
+    limit = limit if isinstance(limit, Value) else like(x, limit)
+    return b.select(b.less(limit, x), limit, x)
+
+
+def at_least(b: Function, x: Value, limit: Value | float) -> Value:
+    """max(x, limit), NaN where x is NaN."""
+    limit = limit if isinstance(limit, Value) else like(x, limit)
+    return b.select(b.greater(limit, x), limit, x)
+
+
+def fast_two_sum(b: Function, x: Value, y: Value) -> tuple[Value, Value]:
+    """x + y exactly as a pair, for |x| >= |y| or x = 0."""
+    total = b.add(x, y)
+    return total, b.sub(y, b.sub(total, x))
+
+
+def two_sum(b: Function, x: Value, y: Value) -> tuple[Value, Value]:
+    """x + y exactly as a pair, in any order (Knuth)."""
+    total = b.add(x, y)
+    back = b.sub(total, x)
+    return total, b.add(b.sub(x, b.sub(total, back)), b.sub(y, back))
+
+
+def two_product(b: Function, x: Value, y: Value) -> tuple[Value, Value]:
+    """x * y exactly as a pair."""
+    product = b.mul(x, y)
+    return product, fma(b, x, y, b.neg(product))
+
+
+def sign_bits(b: Function, x: Value) -> Value:
+    """The sign bit alone, as bits."""
+    return b.and_(b.bits_of(x), constant(x.type.integer, 1 << (x.type.bits - 1)))
+
+
+def flip_sign(b: Function, x: Value, signs: Value) -> Value:
+    """x with its sign bit xored with `signs` (bits of the width of x)."""
+    return b.bitcast(b.xor(b.bits_of(x), signs), x.type)
+
+
+def unchanged_near_zero(b: Function, x: Value, y: Value) -> Value:
+    """y, or x where it is so small that y = x: keeps signed zeros and subnormals."""
+    tiny = b.less(b.abs(x), like(x, 2.0 ** (-format_of(x).fraction - 2)))
+    return b.select(tiny, x, y)
+
+
+def any_lane(b: Function, mask: Value) -> Value:
+    """One i1: is any lane of the mask set?"""
+    return b.reduce("or", mask)
+
+
+def integer(x: Value, number: int) -> Value:
+    """A constant in the integer type as wide as x."""
+    return constant(x.type.integer, number)
+
+
+def wide(type: Type) -> Type:
+    """The double type with as many lanes."""
+    return Type("double").vector(type.lanes)
