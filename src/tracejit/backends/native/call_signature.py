@@ -1,13 +1,13 @@
 """What a native call takes and returns: a tree of nodes for each argument and for the result.
 
-A `CallSignature` is what `entry.build` writes machine code for. Nodes speak of exact types only: a subclass of ndarray,
+A `CallSignature` is what `entry.native_entry` takes. Nodes speak of exact types only: a subclass of ndarray,
 tuple or dict, a dataclass, a namedtuple or a registered pytree node has no node, and such calls stay in Python. `describe`
 makes the node of an example object.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -103,20 +103,29 @@ _EXACT_KINDS: Mapping[type, str] = {float: "float", int: "int", bool: "bool"}
 COMPARED = (int, str, bytes)  # exact types whose == runs no Python code and means interchangeable
 
 
-def is_native(nodes: Iterable[Node]) -> bool:
-    """Whether every node below is one that the writer can write, and there are not too many."""
-    waiting, count = list(nodes), 0
-    while waiting:
+def children(node: Node) -> tuple[Node, ...]:
+    """The nodes directly below, none for a leaf."""
+    return node.children if isinstance(node, Tuple | List | Dict) else ()
+
+
+def is_native(signature: CallSignature) -> bool:
+    """Whether native code can check and make every node of the signature, and there are not too many."""
+    keywords = [node for _, node in signature.keywords]
+    waiting, count = [*signature.positional, *keywords, signature.result], 0
+    while waiting and count <= NODE_LIMIT:
         node = waiting.pop()
         count += 1
-        if isinstance(node, Leaf) and node.kind in ("array", "scalar"):
-            if node.dtype is None or node.dtype.type not in abi.SCALARS or not node.dtype.isnative:
-                return False
-        elif isinstance(node, Dict):
+        if isinstance(node, Leaf) and not _is_native_leaf(node):
+            return False
+        if isinstance(node, Dict):
             kinds = set(map(type, node.keys))
             if len(kinds) > 1 or not kinds.issubset(COMPARED):
                 return False
-        waiting += getattr(node, "children", ())
-        if count > NODE_LIMIT:
-            return False
-    return True
+        waiting += children(node)
+    return count <= NODE_LIMIT
+
+
+def _is_native_leaf(leaf: Leaf) -> bool:
+    if leaf.kind in _EXACT_KINDS.values():
+        return True
+    return leaf.dtype is not None and leaf.dtype.type in abi.SCALARS and leaf.dtype.isnative

@@ -42,7 +42,10 @@ _DEFAULT, _BASETYPE = 1 << 18, 1 << 10
 _HAVE_VECTORCALL, _METHOD_DESCRIPTOR = 1 << 11, 1 << 17
 _PY_SSIZE_T, _READONLY = 19, 1
 
-_ENTRY_OFFSET = abi.HEAD
+_CALL_OFFSET = abi.HEAD  # of the vectorcall function
+CHAIN_OFFSET = _CALL_OFFSET + abi.WORD
+"""Where an instance keeps the address of its first record."""
+
 _chain_lock = threading.Lock()
 
 
@@ -72,12 +75,12 @@ class _Spec(ctypes.Structure):
 
 # The interpreter keeps pointers into these for as long as the type lives: module globals, on purpose.
 _members = (_Member * 2)(
-    _Member(b"__vectorcalloffset__", _PY_SSIZE_T, _ENTRY_OFFSET, _READONLY, None), _Member()
+    _Member(b"__vectorcalloffset__", _PY_SSIZE_T, _CALL_OFFSET, _READONLY, None), _Member()
 )
 _slots = (_Slot * 3)()
 _spec = _Spec(
     b"tracejit.backends.native.callable.VectorcallBase",
-    _ENTRY_OFFSET + ctypes.sizeof(ctypes.c_void_p),
+    CHAIN_OFFSET + abi.WORD,
     0,
     _DEFAULT | _BASETYPE | _HAVE_VECTORCALL,
     _slots,
@@ -95,17 +98,17 @@ def _vectorcall_base() -> type:
 
 
 class NativeEntry:
-    """Linked machine code for one signature: where it begins, its cell for the next entry, and what it needs alive.
+    """What is called for one signature: the vectorcall function, and the record that it reads.
 
-    `code` is an address of a vectorcall function whose calls pass on to the function in the word at `next_cell`, or to
-    `_miss` where that word is null. `owner` is whatever keeps the code and the objects named by it alive.
+    The first word of the record is for the address of the next record, 0 behind the last. `owner` is
+    whatever keeps the code and the objects that the record names alive.
     """
 
-    __slots__ = ("__weakref__", "code", "next_cell", "owner", "taken")
+    __slots__ = ("__weakref__", "call", "owner", "record", "taken")
 
-    def __init__(self, code: int, next_cell: int, owner: object) -> None:
-        self.code = code
-        self.next_cell = next_cell
+    def __init__(self, call: int, record: ctypes.Array[ctypes.c_int64], owner: object) -> None:
+        self.call = call
+        self.record = record
         self.owner = owner
         self.taken = False
 
@@ -158,13 +161,14 @@ def install(obj: NativeCallable, entry: NativeEntry, *, enabled: bool = True) ->
     if not (enabled and abi.SUPPORTED):
         return False
     with _chain_lock:
+        call, chain = _fields(obj)
         if entry.taken:
             raise ArgumentError("this native entry is installed in a callable already")
         entry.taken = True
-        head = _head(obj)
-        ctypes.c_void_p.from_address(entry.next_cell).value = head.value
+        entry.record[0] = chain.value or 0
         obj._entries = (entry, *obj._entries)
-        head.value = entry.code
+        chain.value = ctypes.addressof(entry.record)
+        call.value = entry.call
     return True
 
 
@@ -176,7 +180,8 @@ def uninstall(obj: NativeCallable) -> None:
     if not abi.SUPPORTED:
         return
     with _chain_lock:
-        _head(obj).value = None
+        call, chain = _fields(obj)
+        call.value = chain.value = None
         obj._retired += obj._entries
         obj._entries = ()
 
@@ -186,7 +191,9 @@ def installed(obj: NativeCallable) -> tuple[NativeEntry, ...]:
     return obj._entries
 
 
-def _head(obj: NativeCallable) -> ctypes.c_void_p:
+def _fields(obj: NativeCallable) -> tuple[ctypes.c_void_p, ctypes.c_void_p]:
+    """The two words of an instance: the vectorcall function and the first record."""
     if not isinstance(obj, NativeCallable):
         raise ArgumentError(f"a NativeCallable is needed, not {type(obj).__name__}")
-    return ctypes.c_void_p.from_address(id(obj) + _ENTRY_OFFSET)
+    word = ctypes.c_void_p.from_address
+    return word(id(obj) + _CALL_OFFSET), word(id(obj) + CHAIN_OFFSET)

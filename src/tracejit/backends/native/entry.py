@@ -1,33 +1,32 @@
-"""The native entry: machine code between a Python call and a compiled kernel.
+"""Native entries: from a call signature and a kernel to what `install` takes.
 
-    code = build(CallSignature(positional, keywords, result), kernel="kernel", name="entry")    # None: not native
-    ...append code.text to the module that defines the kernel, compile...
-    entry = code.link(address_of(code.symbol), address_of(code.table), owner=engine)
-    install(obj, entry)
+    entry = native_entry(CallSignature(positional, keywords, result), kernel_address, owner=engine)
+    if entry is not None:                              # None: calls like this one stay in Python
+        install(obj, entry)
 
-The entry is a vectorcall function. It checks every argument against the signature; where one differs it passes the call on,
-untouched, to the next entry or to `_miss` (callable.py). Then it makes the outputs, calls
+A call of an object with entries runs `entry.ll`, one piece of machine code for all signatures, compiled once in a process
+(`runtime`). It reads the entry's record, which `native_entry` writes: so a new signature costs no compilation besides
+the kernel's. It checks every argument; where one differs it goes on, with the call untouched, to the next record, and at last
+to `_miss` (callable.py). Then it makes the outputs, calls the kernel
 
     i64 kernel(ptr inputs, ptr outputs)            two arrays of data pointers, one per leaf
 
-and builds the result. A kernel that returns non-zero declines: its outputs are dropped and the call is passed on, as if the
-signature had not matched. So a failed guard tries the entry of another path, and an error is raised by `_miss`.
+and builds the result. A kernel that returns non-zero declines: its outputs are dropped and the call goes on as if the
+signature had not matched. So a failed guard tries the record of another path, and an error is raised by `_miss`.
 
-Leaves are counted depth first, positional arguments before keywords in the signature's order, in the order that dictionaries
-have in their nodes; `Static` and `NoneNode` are no leaves. What a kernel finds behind a leaf's pointer:
+Leaves are counted depth first, positional arguments before keywords in the signature's order, dictionaries in the order of
+their nodes; `Static` and `NoneNode` are no leaves. What a kernel finds behind a leaf's pointer:
 
-    array     the first element of a C-contiguous, aligned array (read only, maybe)
+    array     the first element of a C-contiguous, aligned array (perhaps read only)
     scalar    the value inside of the NumPy scalar             float     a float64
-    int       an int64                                          bool      a byte, 0 or 1
+    int       an int64                                         bool      a byte, 0 or 1
 
-The text holds no address: everything it needs of the process, and the successor in the chain, it reads from the global
-`code.table`, which `link` fills in. So the same object code serves another process of the same interpreter and NumPy
-(offsets of fields are constants, see `abi.LAYOUT`).
+Outputs are the data of fresh arrays, and the values of fresh scalar objects (for booleans: a byte).
 
-Nothing between the first check and the call of the kernel runs Python code or the garbage collector, so the borrowed
-references that the checks collect stay good. (Dictionaries are searched only after all their keys have proved to be
-exact strings, integers or bytes, whose comparison is C; the outputs made before the kernel are not collectable types.) With
-`release_gil` other threads do run meanwhile, so leaves found inside of lists and dictionaries get a reference of our own.
+Nothing between the first check and the kernel runs Python code or the garbage collector, so the borrowed references that
+the checks collect stay good: dictionaries are searched only after all their keys have proved to be exact strings,
+integers or bytes, and the outputs made before the kernel are not of collectable types. With `release_gil` other threads do run
+meanwhile, so every argument, and everything found in one, gets a reference of our own.
 """
 
 from __future__ import annotations
@@ -35,9 +34,13 @@ from __future__ import annotations
 import ctypes
 import re
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import threading
+from collections.abc import Mapping
+from functools import lru_cache
+from importlib import resources
+from itertools import accumulate
 
+import llvmlite.binding as llvm
 import numpy as np
 
 from tracejit.backends.native import abi
@@ -51,353 +54,206 @@ from tracejit.backends.native.call_signature import (
     NoneNode,
     Static,
     Tuple,
+    children,
     is_native,
 )
-from tracejit.backends.native.callable import NativeEntry
-from tracejit.backends.native.entry_helpers import HELPERS
+from tracejit.backends.native.callable import CHAIN_OFFSET, NativeEntry
 
+# Steps of a record. Their operands are noted in entry.ll, at the labels of the same names.
+_STEPS = ("END", "ARRAY", "BOXED", "INT", "BOOL", "SAME", "EQUAL", "TUPLE", "LIST", "DICT")
+_END, _ARRAY, _BOXED, _INT, _BOOL, _SAME, _EQUAL, _TUPLE, _LIST, _DICT = range(len(_STEPS))
 
-@dataclass(frozen=True, slots=True)
-class EntryCode:
-    """LLVM text of an entry, the names of its two symbols, and the pointers that belong in its table."""
+# The words of a record's header; areas of the frame are given by the word where they begin.
+_HEADER = (
+    *("NEXT", "KERNEL", "POSITIONAL", "KEYWORDS", "RELEASE", "FRAME"),
+    *("INPUTS", "ROOM", "OUTPUTS", "OBJECTS", "OBJECT_COUNT"),
+)
 
-    text: str
-    symbol: str
-    table: str
-    addresses: tuple[int, ...]
-    kept: tuple[object, ...]
-
-    def link(self, code: int, table: int, owner: object) -> NativeEntry:
-        """Fill in the table of loaded code; `owner` keeps that code in memory. The result is ready for `install`."""
-        words = (ctypes.c_void_p * len(self.addresses)).from_address(table)
-        words[:] = self.addresses
-        return NativeEntry(code, table, (owner, self.kept))
-
-
-def build(signature: CallSignature, *, kernel: str, name: str) -> EntryCode | None:
-    """The entry `@name` that calls `@kernel`, which the same module declares or defines.
-
-    None where the call stays in Python: `abi.SUPPORTED` is false, a dtype has no native scalar or is not in native byte
-    order, dictionary keys are of other or of different types, or there are more than `NODE_LIMIT` nodes.
-    """
-    keywords = (node for _, node in signature.keywords)
-    if abi.LAYOUT is None or not is_native((*signature.positional, *keywords, signature.result)):
-        return None
-    return _Writer(signature, abi.LAYOUT, kernel, name).code()
-
-
-class _Table:
-    """The words that machine code reads: the next entry, then pointers to functions and to objects that are kept alive."""
-
-    def __init__(self, symbol: str, functions: Mapping[str, int]) -> None:
-        self.symbol = symbol
-        self.functions = functions
-        self.words = [0]
-        self.kept: list[object] = []
-        self.places: dict[object, int] = {}
-
-    def named(self, name: str) -> str:
-        """The address of the word for a function of the C API, or for an object of `_OBJECTS`."""
-        if name in self.functions:
-            return self.word(self.functions[name])
-        return self.object(_OBJECTS[name])
-
-    def object(self, x: object) -> str:
-        """The address of a word that points at the object."""
-        if id(x) not in self.places:
-            self.kept.append(x)
-        return self.word(id(x))
-
-    def row(self, objects: tuple[object, ...]) -> str:
-        """The address of the first of a row of words that point at the objects."""
-        key = tuple(map(id, objects))
-        if key not in self.places:
-            self.places[key] = len(self.words)
-            self.words += key
-            self.kept.append(objects)
-        return self.address(self.places[key])
-
-    def word(self, value: int) -> str:
-        if value not in self.places:
-            self.places[value] = len(self.words)
-            self.words.append(value)
-        return self.address(self.places[value])
-
-    def address(self, place: int) -> str:
-        return f"getelementptr (i8, ptr @{self.symbol}, i64 {abi.WORD * place})"
-
-
-_OBJECTS: Mapping[str, object] = {
-    **{"ndarray": np.ndarray, "float": float, "int": int, "tuple": tuple, "list": list},
-    **{"dict": dict, "True": True, "False": False, "None": None, "_miss": sys.intern("_miss")},
-    **{"bool_True": np.True_, "bool_False": np.False_},
+_CONSTANTS: Mapping[str, int] = {
+    **{name: number for number, name in enumerate(_STEPS)},
+    **{name: number for number, name in enumerate(_HEADER)},
+    **{"HEADER": len(_HEADER), "chain": CHAIN_OFFSET, "contiguous_aligned": abi.CONTIGUOUS_ALIGNED},
 }
 
-_ENDINGS = """
-decline:
-  %decline.decref = load ptr, ptr $Py_DecRef
-  call void @.each(ptr %decline.decref, ptr %objects, i64 $result_nodes)
-  br label %next
-next:
-  %next.entry = load ptr, ptr $next
-  %last = icmp eq ptr %next.entry, null
-  br i1 %last, label %miss, label %chain
-chain:
-  %passed = musttail call ptr %next.entry(ptr %self, ptr %args, i64 %nargsf, ptr %kwnames)
-  ret ptr %passed
-miss:
-  %missed = tail call ptr @.miss(ptr %self, ptr %args, i64 %nargsf, ptr %kwnames)
-  ret ptr %missed
-fail:
-  %fail.decref = load ptr, ptr $Py_DecRef
-  call void @.each(ptr %fail.decref, ptr %objects, i64 $result_nodes)
-  ret ptr null
-"""
+_OBJECTS: Mapping[str, object] = {
+    **{"ndarray": np.ndarray, "int": int, "tuple": tuple, "list": list, "dict": dict},
+    **{"True": True, "False": False, "bool_True": np.True_, "bool_False": np.False_},
+    **{"_miss": sys.intern("_miss")},
+}
 
 
-class _Writer:
-    """Writes one entry: the checks, the outputs, the call of the kernel, the result."""
+def native_entry(signature: CallSignature, kernel: int, *, owner: object) -> NativeEntry | None:
+    """The entry that calls the kernel at this address; `owner` keeps the kernel's code in memory.
 
-    def __init__(self, signature: CallSignature, layout: abi.Layout, kernel: str, name: str) -> None:
+    None where the call stays in Python: `abi.SUPPORTED` is false, a dtype has no native scalar or is not in native byte
+    order, dictionary keys are of other or of different types, or there are too many nodes.
+    """
+    if abi.LAYOUT is None or not is_native(signature):
+        return None
+    words, kept = _Record(signature, abi.LAYOUT).words(kernel)
+    code = runtime()
+    return NativeEntry(code.call, (ctypes.c_int64 * len(words))(*words), (owner, code, kept))
+
+
+class _Record:
+    """Writes the steps of one signature."""
+
+    def __init__(self, signature: CallSignature, layout: abi.Layout) -> None:
         self.signature = signature
         self.layout = layout
-        self.kernel = kernel
-        self.name = name
-        self.table = _Table(f"{name}.table", layout.functions)
-        self.lines: list[str] = []
-        self.shapes: dict[tuple[int, ...], str] = {}
-        self.wanted: dict[str, None] = {}  # helpers, in order of first use
-        self.packing: list[Callable[[], None]] = []
-        self.count = 0
-        self.areas = dict.fromkeys(("inputs", "outputs", "room", "values", "held", "objects"), 0)
+        self.kept: list[object] = []
+        self.inputs = self.nodes = self.outputs = self.room = 0  # room: beyond a word per input
+        self.objects = 1
+        self.makes: list[int] = []
+        self.packs: list[int] = []
 
-    def code(self) -> EntryCode:
-        """Write the entry, and behind it the helpers that it names, and those that they name."""
-        self.arguments()
-        self.outputs()
-        self.run()
-        self.result()
-        body = self.resolve("\n".join(self.lines) + _ENDINGS)
-        header = f"define ptr @{self.name}(ptr %self, ptr %args, i64 %nargsf, ptr %kwnames) nounwind {{"
-        areas = [f"  %{a} = alloca [{max(n, 1)} x ptr]" for a, n in self.areas.items()]
-        parts = ["\n".join([header, "start:", *areas, body + "}"])]
-        written: set[str] = set()
-        while missing := [name for name in self.wanted if name not in written]:
-            written.update(missing)
-            parts += [self.resolve(HELPERS[name]) for name in missing]
-        table = self.table
-        size = len(table.words)
-        variables = [f"@{table.symbol} = global [{size} x ptr] zeroinitializer, align 16"]
-        for shape, symbol in self.shapes.items():
-            extents = ", ".join(f"i64 {n}" for n in shape)
-            variables.append(f"@{symbol} = private constant [{len(shape)} x i64] [{extents}]")
-        text = "\n".join(variables + parts) + "\n"
-        return EntryCode(text, self.name, table.symbol, tuple(table.words), tuple(table.kept))
+    def words(self, kernel: int) -> tuple[list[int], list[object]]:
+        """The whole record, and the objects whose addresses are in it."""
+        names = [self.address(sys.intern(name)) for name, _ in self.signature.keywords]
+        checks = self.checks()
+        self.produce(self.signature.result, 0)
+        sizes = (self.nodes, self.inputs, self.inputs + self.room, self.outputs, self.objects)
+        *starts, frame = accumulate(sizes)  # the queue begins at 0
+        header = [0, kernel, len(self.signature.positional), len(names)]
+        header += [int(self.signature.release_gil), frame, *starts, self.objects]
+        assert len(header) == len(_HEADER)
+        steps = (*checks, _END, *self.makes, _END, *self.packs, _END)
+        return [*header, *names, *steps], self.kept
 
-    # The checks: each failing one goes to the next entry.
+    def address(self, x: object) -> int:
+        self.kept.append(x)
+        return id(x)
 
-    def arguments(self) -> None:
-        positional, keywords = self.signature.positional, self.signature.keywords
-        count = self.op("and i64 %nargsf, 9223372036854775807")  # without PY_VECTORCALL_ARGUMENTS_OFFSET
-        self.require(f"icmp eq i64 {count}, {len(positional)}")
-        if keywords:
-            self.require("icmp ne ptr %kwnames, null")
-            names = self.load(self.field("%kwnames", self.layout.var_size), "i64")
-            self.require(f"icmp eq i64 {names}, {len(keywords)}")
-        else:
-            self.require("icmp eq ptr %kwnames, null")
-        for i, node in enumerate(positional):
-            self.match(node, self.load(self.element("%args", i)))
-        for guess, (keyword, node) in enumerate(keywords):
-            key = self.pointer(sys.intern(keyword))
-            call = f"call i64 @.keyword(ptr %kwnames, i64 {len(keywords)}, ptr {key}, i64 {guess})"
-            found = self.op(call)
-            self.require(f"icmp sge i64 {found}, 0")
-            self.match(node, self.load(self.element("%args", self.op(f"add i64 {found}, {count}"))))
+    def checks(self) -> list[int]:
+        """The checks, breadth first as the queue runs."""
+        arguments = (*self.signature.positional, *(node for _, node in self.signature.keywords))
+        queue = [self.numbered(node) for node in arguments]
+        steps: list[int] = []
+        for node, place, below in queue:
+            steps += self.check(node, place)
+            queue += below
+        self.nodes = len(queue)
+        return steps
 
-    def match(self, node: Node, x: str, *, mutable: bool = False) -> None:
-        """Check the object x; `mutable` if a list or a dict is what keeps it alive."""
-        match node:
-            case Leaf():
-                self.match_leaf(node, x)
-                if mutable and self.signature.release_gil:
-                    self.do(f"store ptr {x}, ptr {self.slot('held')}")
-            case NoneNode():
-                self.require(f"icmp eq ptr {x}, {self.pointer(None)}")
-            case Static(value) if type(value) in COMPARED:
-                self.require(f"call i1 @.equal(ptr {x}, ptr {self.pointer(value)})")
-            case Static(value):
-                self.require(f"icmp eq ptr {x}, {self.pointer(value)}")
-            case Tuple(children):
-                self.require(f"call i1 @.sized(ptr {x}, ptr {self.word('tuple')}, i64 {len(children)})")
-                items = self.field(x, self.layout.tuple_items)
-                self.match_items(children, items, mutable=mutable)
-            case List(children):
-                self.require(f"call i1 @.sized(ptr {x}, ptr {self.word('list')}, i64 {len(children)})")
-                if children:
-                    items = self.load(self.field(x, self.layout.list_items))
-                    self.match_items(children, items, mutable=True)
-            case Dict(keys, children):
-                self.match_dict(keys, children, x)
+    def numbered(self, node: Node) -> _Numbered:
+        """The tree with the places of its leaves among the inputs, depth first."""
+        place = self.inputs
+        self.inputs += isinstance(node, Leaf)
+        return node, place, [self.numbered(child) for child in children(node)]
 
-    def match_items(self, children: tuple[Node, ...], items: str, *, mutable: bool) -> None:
-        for i, child in enumerate(children):
-            self.match(child, self.load(self.element(items, i)), mutable=mutable)
-
-    def match_dict(self, keys: tuple[object, ...], children: tuple[Node, ...], x: str) -> None:
-        values = self.slot("values", max(len(keys), 1))
-        row = self.table.row(keys) if keys else "null"
-        self.require(f"call i1 @.dict(ptr {x}, i64 {len(keys)}, ptr {row}, ptr {values})")
-        self.match_items(children, values, mutable=True)
-
-    def match_leaf(self, leaf: Leaf, x: str) -> None:
-        place = self.slot("inputs")
-        if leaf.kind == "array":
-            descr, shape = self.pointer(leaf.dtype), self.shape(leaf.shape)
-            check = f"@.array(ptr {x}, ptr {descr}, {shape}, ptr {place})"
-        elif leaf.kind in ("int", "bool"):
-            check = f"@.{leaf.kind}(ptr {x}, ptr {self.slot('room')}, ptr {place})"
-        else:
-            kind = float if leaf.kind == "float" else leaf.dtype.type
-            offset = self.layout.float_value if kind is float else self.layout.scalar_value[kind]
-            check = f"@.boxed(ptr {x}, ptr {self.pointer(kind)}, i64 {offset}, ptr {place})"
-        self.require(f"call i1 {check}")
-
-    # The outputs: every node of the result has a word among %objects, siblings side by side. What
-    # is there and not null when something fails is what must be released.
-
-    def outputs(self) -> None:
-        root = self.slot("objects")
-        clear = len(self.lines)
-        self.reserve(self.signature.result, root)
-        nodes = self.areas["objects"]
-        self.lines.insert(clear, f"  call void @.clear(ptr %objects, i64 {nodes})")
-
-    def reserve(self, node: Node, place: str) -> None:
-        """Make what the kernel needs at once (before it, the collector must not run); the rest waits in `packing`."""
+    def check(self, node: Node, place: int) -> list[int]:
         match node:
             case Leaf("array", dtype, shape):
-                arguments = f"ptr {self.pointer(dtype)}, {self.shape(shape)}, ptr {place}"
-                self.require(f"call i1 @.new({arguments}, ptr {self.slot('outputs')})", "fail")
-            case Leaf(_, dtype) if dtype.type is np.bool_:
-                room = self.slot("room")
-                self.do(f"store ptr {room}, ptr {self.slot('outputs')}")
-                self.packing.append(lambda: self.pack_bool(room, place))
+                return [_ARRAY, place, self.address(dtype), len(shape), *shape]
+            case Leaf("int"):
+                return [_INT, place]
+            case Leaf("bool"):
+                return [_BOOL, place]
+            case Leaf("float"):
+                return [_BOXED, place, self.address(float), self.layout.float_value]
             case Leaf(_, dtype):
                 kind = dtype.type
-                alloc = self.load(self.table.word(abi.allocator(kind)))
-                offset = self.layout.scalar_value[kind]
-                arguments = f"ptr {self.pointer(kind)}, ptr {alloc}, i64 {offset}, ptr {place}"
-                self.require(f"call i1 @.box({arguments}, ptr {self.slot('outputs')})", "fail")
+                return [_BOXED, place, self.address(kind), self.layout.scalar_value[kind]]
             case NoneNode():
-                self.constant(None, place)
+                return [_SAME, self.address(None)]
             case Static(value):
-                self.constant(value, place)
+                return [_EQUAL if type(value) in COMPARED else _SAME, self.address(value)]
+        return self.container(node)
+
+    def container(self, node: Node, *between: int) -> list[int]:
+        """The step for a container: its kind, what stands between, the number of items, the keys of a dict."""
+        match node:
+            case Tuple(children):
+                return [_TUPLE, *between, len(children)]
+            case List(children):
+                return [_LIST, *between, len(children)]
+            case Dict(keys, children):
+                return [_DICT, *between, len(children), *map(self.address, keys)]
+        raise AssertionError(f"unknown node {node}")
+
+    def produce(self, node: Node, place: int) -> None:
+        """The steps that make a result in this place; siblings have neighbouring places."""
+        match node:
+            case Leaf("array", dtype, shape):
+                made = [_ARRAY, place, self.outputs, self.address(dtype), len(shape), *shape]
+            case Leaf(_, dtype) if dtype.type is np.bool_:
+                byte = self.inputs + self.room
+                made = [_BOOL, place, self.outputs, byte]
+                self.packs += [_BOOL, place, byte]
+                self.room += 1
+            case Leaf(_, dtype):
+                kind = dtype.type
+                offset = self.layout.scalar_value[kind]
+                pointers = [self.address(kind), abi.allocator(kind)]
+                made = [_BOXED, place, self.outputs, *pointers, offset]
+            case NoneNode() | Static():
+                made = [_SAME, place, self.address(getattr(node, "value", None))]
             case _:
-                items = self.slot("objects", max(len(node.children), 1))
+                made, first = [], self.objects
+                self.objects += len(node.children)
                 for i, child in enumerate(node.children):
-                    self.reserve(child, self.element(items, i))
-                self.packing.append(lambda: self.pack(node, items, place))
+                    self.produce(child, first + i)
+                self.packs += self.container(node, place, first)
+        self.makes += made
+        self.outputs += isinstance(node, Leaf)
 
-    def constant(self, value: object, place: str) -> None:
-        x = self.pointer(value)
-        self.do(f"call void {self.word('Py_IncRef')}(ptr {x})")
-        self.do(f"store ptr {x}, ptr {place}")
 
-    def pack_bool(self, room: str, place: str) -> None:
-        true = self.op(f"icmp ne i8 {self.load(room, 'i8')}, 0")
-        one, zero = self.pointer(np.True_), self.pointer(np.False_)
-        x = self.op(f"select i1 {true}, ptr {one}, ptr {zero}")
-        self.do(f"call void {self.word('Py_IncRef')}(ptr {x})")
-        self.do(f"store ptr {x}, ptr {place}")
+_Numbered = tuple[Node, int, list["_Numbered"]]
 
-    def pack(self, node: Tuple | List | Dict, items: str, place: str) -> None:
-        """The container of finished items, which takes their references."""
-        arguments = f"ptr {items}, i64 {len(node.children)}"
-        if isinstance(node, Dict):
-            arguments = f"ptr {self.table.row(node.keys) if node.keys else 'null'}, {arguments}"
-        x = self.op(f"call ptr @.pack_{type(node).__name__.lower()}({arguments})")
-        self.require(f"icmp ne ptr {x}, null", "fail")
-        self.do(f"store ptr {x}, ptr {place}")
 
-    def run(self) -> None:
-        """Call the kernel; if it declines, drop the outputs and pass the call on."""
-        release, held = self.signature.release_gil, self.areas["held"]
-        if held:
-            self.do(f"call void @.each(ptr {self.word('Py_IncRef')}, ptr %held, i64 {held})")
-        if release:
-            thread = self.op(f"call ptr {self.word('PyEval_SaveThread')}()")
-        status = self.op(f"call i64 @{self.kernel}(ptr %inputs, ptr %outputs)")
-        if release:
-            self.do(f"call void {self.word('PyEval_RestoreThread')}(ptr {thread})")
-        if held:
-            self.do(f"call void @.each(ptr {self.word('Py_DecRef')}, ptr %held, i64 {held})")
-        self.require(f"icmp eq i64 {status}, 0", "decline")
+class Runtime:
+    """Loaded machine code of `entry.ll`: the address of its vectorcall function, and what keeps it loaded."""
 
-    def result(self) -> None:
-        for pack in self.packing:
-            pack()
-        self.do(f"ret ptr {self.load('%objects')}")
+    __slots__ = ("call", "owner")
 
-    # Lines of text.
+    def __init__(self, call: int, table: int, owner: object) -> None:
+        """Fill in the table of code loaded by `owner`; both addresses are of its symbols `call` and `table`."""
+        words = _table()
+        (ctypes.c_void_p * len(words)).from_address(table)[:] = tuple(words.values())
+        self.call = call
+        self.owner = owner
 
-    def do(self, text: str) -> None:
-        self.lines.append(f"  {text}")
 
-    def op(self, text: str) -> str:
-        """A new register with the value of the instruction."""
-        self.count += 1
-        self.do(f"%v{self.count} = {text}")
-        return f"%v{self.count}"
+def runtime() -> Runtime:
+    """The runtime of this process, compiled at the first call."""
+    with _runtime_lock:
+        return _compiled_runtime()
 
-    def require(self, condition: str, otherwise: str = "next") -> None:
-        """Go on where the condition, an instruction that gives an i1, holds."""
-        holds = self.op(condition)
-        self.do(f"br i1 {holds}, label %on{self.count}, label %{otherwise}")
-        self.lines.append(f"on{self.count}:")
 
-    def load(self, address: str, kind: str = "ptr") -> str:
-        return self.op(f"load {kind}, ptr {address}")
+_runtime_lock = threading.Lock()
 
-    def field(self, x: str, offset: int) -> str:
-        return self.op(f"getelementptr i8, ptr {x}, i64 {offset}")
 
-    def element(self, row: str, index: int | str) -> str:
-        return self.op(f"getelementptr ptr, ptr {row}, i64 {index}") if index != 0 else row
+@lru_cache(maxsize=1)
+def _compiled_runtime() -> Runtime:
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    module = llvm.parse_assembly(runtime_text())
+    target = llvm.Target.from_default_triple().create_target_machine(opt=1)
+    engine = llvm.create_mcjit_compiler(module, target)
+    engine.finalize_object()
+    call, table = engine.get_function_address("call"), engine.get_global_value_address("table")
+    return Runtime(call, table, engine)
 
-    def slot(self, area: str, count: int = 1) -> str:
-        """The address of the next free words of an area on the stack."""
-        first = self.areas[area]
-        self.areas[area] += count
-        return self.element(f"%{area}", first)
 
-    def word(self, name: str) -> str:
-        """The pointer of that name in the table."""
-        return self.load(self.table.named(name))
+def runtime_text() -> str:
+    """The text of `entry.ll` for this process: offsets and constants in place, but no address."""
+    text = resources.files(__package__).joinpath("entry.ll").read_text(encoding="utf-8")
+    return re.sub(r"\$(\w+)", lambda match: _value(match[1]), text)
 
-    def pointer(self, x: object) -> str:
-        """The object, as a pointer."""
-        return self.load(self.table.object(x))
 
-    def shape(self, shape: tuple[int, ...]) -> str:
-        """The arguments `ndim, dims` of a helper."""
-        if not shape:
-            return "i32 0, ptr null"
-        symbol = self.shapes.setdefault(shape, f"{self.name}.shape{len(self.shapes)}")
-        return f"i32 {len(shape)}, ptr @{symbol}"
+def _value(name: str) -> str:
+    """What stands for `$name` in entry.ll."""
+    if name == "table_size":
+        return str(len(_table()))
+    if name in _CONSTANTS:
+        return str(_CONSTANTS[name])
+    if isinstance(offset := getattr(abi.LAYOUT, name, None), int):
+        return str(offset)
+    return f"getelementptr (i8, ptr @table, i64 {abi.WORD * list(_table()).index(name)})"
 
-    def resolve(self, text: str) -> str:
-        """Replace the placeholders `@.helper` and `$name`."""
 
-        def helper(match: re.Match[str]) -> str:
-            self.wanted[match[1]] = None
-            return f"@{self.name}.{match[1]}"
-
-        def value(match: re.Match[str]) -> str:
-            offset = getattr(self.layout, match[1], None)
-            return self.table.named(match[1]) if offset is None else str(offset)
-
-        text = text.replace("$contiguous_aligned", str(abi.CONTIGUOUS_ALIGNED))
-        text = text.replace("$result_nodes", str(self.areas["objects"]))
-        text = text.replace("$next", self.table.address(0))
-        return re.sub(r"\$(\w+)", value, re.sub(r"@\.(\w+)", helper, text))
+@lru_cache(maxsize=1)
+def _table() -> dict[str, int]:
+    """The pointers that entry.ll finds in its table: functions of the C API, types and singletons."""
+    assert abi.LAYOUT is not None
+    return {**abi.LAYOUT.functions, **{name: id(x) for name, x in _OBJECTS.items()}}
