@@ -145,32 +145,36 @@ def lanes_constant(type: Type, values: list[float | int | bool]) -> Value:
 
 
 class Block:
-    __slots__ = ("label", "lines", "closed")
+    """Straight-line code and the terminator that leaves it."""
+
+    __slots__ = ("label", "lines", "terminator")
 
     def __init__(self, label: str):
         self.label = label
-        self.lines: list[str] = []
-        self.closed = False
+        self.lines: list[str | Phi] = []
+        self.terminator = ""
 
 
 class Phi:
     """A phi whose incoming edges are added later; `value` is what it stands for."""
 
-    __slots__ = ("edges", "line", "block", "value")
+    __slots__ = ("edges", "value")
 
-    def __init__(self, value: Value, block: Block):
+    def __init__(self, value: Value):
         self.value = value
-        self.edges: list[str] = []
-        self.block = block
-        self.line = len(block.lines)
-        block.lines.append("")
+        self.edges: list[tuple[Value, Block]] = []
 
     def add(self, value: Value, block: Block) -> None:
         assert value.type == self.value.type, (value, self.value)
-        self.edges.append(f"[{value.text}, %{block.label}]")
-        self.block.lines[self.line] = (
-            f"  {self.value.text} = phi {self.value.type} " + ", ".join(self.edges)
-        )
+        self.edges.append((value, block))
+
+    def repoint(self, old: Block, new: Block) -> None:
+        """Control that came from `old` now comes from `new`."""
+        self.edges = [(v, new if block is old else block) for v, block in self.edges]
+
+    def __str__(self) -> str:
+        edges = ", ".join(f"[{v.text}, %{block.label}]" for v, block in self.edges)
+        return f"  {self.value.text} = phi {self.value.type} {edges}"
 
 
 class Module:
@@ -178,6 +182,7 @@ class Module:
 
     def __init__(self) -> None:
         self.functions: list[Function] = []
+        self.defined: set[str] = set()
         self.declarations: dict[str, str] = {}
         self.globals: dict[str, str] = {}
         self.texts: list[str] = []
@@ -188,6 +193,7 @@ class Module:
     ) -> Function:
         fn = Function(self, name, result, args, internal=internal, attributes=attributes)
         self.functions.append(fn)
+        self.defined.add(name)
         return fn
 
     def declare(self, name: str, result: Type, args: list[Type]) -> None:
@@ -243,7 +249,8 @@ class Function:
             lines.append(f"{block.label}:")
             if i == 0:
                 lines += self.allocas
-            lines += block.lines
+            lines += map(str, block.lines)
+            lines.append(block.terminator)
         return "\n".join(lines) + "\n}"
 
     # Blocks and branches.
@@ -258,9 +265,8 @@ class Function:
         self.here = block
 
     def _close(self, line: str) -> None:
-        assert not self.here.closed, f"block {self.here.label} is closed already"
-        self.here.lines.append(line)
-        self.here.closed = True
+        assert not self.here.terminator, f"block {self.here.label} is closed already"
+        self.here.terminator = line
 
     def branch(self, target: Block) -> None:
         self._close(f"  br label %{target.label}")
@@ -277,7 +283,9 @@ class Function:
 
     def phi(self, type: Type) -> Phi:
         self.count += 1
-        return Phi(Value(type, f"%v{self.count}"), self.here)
+        phi = Phi(Value(type, f"%v{self.count}"))
+        self.here.lines.append(phi)
+        return phi
 
     def op(self, type: Type, text: str) -> Value:
         """Append `%n = text`, a value of the type."""
@@ -544,7 +552,7 @@ class Function:
 
     def call(self, name: str, result: Type, args: list[Value], *, fast: str = "") -> Value:
         """Call a function by name; an intrinsic or external is declared on the way."""
-        if not any(fn.name == name for fn in self.module.functions):
+        if name not in self.module.defined:
             self.module.declare(name, result, [x.type for x in args])
         text = f"call {fast + ' ' if fast else ''}{result} @{name}({', '.join(map(str, args))})"
         if result is VOID:
