@@ -1,8 +1,8 @@
 """dot: products summed over paired axes, its own adjoint in each operand.
 
-Matrix product, batched matrix product, inner and outer product, tensordot and most of einsum are one
-`dot` with different axes. The result's axes are, in this order: the batch axes, the free axes of
-x, the free axes of y; free are those neither contracted nor batch, in ascending order.
+Matrix product, batched matrix product, inner and outer product, tensordot and most of einsum are
+one `dot` with different axes. The result's axes are, in this order: the batch axes, the free axes
+of x, the free axes of y; free are those neither contracted nor batch, in ascending order.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ def _wrt_left(ct: Atom, x: ArrayType, y: Atom, contract: AxisPair, batch: AxisPa
 
 
 def _wrt_right(ct: Atom, x: Atom, y: ArrayType, contract: AxisPair, batch: AxisPair) -> Atom:
-    """x . ct over x's free axes (x.T @ ct): yields y's axes as batch, contracted, then free ones."""
+    """x . ct over x's free axes (x.T @ ct): yields y's axes as batch, contracted, free."""
     rows = free_axes(x.ndim, contract[0], batch[0])
     columns = free_axes(y.ndim, contract[1], batch[1])
     stack = tuple(range(len(batch[0])))

@@ -6,6 +6,7 @@ abs at 0 is 0, a tie of max or min gives half to each side, sign and floor have 
 
 from __future__ import annotations
 
+import builtins
 import math
 from typing import Any
 
@@ -16,6 +17,7 @@ from tracejit.ir.atoms import Arithmetic, Atom, Literal, is_zero, ones, zero
 from tracejit.ir.primitive import (
     POINTWISE,
     ZERO,
+    Derivatives,
     Primitive,
     Unknown,
     accept,
@@ -32,7 +34,7 @@ from tracejit.ir.types import (
     FLOATS,
     INTEGERS,
     NUMBERS,
-    SIGNED,
+    UNSIGNED,
     ArrayType,
     tangent_type,
 )
@@ -118,7 +120,7 @@ rem = binary(
 )  # fmt: skip
 
 neg = elementwise(
-    "neg", arity=1, accepts=SIGNED | FLOATS | INTEGERS, evaluate=np.negative,
+    "neg", arity=1, accepts=NUMBERS, evaluate=np.negative,
     jvp=lambda primals, tangents, outs: (neg(tangents[0]),),
     transpose=lambda cts, inputs: (neg(cts[0]),),
 )  # fmt: skip
@@ -160,11 +162,28 @@ def _integer_pow_derivative(x: Atom, y: Atom, *, n: int) -> Atom:
     return float(n) * power
 
 
-integer_pow = unary(
-    "integer_pow", accepts=NUMBERS,
-    evaluate=lambda x, *, n: np.power(x, np.asarray(n, x.dtype)) if n >= 0
-    else 1 / np.power(x, np.asarray(-n, x.dtype)),
-    derivative=_integer_pow_derivative,
+def _integer_pow_typing(x: ArrayType, *, n: int) -> tuple[ArrayType, ...]:
+    accept("integer_pow", (x,), NUMBERS)
+    if n < 0 and not x.is_float:
+        raise DTypeError(
+            f"integer_pow: {x} to the power of {n} has no integer value",
+            hint="convert the base to a float with astype",
+        )
+    return (x,)
+
+
+def _integer_pow_value(x: Any, *, n: int) -> Any:
+    """Integers wrap around, whatever the size of n."""
+    if x.dtype in FLOATS:
+        power = np.power(x, np.asarray(builtins.abs(n), x.dtype))
+        return power if n >= 0 else 1 / power
+    exponent = np.asarray(n, np.uint64 if x.dtype in UNSIGNED else np.int64)
+    return np.power(x, exponent).astype(x.dtype)
+
+
+integer_pow = Primitive(
+    "integer_pow", typing=_integer_pow_typing, evaluate=_integer_pow_value,
+    jvp=Derivatives((_integer_pow_derivative,)), batch=POINTWISE,
     doc="x ** n for an integer n known while tracing.",
 )  # fmt: skip
 
@@ -238,7 +257,9 @@ acos = unary(
     "acos", accepts=FLOATS, evaluate=np.arccos,
     derivative=lambda x, y: -rsqrt((1.0 - x) * (1.0 + x)),
 )  # fmt: skip
-atan = unary("atan", accepts=FLOATS, evaluate=np.arctan, derivative=lambda x, y: 1.0 / (1.0 + x * x))
+atan = unary(
+    "atan", accepts=FLOATS, evaluate=np.arctan, derivative=lambda x, y: 1.0 / (1.0 + x * x)
+)
 atan2 = binary(
     "atan2", accepts=FLOATS, evaluate=np.arctan2,
     derivatives=(lambda x, y, z: y / (x * x + y * y), lambda x, y, z: -(x / (x * x + y * y))),
@@ -246,7 +267,9 @@ atan2 = binary(
 )  # fmt: skip
 sinh = unary("sinh", accepts=FLOATS, evaluate=np.sinh, derivative=lambda x, y: cosh(x))
 cosh = unary("cosh", accepts=FLOATS, evaluate=np.cosh, derivative=lambda x, y: sinh(x))
-tanh = unary("tanh", accepts=FLOATS, evaluate=np.tanh, derivative=lambda x, y: 1.0 - y * y)
+tanh = unary(
+    "tanh", accepts=FLOATS, evaluate=np.tanh, derivative=lambda x, y: (1.0 - y) * (1.0 + y)
+)
 asinh = unary(
     "asinh", accepts=FLOATS, evaluate=np.arcsinh, derivative=lambda x, y: rsqrt(x * x + 1.0)
 )
@@ -306,7 +329,7 @@ shift_right_logical = binary(
 shift_right_arithmetic = binary(
     "shift_right_arithmetic", accepts=INTEGERS, derivatives=None,
     evaluate=lambda x, n: _shift(
-        x, n, np.right_shift(x, _shift_count(x, n)), np.where(x < 0, np.array(-1).astype(x.dtype), 0)
+        x, n, np.right_shift(x, _shift_count(x, n)), np.where(x < 0, ~np.zeros_like(x), 0)
     ),
     doc="x >> n with copies of the sign; all sign for a count outside 0 .. bits - 1.",
 )  # fmt: skip
@@ -401,6 +424,8 @@ convert = Primitive(
 
 
 def _bitcast_typing(x: ArrayType, *, dtype: np.dtype) -> tuple[ArrayType, ...]:
+    if x.dtype not in NUMBERS or dtype not in NUMBERS:
+        raise DTypeError(f"bitcast: no bits of {x} as {dtype}")
     if x.dtype.itemsize != dtype.itemsize:
         raise DTypeError(f"bitcast: {x} and {dtype} differ in width")
     return (x.with_dtype(dtype),)

@@ -1,7 +1,7 @@
 """Operations that move elements and compute nothing, and reduce_sum, the adjoint of broadcast.
 
-Adjoint pairs: broadcast and reduce_sum, slice and pad, reshape, permute and reverse each with itself.
-On the native backend these are index arithmetic inside a kernel, never copies.
+Adjoint pairs: broadcast and reduce_sum, slice and pad; reshape, permute and reverse each with
+itself. On the native backend these are index arithmetic inside a kernel, never copies.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from tracejit.errors import AxisError, DTypeError, ShapeError
+from tracejit.errors import ArgumentError, AxisError, DTypeError, ShapeError
 from tracejit.ir.atoms import Atom, Literal, zero
 from tracejit.ir.primitive import ZERO, Primitive, Unknown, linear
 from tracejit.ir.types import ALL, BOOL, NUMBERS, ArrayType, Shape, array_type, without_axes
@@ -40,7 +40,8 @@ def shifted(axes: Sequence[int]) -> Axes:
 
 def _broadcast_typing(x: ArrayType, *, shape: Shape, dims: Axes) -> tuple[ArrayType, ...]:
     increasing = all(a < b for a, b in zip(dims, dims[1:], strict=False))
-    if len(dims) != x.ndim or not increasing or (dims and not 0 <= dims[0] <= dims[-1] < len(shape)):
+    in_range = all(0 <= d < len(shape) for d in dims)
+    if len(dims) != x.ndim or not increasing or not in_range:
         raise AxisError(f"broadcast: dims {dims} do not place {x} in shape {shape}")
     if any(x.shape[i] != shape[d] for i, d in enumerate(dims)):
         raise ShapeError(f"broadcast: {x} does not fit shape {shape} at dims {dims}")
@@ -49,7 +50,7 @@ def _broadcast_typing(x: ArrayType, *, shape: Shape, dims: Axes) -> tuple[ArrayT
 
 def _broadcast_value(x: Any, *, shape: Shape, dims: Axes) -> Any:
     spread = [1] * len(shape)
-    for i, d in enumerate(dims):
+    for d in dims:
         spread[d] = shape[d]
     return np.broadcast_to(np.reshape(x, spread), shape)
 
@@ -197,7 +198,9 @@ def _slice_transpose(
 ) -> Cotangents:
     """Back into its place, zeros around and, for strides, between."""
     (ct,) = cts
-    covered = (a + (n - 1) * s + 1 if n else a for a, n, s in zip(start, ct.shape, stride, strict=True))
+    covered = (
+        a + (n - 1) * s + 1 if n else a for a, n, s in zip(start, ct.shape, stride, strict=True)
+    )
     high = tuple(n - c for n, c in zip(inputs[0].type.shape, covered, strict=True))
     nothing = zero(array_type(ct.dtype))
     return (pad(ct, nothing, low=start, high=high, interior=tuple(s - 1 for s in stride)),)
@@ -257,8 +260,9 @@ def _pad_transpose(
     )  # fmt: skip
     around = None
     if isinstance(fill, Unknown):
-        everywhere = tuple(range(ct.ndim))
-        around = reduce_sum(ct, axes=everywhere) - reduce_sum(back, axes=everywhere)
+        covered = _covered(shape, low=low, high=high, interior=interior)
+        filled = select(covered, zero(ct.type), ct)
+        around = reduce_sum(filled, axes=tuple(range(ct.ndim)))
     return (back if isinstance(x, Unknown) else None, around)
 
 
@@ -266,13 +270,18 @@ def _pad_batch(
     size: int, inputs: Any, batched: Any, *, low: Shape, high: Shape, interior: Shape
 ) -> Any:
     x, fill = batch_all(size, inputs, batched) if batched[1] else inputs
-    params = dict(low=(0, *low), high=(0, *high), interior=(0, *interior))
+    params = {"low": (0, *low), "high": (0, *high), "interior": (0, *interior)}
     if not batched[1]:
         return pad.bind(x, fill, **params)
     # Each member has a fill of its own: pad with zero, and choose the fill where x is not.
     inside = pad(x, zero(array_type(x.dtype)), **params)
-    covered = pad(Literal(True, x.type.with_dtype(BOOL)), zero(array_type(BOOL)), **params)
-    return (select(covered, inside, broadcast(fill, shape=inside.shape, dims=(0,))),)
+    fills = broadcast(fill, shape=inside.shape, dims=(0,))
+    return (select(_covered(x.shape, **params), inside, fills),)
+
+
+def _covered(shape: Shape, **params: Any) -> Atom:
+    """Where pad's result holds an element of x: bool, of the result's shape."""
+    return pad(Literal(True, array_type(BOOL, shape)), zero(array_type(BOOL)), **params)
 
 
 pad = linear(
@@ -284,6 +293,8 @@ pad = linear(
 
 
 def _concatenate_typing(*types: ArrayType, axis: int) -> tuple[ArrayType, ...]:
+    if not types:
+        raise ArgumentError("concatenate: there is nothing to concatenate")
     first = types[0]
     check_axes("concatenate", (axis,), first.ndim)
     for other in types[1:]:
@@ -326,8 +337,8 @@ concatenate = linear(
 
 def _iota_typing(*, dtype: np.dtype, shape: Shape, axis: int) -> tuple[ArrayType, ...]:
     check_axes("iota", (axis,), len(shape))
-    if dtype not in ALL:
-        raise DTypeError(f"iota: no dtype {dtype}")
+    if dtype not in ALL or any(n < 0 for n in shape):
+        raise DTypeError(f"iota: no array of dtype {dtype} and shape {shape}")
     return (array_type(dtype, shape),)
 
 
