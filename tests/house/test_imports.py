@@ -71,8 +71,9 @@ PACKAGES = {
     "sklearn": ("demo",),
 }
 
-# Who may load a module by its name, when it is first used, and who may read the environment.
-LOADERS = ("__init__", "backends.__init__", "compat", "demo")
+# Who may load a module by its name, when it is first used (ops.special: SciPy's functions, for the
+# reference values), and who may read the environment.
+LOADERS = ("__init__", "backends.__init__", "compat", "demo", "ops.special")
 READS_ENVIRONMENT = "config"
 
 
