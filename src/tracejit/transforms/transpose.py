@@ -7,7 +7,8 @@ sum of two cotangents.
 
 A cotangent that passed a `select` is zero where the other side was taken, and must stay zero when it
 is multiplied by a derivative that is inf or NaN there: products behind a select go through
-`keep_zeros`. Programs without select pay nothing.
+`keep_zeros`. Programs without select pay nothing. An operation that holds jaxprs is told, by
+`guarded`, whether such cotangents come to it; and counts as a select if a body of its has one.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from tracejit.ir.atoms import Atom, Var, is_zero, zero
 from tracejit.ir.builder import Builder, building
 from tracejit.ir.graph import Equation, Jaxpr
 from tracejit.ir.primitive import Unknown
-from tracejit.ir.walk import Substitution, copy_equation
+from tracejit.ir.walk import Substitution, copy_equation, held_jaxprs
 from tracejit.ops.elementwise import add, keep_zeros
 from tracejit.transforms.jvp import Mask
 from tracejit.transforms.memo import remembered
@@ -47,11 +48,11 @@ class Cotangents:
 
 
 @remembered
-def transpose(jaxpr: Jaxpr, linear: Mask) -> Jaxpr:
+def transpose(jaxpr: Jaxpr, linear: Mask, guarded: bool = False) -> Jaxpr:
     """The adjoint with respect to the inputs marked linear.
 
     Takes the other inputs, then a cotangent for each output; gives a cotangent for each linear input
-    (a zero literal where nothing arrives).
+    (a zero literal where nothing arrives). `guarded`: zeros among the former have to stay.
     """
     unknown = {v for v, m in zip(jaxpr.invars, linear, strict=True) if m}
     with building() as builder:
@@ -68,7 +69,7 @@ def transpose(jaxpr: Jaxpr, linear: Mask) -> Jaxpr:
         for y in jaxpr.outvars:
             ct = Var(y.type)
             invars.append(ct)
-            cts.add(y, ct)
+            cts.add(y, ct, guarded=guarded)
         for eqn in reversed(pending):
             _pull_back(eqn, known, unknown, cts, builder)
         outs = [cts.read(v) for v, m in zip(jaxpr.invars, linear, strict=True) if m]
@@ -90,13 +91,25 @@ def _pull_back(
         )
     builder.provenance = eqn.provenance.derived(eqn, "transpose")
     inputs = [Unknown(x.type) if x in unknown else known(x) for x in eqn.inputs]
-    results = rule(outs, inputs, **eqn.params)
     behind_select = any(id(ct) in cts.guarded for ct in outs)
+    holds = {"guarded": behind_select} if eqn.primitive.split else {}
+    results = rule(outs, inputs, **holds, **eqn.params)
+    guarded = behind_select or masks(eqn)
     for x, ct in zip(eqn.inputs, results, strict=True):
         if ct is not None and x in unknown:
             if behind_select and eqn.primitive.scales:
                 ct = keep_zeros(ct, outs[0])
-            cts.add(x, ct, guarded=behind_select or eqn.primitive.masks)
+            cts.add(x, ct, guarded=guarded)
+
+
+def masks(eqn: Equation) -> bool:
+    """Whether an equation, or one in a body that it holds, gives cotangents zeros that must stay."""
+    return eqn.primitive.masks or any(_body_masks(body) for _, body in held_jaxprs(eqn))
+
+
+@remembered
+def _body_masks(jaxpr: Jaxpr) -> bool:
+    return any(map(masks, jaxpr.equations))
 
 
 def pull_back_inputs(inputs: Sequence[object]) -> Mask:
