@@ -69,7 +69,7 @@ def print_jaxpr(jaxpr: Program, *, provenance: bool = False) -> str:
     """The text of a jaxpr; with `provenance`, the user's line as a comment behind each equation."""
     names = Names(jaxpr)
     lines = [print_equation(eqn, names, provenance=provenance) for eqn in jaxpr.equations]
-    results = ", ".join([_print_result(y, names) for y in jaxpr.outvars])
+    results = ", ".join([print_result(y, names) for y in jaxpr.outvars])
     body = "\n".join([*lines, f"return {results}".rstrip()])
     return f"{print_head(jaxpr, names)} {{\n{indent(body, INDENT)}\n}}"
 
@@ -110,7 +110,8 @@ def print_atom(x: Atom, names: Names, eqn: Any) -> str:
     """An operand of an equation: a name, or a number, with its type where that is not plain."""
     if isinstance(x, Var):
         return names[x]
-    assert isinstance(x, Literal), x
+    if not isinstance(x, Literal):
+        return print_param(x)
     number = print_number(x.value, x.dtype)
     plain = deduce_type(kind_of_number(number), eqn.inputs, [v.type for v in eqn.outvars])
     return number if plain == x.type else f"{number}: {x.type}"
@@ -144,7 +145,7 @@ def deduce_type(
     return None
 
 
-def _print_result(y: Atom, names: Names) -> str:
+def print_result(y: Atom, names: Names) -> str:
     """A result; the head has its type, so a literal is bare."""
     return print_number(y.value, y.dtype) if isinstance(y, Literal) else names[y]  # type: ignore
 
@@ -153,7 +154,8 @@ def _print_params(eqn: Any, provenance: bool) -> list[str]:
     if not eqn.params:
         return []
     defaults = eqn.primitive.defaults
-    plain, holding = [], []
+    plain: list[str] = []
+    holding: list[str] = []
     for name, value in sorted(eqn.params.items()):
         default = defaults.get(name, MISSING)
         if type(value) is type(default) and value == default:

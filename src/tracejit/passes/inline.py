@@ -1,0 +1,40 @@
+"""Calls are replaced by what they call.
+
+    %1: f64[] = call(%0, name="f", jaxpr=fn(%0: f64[]) -> f64[] {
+      %1: f64[] = sin(%0)                                              %1: f64[] = sin(%0)
+      return %1                                                  ->    %2: f64[] = mul(%1, 2.0)
+    })
+    %2: f64[] = mul(%1, 2.0)
+
+Needs: nothing. Leaves: no `call`, at any depth; the other passes see one body.
+Does not: touch loops and conditions; keep code small (a body called n times is copied n times).
+"""
+
+from __future__ import annotations
+
+from tracejit.ir.builder import Builder
+from tracejit.ir.graph import Jaxpr
+from tracejit.ir.walk import inline as append_body
+from tracejit.passes.held import Pass, Renaming, through_held, with_held
+
+#: The primitives that only stand for the body they hold.
+CALLS = frozenset({"call"})
+
+
+@through_held
+def inline(jaxpr: Jaxpr, inner: Pass) -> Jaxpr:
+    """Replace the calls in a jaxpr by their bodies."""
+    builder, renaming, changed = Builder(), Renaming(), False
+    for eqn in jaxpr.equations:
+        if eqn.primitive.name in CALLS:
+            body = inner(eqn.params["jaxpr"])
+            outs = append_body(body, renaming.all(eqn.inputs), builder)
+            renaming.update(zip(eqn.outvars, outs, strict=True))
+            changed = True
+            continue
+        after = renaming.equation(with_held(eqn, inner) if eqn.params else eqn)
+        changed = changed or after is not eqn
+        builder.equations.append(after)
+    if not changed:
+        return jaxpr
+    return builder.finish(jaxpr.invars, renaming.all(jaxpr.outvars))

@@ -1,0 +1,20 @@
+"""The compiler, as lists. Each pass says at its top what it needs and what it leaves."""
+
+from __future__ import annotations
+
+from tracejit.passes.cse import cse
+from tracejit.passes.dce import dce
+from tracejit.passes.fold import fold
+from tracejit.passes.inline import inline
+from tracejit.passes.pipeline import Pipeline
+
+#: What every backend begins with, and none has to clean up after.
+SIMPLIFY = Pipeline(
+    "simplify",
+    [
+        inline,  # the others see one body
+        fold,    # before cse: it brings equal terms into one form
+        cse,     # before dce: it leaves unread what it merged
+        dce,     # last: so does fold, and transforms leave unread primal results
+    ],
+)  # fmt: skip
