@@ -4,6 +4,8 @@
     run = backend.compile(jaxpr, name="loss")
     (value,) = run(x)                      # arrays in, a tuple of arrays out
     run.texts()                            # {"llvm": "...", "assembly": "..."}
+
+Backends are told apart by name alone: nobody asks which one it has.
 """
 
 from __future__ import annotations

@@ -69,7 +69,7 @@ class LoweringTable(Generic[Rule]):
         return len(self._rules)
 
     def _missing(self, primitive: Primitive) -> MissingLoweringError:
-        """The error, with the place where the row belongs: beside its neighbours in the registry."""
+        """The error, which says where the row belongs: beside those of its neighbours."""
         neighbours = self._neighbours(primitive)
         beside = " and ".join(f"{p.name} ({self._files[p]})" for p in neighbours)
         return MissingLoweringError(

@@ -1,0 +1,79 @@
+"""Compile a jaxpr through jax.jit, and call what comes out with NumPy arrays.
+
+JAX has one process-wide switch between 32 and 64 bits, which is the user's. It is never touched:
+everything here that traces, compiles or calls happens inside `jax.enable_x64(True)`, which holds
+for the block, in this thread. Integers and floats keep their 64 bits whatever the switch says.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from tracejit.backends.protocol import Observer
+from tracejit.backends.xla.lower import lower
+from tracejit.errors import CompileError
+from tracejit.ir.graph import Jaxpr
+
+
+class XlaExecutable:
+    """A jaxpr compiled by XLA for jax's default device."""
+
+    def __init__(self, jaxpr: Jaxpr, name: str):
+        self.jaxpr = jaxpr
+        self.name = name
+        try:
+            with jax.enable_x64(True):
+                self._compiled = self._lowered().compile()
+        except jax.errors.JaxRuntimeError as error:
+            raise CompileError(f"XLA could not compile {name}: {error}") from error
+
+    def __call__(self, *arrays: Any) -> tuple[np.ndarray, ...]:
+        """NumPy arrays out. jax arrays among the arguments stay where they are."""
+        return tuple([_writeable(np.asarray(y)) for y in self.on_device(*arrays)])
+
+    def on_device(self, *arrays: Any) -> tuple[jax.Array, ...]:
+        """The results as jax arrays, on the device, perhaps still being computed."""
+        with jax.enable_x64(True):
+            return self._compiled(*arrays)
+
+    def texts(self) -> dict[str, str]:
+        """`stablehlo`: what jax hands to XLA. `hlo`: what XLA made of it, fused and scheduled."""
+        return {"stablehlo": self.stablehlo(), "hlo": self.hlo()}
+
+    def stablehlo(self) -> str:
+        with jax.enable_x64(True):
+            return self._lowered().as_text()
+
+    def hlo(self) -> str:
+        return self._compiled.as_text() or ""
+
+    def _lowered(self) -> jax.stages.Lowered:
+        def run(*arrays: jax.Array) -> tuple[jax.Array, ...]:
+            return lower(self.jaxpr, arrays)
+
+        run.__name__ = self.name
+        arguments = [jax.ShapeDtypeStruct(t.shape, t.dtype) for t in self.jaxpr.in_types]
+        return jax.jit(run).lower(*arguments)
+
+
+def _writeable(y: np.ndarray) -> np.ndarray:
+    """y itself, or a copy where it is a view of a buffer that belongs to jax."""
+    return y if y.flags.writeable else y.copy()
+
+
+class XlaBackend:
+    """See protocol.Backend."""
+
+    name = "xla"
+
+    def compile(
+        self, jaxpr: Jaxpr, *, name: str = "", observer: Observer | None = None
+    ) -> XlaExecutable:
+        """Compile for jax's default device. XLA has passes of its own: none of ours to observe."""
+        return XlaExecutable(jaxpr, name or "program")
+
+
+BACKEND = XlaBackend()
