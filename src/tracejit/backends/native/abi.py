@@ -1,13 +1,14 @@
 """Where CPython and NumPy keep their fields: offsets found by looking, never assumed.
 
-Machine code reads ndarrays, floats, tuples and lists straight from memory. Each offset is probed once, at import:
-build sample objects whose field is known, look where every one of them holds its value, and insist that there is one
-such place. `SUPPORTED` says whether all of it was found; otherwise `WHY_NOT` holds the reason in words, `LAYOUT` is None,
-and calls take the portable path. Free-threaded and debug builds, other interpreters and 32 bit processes are
-told apart before anything is read.
+Machine code reads ndarrays, floats, tuples and lists straight from memory. Each offset is
+probed once, at import: build sample objects whose field is known, look where every one of them
+holds its value, and insist that there is one such place. `SUPPORTED` says whether all of it was
+found; otherwise `WHY_NOT` holds the reason in words, `LAYOUT` is None, and calls take the
+portable path. Free-threaded and debug builds, other interpreters and 32 bit processes are told
+apart before anything is read.
 
-Functions of the C API are taken by name from the interpreter, NumPy's from its table `_ARRAY_API` (the contract behind
-`import_array`), whose order is part of NumPy's ABI.
+Functions of the C API are taken by name from the interpreter, NumPy's from its table
+`_ARRAY_API` (the contract behind `import_array`), whose order is part of NumPy's ABI.
 """
 
 from __future__ import annotations
@@ -52,7 +53,9 @@ class ProbeError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Byte offsets of the fields that native code touches, and the addresses of the functions that it calls."""
+    """Byte offsets of the fields that native code touches, and the addresses of the functions that
+    it calls.
+    """
 
     ob_type: int
     type_flags: int
@@ -100,7 +103,9 @@ def probe() -> tuple[Layout | None, str]:
 def _layout() -> Layout:
     array = _array_offsets()
     return Layout(
-        ob_type=_one_offset("ob_type", ((x, _word(id(type(x)))) for x in (1.5, "a", [])), start=0),
+        ob_type=_one_offset(
+            "ob_type", ((x, _word(id(type(x)))) for x in (1.5, "a", b"b")), start=0
+        ),
         type_flags=_type_flags(),
         var_size=_one_offset("ob_size", ((n * (None,), _word(n)) for n in (1, 2, 7))),
         tuple_items=_tuple_items(),
@@ -162,15 +167,21 @@ def _tuple_items() -> int:
 
 
 def _one_offset(
-    field: str, samples: Iterable[tuple[object, bytes]], *, start: int = HEAD, size: int | None = None
+    field: str,
+    samples: Iterable[tuple[object, bytes]],
+    *,
+    start: int = HEAD,
+    size: int | None = None,
 ) -> int:
-    """The only offset at or above `start` where each sample object holds the bytes that belong to it."""
+    """The only offset at or above `start` where each sample object holds the bytes that belong to
+    it.
+    """
     candidates: set[int] | None = None
     for x, value in samples:
         memory = ctypes.string_at(id(x), size or type(x).__basicsize__)
         step = min(len(value), WORD)
-        places = range(start, len(memory) - len(value) + 1, step)
-        places = {at for at in places if memory[at : at + len(value)] == value}
+        ends = len(memory) - len(value) + 1
+        places = {at for at in range(start, ends, step) if memory[at:].startswith(value)}
         candidates = places if candidates is None else candidates & places
     if candidates is None or len(candidates) != 1:
         raise ProbeError(f"field {field} was found at {sorted(candidates or ())}, not at one place")
@@ -180,7 +191,9 @@ def _one_offset(
 def _pointer_to(
     field: str, samples: list, expected: Callable[[Any], bytes], known: Iterable[int] = ()
 ) -> int:
-    """The only offset whose word points at the bytes `expected(sample)`; words in `known` are not followed."""
+    """The only offset whose word points at the bytes `expected(sample)`; words in `known` are not
+    followed.
+    """
     skip = {at // WORD for at in known}
     candidates: set[int] | None = None
     for x in samples:
@@ -194,7 +207,9 @@ def _pointer_to(
         }
         candidates = places if candidates is None else candidates & places
     if candidates is None or len(candidates) != 1:
-        raise ProbeError(f"pointer {field} was found at {sorted(candidates or ())}, not at one place")
+        raise ProbeError(
+            f"pointer {field} was found at {sorted(candidates or ())}, not at one place"
+        )
     return candidates.pop()
 
 
@@ -207,18 +222,22 @@ def _identities(items: Iterable[object]) -> bytes:
 
 
 def function(name: str) -> int:
-    """The address of a function of CPython's C API; AttributeError when the interpreter does not export it."""
+    """The address of a function of CPython's C API; AttributeError when the interpreter does not
+    export it.
+    """
     return ctypes.cast(getattr(ctypes.pythonapi, name), ctypes.c_void_p).value or 0
 
 
-def prototype(name: str, result: object, *arguments: object) -> ctypes._CFuncPtr:
-    """A C API function as a Python callable, made afresh: nobody else's `ctypes.pythonapi.name` changes its types."""
+def prototype(name: str, result: Any, *arguments: Any) -> Callable[..., Any]:
+    """A C API function as a Python callable, made afresh: nobody else's `ctypes.pythonapi.name`
+    changes its types.
+    """
     return ctypes.PYFUNCTYPE(result, *arguments)((name, ctypes.pythonapi))
 
 
 def _numpy_functions() -> dict[str, int]:
     pointer = prototype("PyCapsule_GetPointer", ctypes.c_void_p, ctypes.py_object, ctypes.c_char_p)
-    capsule = np._core._multiarray_umath._ARRAY_API
+    capsule = np._core._multiarray_umath._ARRAY_API  # type: ignore[attr-defined]
     table = ctypes.cast(pointer(capsule, None), ctypes.POINTER(ctypes.c_void_p))
     if table[_ARRAY_TYPE] != id(np.ndarray):
         raise ProbeError("NumPy's table of functions has another order")
@@ -226,7 +245,7 @@ def _numpy_functions() -> dict[str, int]:
 
 
 def allocator(kind: type) -> int:
-    """The address of a type's `tp_alloc(type, 0)`, which makes an object of it with a zero value."""
+    """The address of a type's `tp_alloc`; `tp_alloc(type, 0)` makes an object whose value is 0."""
     slot = prototype("PyType_GetSlot", ctypes.c_void_p, ctypes.py_object, ctypes.c_int)
     return slot(kind, _TP_ALLOC)
 

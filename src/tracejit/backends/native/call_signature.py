@@ -1,32 +1,36 @@
 """What a native call takes and returns: a tree of nodes for each argument and for the result.
 
-A `CallSignature` is what `entry.native_entry` takes. Nodes speak of exact types only: a subclass of ndarray,
-tuple or dict, a dataclass, a namedtuple or a registered pytree node has no node, and such calls stay in Python. `describe`
-makes the node of an example object.
+A `CallSignature` is what `entry.native_entry` takes. Nodes speak of exact types only: a
+subclass of ndarray, tuple or dict, a dataclass, a namedtuple or a registered pytree node has no
+node, and such calls stay in Python. `describe` makes the node of an example object.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from tracejit.backends.native import abi
 
 NODE_LIMIT = 4096
-"""Above this many nodes a call's work is in its data, not its overhead, and the entry's stack frame stays small."""
+"""Above this many nodes a call's work is in its data, not its overhead, and the entry's stack
+frame stays small.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """A value the kernel sees: kind "array" (dtype, shape), "scalar" (dtype), "float", "int" or "bool".
+    """A value the kernel sees: kind "array" (with dtype and shape), "scalar" (with dtype), "float",
+    "int" or "bool" (which have no dtype of their own).
 
     As a result only "array", a fresh C-contiguous ndarray, and "scalar", a NumPy scalar object.
     """
 
     kind: str
-    dtype: np.dtype | None = None
+    dtype: np.dtype = np.dtype(object)
     shape: tuple[int, ...] = ()
 
 
@@ -46,7 +50,9 @@ class List:
 
 @dataclass(frozen=True, slots=True)
 class Dict:
-    """An exact dict with these keys: all str, all int or all bytes. In the order of `keys` it is matched fastest."""
+    """An exact dict with these keys: all str, all int or all bytes. In the order of `keys` it is
+    matched fastest.
+    """
 
     keys: tuple[str | int | bytes, ...]
     children: tuple[Node, ...]
@@ -59,7 +65,9 @@ class NoneNode:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Static:
-    """An argument that must be this very object (or equal it, for int, str and bytes), or a constant result."""
+    """An argument that must be this very object (or equal it, for int, str and bytes), or a
+    constant result.
+    """
 
     value: object
 
@@ -77,8 +85,8 @@ class CallSignature:
     release_gil: bool = False
 
 
-def describe(value: object) -> Node | None:
-    """The node of an example argument or result; None if it is, or holds, something an entry does not handle."""
+def describe(value: Any) -> Node | None:
+    """The node of an example argument or result; None if something in it is not for entries."""
     kind = type(value)
     if value is None:
         return NoneNode()
@@ -91,15 +99,16 @@ def describe(value: object) -> Node | None:
     if kind not in (tuple, list, dict):
         return None
     items = value.values() if kind is dict else value
-    children = tuple(child for child in map(describe, items) if child is not None)
-    if len(children) != len(value):
+    below = tuple(node for node in map(describe, items) if node is not None)
+    if len(below) != len(value):
         return None
     if kind is dict:
-        return Dict(tuple(value), children)
-    return Tuple(children) if kind is tuple else List(children)
+        return Dict(tuple(value), below)
+    return Tuple(below) if kind is tuple else List(below)
 
 
 _EXACT_KINDS: Mapping[type, str] = {float: "float", int: "int", bool: "bool"}
+_PYTHON_KINDS = tuple(_EXACT_KINDS.values())
 COMPARED = (int, str, bytes)  # exact types whose == runs no Python code and means interchangeable
 
 
@@ -109,23 +118,31 @@ def children(node: Node) -> tuple[Node, ...]:
 
 
 def is_native(signature: CallSignature) -> bool:
-    """Whether native code can check and make every node of the signature, and there are not too many."""
-    keywords = [node for _, node in signature.keywords]
-    waiting, count = [*signature.positional, *keywords, signature.result], 0
-    while waiting and count <= NODE_LIMIT:
-        node = waiting.pop()
-        count += 1
-        if isinstance(node, Leaf) and not _is_native_leaf(node):
-            return False
-        if isinstance(node, Dict):
-            kinds = set(map(type, node.keys))
-            if len(kinds) > 1 or not kinds.issubset(COMPARED):
-                return False
-        waiting += children(node)
-    return count <= NODE_LIMIT
+    """Whether native code can check and make every node, and there are not too many of them."""
+    arguments = _below([*signature.positional, *(node for _, node in signature.keywords)])
+    results = _below([signature.result])
+    return (
+        len(arguments) + len(results) <= NODE_LIMIT
+        and all(_has_native_types(node) for node in (*arguments, *results))
+        and not any(isinstance(node, Leaf) and node.kind in _PYTHON_KINDS for node in results)
+    )
 
 
-def _is_native_leaf(leaf: Leaf) -> bool:
-    if leaf.kind in _EXACT_KINDS.values():
-        return True
-    return leaf.dtype is not None and leaf.dtype.type in abi.SCALARS and leaf.dtype.isnative
+def _below(nodes: list[Node]) -> list[Node]:
+    """The nodes and all that are below them, or some of these where there are too many."""
+    for node in nodes:
+        nodes += children(node)
+        if len(nodes) > NODE_LIMIT:
+            break
+    return nodes
+
+
+def _has_native_types(node: Node) -> bool:
+    match node:
+        case Leaf(kind, dtype):
+            assert kind in (*_PYTHON_KINDS, "array", "scalar"), kind
+            return kind in _PYTHON_KINDS or (dtype.type in abi.SCALARS and dtype.isnative)
+        case Dict(keys):
+            kinds = set(map(type, keys))
+            return len(kinds) <= 1 and kinds.issubset(COMPARED)
+    return True

@@ -1,29 +1,32 @@
 """`NativeCallable`: Python objects whose call runs machine code, and no Python at all on a hit.
 
-    class Compiled(NativeCallable):                    # an ordinary class: attributes, methods, weak references
+    class Compiled(NativeCallable):            # an ordinary class, with attributes and methods
         def __init__(self, function): ...
-        def _miss(self, *args, **kwargs):              # called when no installed entry takes the arguments
+        def _miss(self, *args, **kwargs):      # called when no entry takes the arguments
             ...trace, compile...
-            install(self, entry)                       # from now on such arguments do not come here
+            install(self, entry)               # from now on such arguments do not come here
             return ...the result, computed in Python
 
-- Define `_miss` in the class body; never `__call__`, which is `_miss` already. What `_miss` returns or raises is what the
-  call returns or raises.
-- An instance begins without an entry, and every call is a call of `_miss`. Nothing here needs llvmlite.
-- `install(obj, entry)` puts a `NativeEntry` (made by `EntryCode.link` in entry.py) in front of the object's others. The
-  newest is asked first; an entry that does not take the arguments, or whose kernel declines (returns non-zero), passes them
-  on untouched to the next one, and the last to `_miss`. The object keeps the entries, and so their machine code, alive.
+- Define `_miss` in the class body; never `__call__`, which is `_miss` already. What `_miss`
+  returns or raises is what the call returns or raises.
+- An instance begins without an entry, and every call is a call of `_miss`. Nothing here needs
+  llvmlite.
+- `install(obj, entry)` puts a `NativeEntry` (made by `entry.native_entry`) in front of
+  the object's others. The newest is asked first; an entry that does not take the arguments, or
+  whose kernel declines (returns non-zero), passes them on untouched to the next one, and the
+  last to `_miss`. The object keeps the entries, and so their machine code, alive.
 - `uninstall(obj)` takes all entries out of the chain; `installed(obj)` tells them, newest first.
-- As a class attribute the object binds like a function: `instance.f(x)` is `f(instance, x)`, without an object for the
-  bound method where the interpreter can avoid it.
-- Where `abi.SUPPORTED` is false, `install` returns False and every call is a call of `_miss`; `enabled=False` does the
-  same, for tests.
+- As a class attribute the object binds like a function: `instance.f(x)` is `f(instance, x)`,
+  without an object for the bound method where the interpreter can avoid it.
+- Where `abi.SUPPORTED` is false, `install` returns False and every call is a call of `_miss`;
+  `enabled=False` does the same, for tests.
 
-How it works. The base type has a field for CPython's vectorcall protocol at a fixed place in each instance. While the field
-is null the interpreter takes `tp_call`, which is `_miss`; once it holds the address of an entry the interpreter jumps
-there. Types made by a `class` statement do not always inherit the flag that says so (3.11 clears it, later versions do where
-`__call__` is defined), so it is set on each subclass, and with it the flag of method descriptors: our instances, like
-functions, may be called unbound with the instance as first argument.
+How it works. The base type has a field for CPython's vectorcall protocol at a fixed place in
+each instance. While the field is null the interpreter takes `tp_call`, which is `_miss`; once
+it holds the address of an entry the interpreter jumps there. Types made by a `class` statement
+do not always inherit the flag that says so (3.11 clears it, later versions do where `__call__`
+is defined), so it is set on each subclass, and with it the flag of method descriptors: our
+instances, like functions, may be called unbound with the instance as first argument.
 """
 
 from __future__ import annotations
@@ -73,7 +76,8 @@ class _Spec(ctypes.Structure):
     ]
 
 
-# The interpreter keeps pointers into these for as long as the type lives: module globals, on purpose.
+# The interpreter keeps pointers into these for as long as the type lives: module globals, on
+# purpose.
 _members = (_Member * 2)(
     _Member(b"__vectorcalloffset__", _PY_SSIZE_T, _CALL_OFFSET, _READONLY, None), _Member()
 )
@@ -100,8 +104,8 @@ def _vectorcall_base() -> type:
 class NativeEntry:
     """What is called for one signature: the vectorcall function, and the record that it reads.
 
-    The first word of the record is for the address of the next record, 0 behind the last. `owner` is
-    whatever keeps the code and the objects that the record names alive.
+    The first word of the record is for the address of the next record, 0 behind the last.
+    `owner` is whatever keeps the code and the objects that the record names alive.
     """
 
     __slots__ = ("__weakref__", "call", "owner", "record", "taken")
@@ -131,7 +135,7 @@ class NativeCallable(_vectorcall_base()):  # type: ignore[misc]
         if "__call__" in vars(cls):
             raise TypeError(f"{cls.__name__} defines __call__: define _miss, which is its __call__")
         if "_miss" in vars(cls):
-            cls.__call__ = vars(cls)["_miss"]
+            cls.__call__ = vars(cls)["_miss"]  # type: ignore[method-assign]
         if abi.LAYOUT is not None:
             flags = ctypes.c_ulong.from_address(id(cls) + abi.LAYOUT.type_flags)
             flags.value |= _HAVE_VECTORCALL | _METHOD_DESCRIPTOR
@@ -149,14 +153,19 @@ class NativeCallable(_vectorcall_base()):  # type: ignore[misc]
         return self
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        """Like functions, these objects are one of a kind: a copied model keeps its compiled methods."""
+        """Like functions, these objects are one of a kind: a copied model keeps its compiled
+        methods.
+        """
         return self
 
 
 def install(obj: NativeCallable, entry: NativeEntry, *, enabled: bool = True) -> bool:
-    """Let calls of `obj` try `entry` first; False, and nothing done, where native calls are not supported.
+    """Let calls of `obj` try `entry` first.
 
-    An entry serves one object, because it knows one successor: a second installation is an ArgumentError.
+    False, and nothing done, where native calls are not supported.
+
+    An entry serves one object, because it knows one successor: a second installation is an
+    ArgumentError.
     """
     if not (enabled and abi.SUPPORTED):
         return False
@@ -175,7 +184,8 @@ def install(obj: NativeCallable, entry: NativeEntry, *, enabled: bool = True) ->
 def uninstall(obj: NativeCallable) -> None:
     """Take every entry out: all calls go to `_miss` again.
 
-    The machine code lives as long as the object does, since some call of it may be running at this moment.
+    The machine code lives as long as the object does, since some call of it may be running at
+    this moment.
     """
     if not abi.SUPPORTED:
         return

@@ -1,18 +1,21 @@
-; What runs when a callable is called: one interpreter of records, the same machine code for every signature.
+; What runs when a callable is called: one interpreter of records, the same machine code for
+; every signature.
 ;
 ; A record is a row of 64 bit words, written by entry.py, which says what they mean:
 ;
 ;     next record, header, keywords...     checks..., END     makes..., END     packs..., END
 ;
-; A name behind a dollar sign stands for a byte offset of abi.Layout, for a constant of entry.py (capitals), or for the place in the table @table where
-; the pointer of that name is found. So the code holds no address, and can be kept on disk.
+; A name behind a dollar sign stands for a byte offset of abi.Layout, for a constant of entry.py
+; (capitals), or for the place in the table @table where the pointer of that name is found. So
+; the code holds no address, and can be kept on disk.
 ;
-; Functions that check return i1, false for "not this signature", and raise nothing. Functions that make objects return false
-; or null with a Python exception set.
+; Functions that check return i1, false for "not this signature", and raise nothing. Functions
+; that make objects return false or null with a Python exception set.
 
 @table = global [$table_size x ptr] zeroinitializer, align 16
 
-; The vectorcall function of every callable: try its records one by one, and call _miss when none takes the call.
+; The vectorcall function of every callable: try its records one by one, and call _miss when
+; none takes the call.
 define ptr @call(ptr %self, ptr %args, i64 %nargsf, ptr %kwnames) nounwind {
 start:
   %first.at = getelementptr i8, ptr %self, i64 $chain
@@ -36,7 +39,8 @@ missed:
   ret ptr %answer
 }
 
-; One record: the result, null with an exception set, or 1 where the call is not of this signature.
+; One record: the result, null with an exception set, or 1 where the call is not of this
+; signature.
 define internal ptr @attempt(ptr %record, ptr %args, i64 %nargsf, ptr %kwnames) nounwind {
 start:
   %count = and i64 %nargsf, 9223372036854775807
@@ -162,9 +166,10 @@ fail:
   ret ptr null
 }
 
-; Run the checks from %pc on. Check n looks at word n of the queue; containers append their items at the tail. The place behind
-; the checks, or null where one failed.
-define internal ptr @check(ptr %start.pc, ptr %queue, ptr %start.tail, ptr %inputs, ptr %room) nounwind {
+; Run the checks from %pc on. Check n looks at word n of the queue; containers append their
+; items at the tail. The place behind the checks, or null where one failed.
+define internal ptr @check(ptr %start.pc, ptr %queue, ptr %start.tail, ptr %inputs, ptr %room)
+    nounwind {
 start:
   br label %step
 step:
@@ -234,8 +239,10 @@ equal:                                            ; object
   br label %checked
 
 checked:
-  %ok = phi i1 [%array.ok, %array], [%boxed.ok, %boxed], [%int.ok, %int], [%bool.ok, %bool], [%same.ok, %same], [%equal.ok, %equal]
-  %leaf.next = phi ptr [%array.next, %array], [%boxed.next, %boxed], [%b.at, %int], [%b.at, %bool], [%b.at, %same], [%b.at, %equal]
+  %ok = phi i1 [%array.ok, %array], [%boxed.ok, %boxed], [%int.ok, %int], [%bool.ok, %bool],
+    [%same.ok, %same], [%equal.ok, %equal]
+  %leaf.next = phi ptr [%array.next, %array], [%boxed.next, %boxed], [%b.at, %int],
+    [%b.at, %bool], [%b.at, %same], [%b.at, %equal]
   br i1 %ok, label %advance, label %no
 
 tuple:                                            ; count
@@ -283,7 +290,8 @@ no:
   ret ptr null
 }
 
-; Make what the kernel writes to, and the constants of the result. The place behind these steps, or null with an exception set.
+; Make what the kernel writes to, and the constants of the result. The place behind these steps,
+; or null with an exception set.
 define internal ptr @make(ptr %start.pc, ptr %objects, ptr %outputs, ptr %room) nounwind {
 start:
   br label %step
@@ -298,7 +306,8 @@ step:
   %c.at = getelementptr i64, ptr %pc, i64 4
   %d.at = getelementptr i64, ptr %pc, i64 5
   switch i64 %op, label %end [
-    i64 $ARRAY, label %array i64 $BOXED, label %boxed i64 $BOOL, label %bool i64 $SAME, label %constant
+    i64 $ARRAY, label %array i64 $BOXED, label %boxed
+    i64 $BOOL, label %bool i64 $SAME, label %constant
   ]
 end:
   ret ptr %object.at
@@ -339,7 +348,8 @@ constant:                                         ; object, pointer
   br label %advance
 
 advance:
-  %pc.next = phi ptr [%array.next, %array], [%boxed.next, %boxed], [%c.at, %bool], [%b.at, %constant]
+  %pc.next = phi ptr [%array.next, %array], [%boxed.next, %boxed], [%c.at, %bool],
+    [%b.at, %constant]
   br label %step
 no:
   ret ptr null
@@ -408,8 +418,9 @@ no:
   ret i1 false
 }
 
-; x is an ndarray of this dtype and shape, C-contiguous and aligned: its data pointer goes to %input.
-; Another descriptor object will do (arrays that were pickled have one) when type number and byte order are the same.
+; x is an ndarray of this dtype and shape, C-contiguous and aligned: its data pointer goes to
+; %input. Another descriptor object will do (arrays that were pickled have one) when type number
+; and byte order are the same.
 define internal i1 @array(ptr %x, ptr %descr, i32 %ndim, ptr %dims, ptr %input) nounwind {
 start:
   %type.at = getelementptr i8, ptr %x, i64 $ob_type
@@ -553,9 +564,10 @@ no:
   ret i1 false
 }
 
-; x is exactly a dict with these keys (all of one exact builtin type): its values go to %values in their order.
-; In the first pass each key should be the very object expected at its place. Where one is not, all keys must at least be of
-; the right type, so that the look-ups of the second pass run no Python code.
+; x is exactly a dict with these keys (all of one exact builtin type): its values go to %values
+; in their order. In the first pass each key should be the very object expected at its place.
+; Where one is not, all keys must at least be of the right type, so that the look-ups of the
+; second pass run no Python code.
 define internal i1 @dict(ptr %x, i64 %count, ptr %keys, ptr %values) nounwind {
 start:
   %at = alloca i64
@@ -631,7 +643,8 @@ no:
   ret i1 false
 }
 
-; The place of the keyword among the names of a call, or -1. The guess is tried first, then identity, then equality.
+; The place of the keyword among the names of a call, or -1. The guess is tried first, then
+; identity, then equality.
 define internal i64 @keyword(ptr %names, i64 %count, ptr %key, i64 %guess) nounwind {
 start:
   %items = getelementptr i8, ptr %names, i64 $tuple_items
@@ -680,7 +693,8 @@ start:
   call void %incref(ptr %descr)
   %ndarray = load ptr, ptr $ndarray
   %make = load ptr, ptr $PyArray_NewFromDescr
-  %x = call ptr %make(ptr %ndarray, ptr %descr, i32 %ndim, ptr %dims, ptr null, ptr null, i32 0, ptr null)
+  %x = call ptr %make(
+    ptr %ndarray, ptr %descr, i32 %ndim, ptr %dims, ptr null, ptr null, i32 0, ptr null)
   %failed = icmp eq ptr %x, null
   br i1 %failed, label %no, label %yes
 yes:
@@ -693,7 +707,8 @@ no:
   ret i1 false
 }
 
-; A fresh scalar object by its type's allocator: the object goes to %object, the address of its value to %output.
+; A fresh scalar object by its type's allocator: the object goes to %object, the address of its
+; value to %output.
 define internal i1 @box(ptr %type, ptr %alloc, i64 %offset, ptr %object, ptr %output) nounwind {
 start:
   %x = call ptr %alloc(ptr %type, i64 0)

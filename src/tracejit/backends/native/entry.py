@@ -4,18 +4,21 @@
     if entry is not None:                              # None: calls like this one stay in Python
         install(obj, entry)
 
-A call of an object with entries runs `entry.ll`, one piece of machine code for all signatures, compiled once in a process
-(`runtime`). It reads the entry's record, which `native_entry` writes: so a new signature costs no compilation besides
-the kernel's. It checks every argument; where one differs it goes on, with the call untouched, to the next record, and at last
-to `_miss` (callable.py). Then it makes the outputs, calls the kernel
+A call of an object with entries runs `entry.ll`, one piece of machine code for all signatures,
+compiled once in a process (`runtime`). It reads the entry's record, which `native_entry`
+writes: so a new signature costs no compilation besides the kernel's. It checks every argument;
+where one differs it goes on, with the call untouched, to the next record, and at last to
+`_miss` (callable.py). Then it makes the outputs, calls the kernel
 
     i64 kernel(ptr inputs, ptr outputs)            two arrays of data pointers, one per leaf
 
-and builds the result. A kernel that returns non-zero declines: its outputs are dropped and the call goes on as if the
-signature had not matched. So a failed guard tries the record of another path, and an error is raised by `_miss`.
+and builds the result. A kernel that returns non-zero declines: its outputs are dropped and the
+call goes on as if the signature had not matched. So a failed guard tries the record of another
+path, and an error is raised by `_miss`.
 
-Leaves are counted depth first, positional arguments before keywords in the signature's order, dictionaries in the order of
-their nodes; `Static` and `NoneNode` are no leaves. What a kernel finds behind a leaf's pointer:
+Leaves are counted depth first, positional arguments before keywords in the signature's order,
+dictionaries in the order of their nodes; `Static` and `NoneNode` are no leaves. What a kernel
+finds behind a leaf's pointer:
 
     array     the first element of a C-contiguous, aligned array (perhaps read only)
     scalar    the value inside of the NumPy scalar             float     a float64
@@ -23,10 +26,11 @@ their nodes; `Static` and `NoneNode` are no leaves. What a kernel finds behind a
 
 Outputs are the data of fresh arrays, and the values of fresh scalar objects (for booleans: a byte).
 
-Nothing between the first check and the kernel runs Python code or the garbage collector, so the borrowed references that
-the checks collect stay good: dictionaries are searched only after all their keys have proved to be exact strings,
-integers or bytes, and the outputs made before the kernel are not of collectable types. With `release_gil` other threads do run
-meanwhile, so every argument, and everything found in one, gets a reference of our own.
+Nothing between the first check and the kernel runs Python code or the garbage collector, so the
+borrowed references that the checks collect stay good: dictionaries are searched only after all
+their keys have proved to be exact strings, integers or bytes, and the outputs made before the
+kernel are not of collectable types. With `release_gil` other threads do run meanwhile, so every
+argument, and everything found in one, gets a reference of our own.
 """
 
 from __future__ import annotations
@@ -75,6 +79,10 @@ _CONSTANTS: Mapping[str, int] = {
     **{"HEADER": len(_HEADER), "chain": CHAIN_OFFSET, "contiguous_aligned": abi.CONTIGUOUS_ALIGNED},
 }
 
+# A quarter of the compile time of level 1, in each process that compiles at all, for 15 ns more
+# in a call.
+_OPT_LEVEL = 0
+
 _OBJECTS: Mapping[str, object] = {
     **{"ndarray": np.ndarray, "int": int, "tuple": tuple, "list": list, "dict": dict},
     **{"True": True, "False": False, "bool_True": np.True_, "bool_False": np.False_},
@@ -85,8 +93,9 @@ _OBJECTS: Mapping[str, object] = {
 def native_entry(signature: CallSignature, kernel: int, *, owner: object) -> NativeEntry | None:
     """The entry that calls the kernel at this address; `owner` keeps the kernel's code in memory.
 
-    None where the call stays in Python: `abi.SUPPORTED` is false, a dtype has no native scalar or is not in native byte
-    order, dictionary keys are of other or of different types, or there are too many nodes.
+    None where the call stays in Python: `abi.SUPPORTED` is false, a dtype has no native scalar
+    or is not in native byte order, dictionary keys are of other or of different types, or there
+    are too many nodes.
     """
     if abi.LAYOUT is None or not is_native(signature):
         return None
@@ -161,7 +170,9 @@ class _Record:
         return self.container(node)
 
     def container(self, node: Node, *between: int) -> list[int]:
-        """The step for a container: its kind, what stands between, the number of items, the keys of a dict."""
+        """The step for a container: its kind, what stands between, the number of items, the keys
+        of a dict.
+        """
         match node:
             case Tuple(children):
                 return [_TUPLE, *between, len(children)]
@@ -202,37 +213,50 @@ _Numbered = tuple[Node, int, list["_Numbered"]]
 
 
 class Runtime:
-    """Loaded machine code of `entry.ll`: the address of its vectorcall function, and what keeps it loaded."""
+    """Loaded machine code of `entry.ll`: the address of its vectorcall function, and the code's
+    owner.
+    """
 
     __slots__ = ("call", "owner")
 
-    def __init__(self, call: int, table: int, owner: object) -> None:
-        """Fill in the table of code loaded by `owner`; both addresses are of its symbols `call` and `table`."""
-        words = _table()
-        (ctypes.c_void_p * len(words)).from_address(table)[:] = tuple(words.values())
-        self.call = call
-        self.owner = owner
-
-
-def runtime() -> Runtime:
-    """The runtime of this process, compiled at the first call."""
-    with _runtime_lock:
-        return _compiled_runtime()
+    def __init__(self, object_code: bytes) -> None:
+        """Load object code of `runtime_object`, of this process or kept from one with the same
+        text.
+        """
+        machine = _target().create_target_machine(opt=_OPT_LEVEL)
+        self.owner = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
+        self.owner.add_object_file(llvm.ObjectFileRef.from_data(object_code))
+        self.owner.finalize_object()
+        addresses = tuple(_table().values())
+        table = self.owner.get_global_value_address("table")
+        (ctypes.c_void_p * len(addresses)).from_address(table)[:] = list(addresses)
+        self.call: int = self.owner.get_function_address("call")
 
 
 _runtime_lock = threading.Lock()
 
 
+def runtime() -> Runtime:
+    """The runtime of this process, compiled and loaded at the first call."""
+    with _runtime_lock:
+        return _runtime()
+
+
 @lru_cache(maxsize=1)
-def _compiled_runtime() -> Runtime:
+def _runtime() -> Runtime:
+    return Runtime(runtime_object())
+
+
+def runtime_object() -> bytes:
+    """The object code of `runtime_text`; it holds no address of this process."""
+    machine = _target().create_target_machine(opt=_OPT_LEVEL)
+    return machine.emit_object(llvm.parse_assembly(runtime_text()))
+
+
+def _target() -> llvm.Target:
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
-    module = llvm.parse_assembly(runtime_text())
-    target = llvm.Target.from_default_triple().create_target_machine(opt=1)
-    engine = llvm.create_mcjit_compiler(module, target)
-    engine.finalize_object()
-    call, table = engine.get_function_address("call"), engine.get_global_value_address("table")
-    return Runtime(call, table, engine)
+    return llvm.Target.from_default_triple()
 
 
 def runtime_text() -> str:
@@ -254,6 +278,6 @@ def _value(name: str) -> str:
 
 @lru_cache(maxsize=1)
 def _table() -> dict[str, int]:
-    """The pointers that entry.ll finds in its table: functions of the C API, types and singletons."""
+    """The pointers in the table of entry.ll: functions of the C API, types and singletons."""
     assert abi.LAYOUT is not None
     return {**abi.LAYOUT.functions, **{name: id(x) for name, x in _OBJECTS.items()}}
