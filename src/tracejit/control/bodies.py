@@ -42,10 +42,12 @@ def spread(values: Iterable[T], mask: Iterable[bool], rest: Iterable[T]) -> list
 
 
 def nonzero_mask(tangents: Iterable[Atom]) -> Mask:
+    """Which tangents are not known to be zero."""
     return tuple(not is_zero(t) for t in tangents)
 
 
 def zero_tangents(types: Iterable[ArrayType]) -> list[Atom]:
+    """The zero tangents of values of these types."""
     return [zero(tangent_type(t)) for t in types]
 
 
@@ -89,8 +91,11 @@ def _keep_outputs(jaxpr: Jaxpr, keep: Mask) -> Jaxpr:
 
 def keep_inputs(jaxpr: Jaxpr, keep: Mask) -> Jaxpr:
     """The jaxpr without the other inputs, which it must not read."""
-    if all(keep):
-        return jaxpr
+    return jaxpr if all(keep) else _keep_inputs(jaxpr, keep)
+
+
+@remembered
+def _keep_inputs(jaxpr: Jaxpr, keep: Mask) -> Jaxpr:
     return Jaxpr(tuple(pick(jaxpr.invars, keep)), jaxpr.equations, jaxpr.outvars)
 
 

@@ -103,12 +103,13 @@ def _pull_back(
 
 
 def masks(eqn: Equation) -> bool:
-    """Whether an equation, or one in a body that it holds, gives cotangents zeros that must stay."""
-    return eqn.primitive.masks or any(_body_masks(body) for _, body in held_jaxprs(eqn))
+    """Whether an equation gives cotangents zeros that have to stay: itself, or within a body."""
+    return eqn.primitive.masks or any(masks_within(body) for _, body in held_jaxprs(eqn))
 
 
 @remembered
-def _body_masks(jaxpr: Jaxpr) -> bool:
+def masks_within(jaxpr: Jaxpr) -> bool:
+    """Whether an equation of a jaxpr does."""
     return any(map(masks, jaxpr.equations))
 
 
