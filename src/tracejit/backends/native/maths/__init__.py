@@ -15,17 +15,33 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tracejit.backends.native.emit import Value
+from tracejit.backends.native.maths.error import erf, erfc
 from tracejit.backends.native.maths.exponential import exp, exp2, expm1, logistic, tanh
+from tracejit.backends.native.maths.gamma import digamma, lgamma
 from tracejit.backends.native.maths.logarithm import log, log1p, log2, log10
+from tracejit.backends.native.maths.powers import integer_power, pow, rsqrt, sqrt
+from tracejit.backends.native.maths.trigonometric import cos, sin, sincos, tan
+
+__all__ = ["MATHS", "integer_power", "sincos"]
 
 MATHS: dict[str, Callable[..., Value]] = {
+    "cos": cos,
+    "digamma": digamma,
+    "erf": erf,
+    "erfc": erfc,
     "exp": exp,
     "exp2": exp2,
     "expm1": expm1,
+    "lgamma": lgamma,
     "log": log,
     "log10": log10,
     "log1p": log1p,
     "log2": log2,
     "logistic": logistic,
+    "pow": pow,
+    "rsqrt": rsqrt,
+    "sin": sin,
+    "sqrt": sqrt,
+    "tan": tan,
     "tanh": tanh,
 }

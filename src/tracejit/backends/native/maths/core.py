@@ -7,10 +7,11 @@ float and double, scalar and vector. Pairs (hi, lo) of values stand for their un
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import wraps
 
-from tracejit.backends.native.emit import Function, Type, Value, constant
+from tracejit.backends.native.emit import Function, Value, constant, vector_type
 
 INF, NAN = math.inf, math.nan
 
@@ -118,6 +119,15 @@ def two_product(b: Function, x: Value, y: Value) -> tuple[Value, Value]:
     return product, fma(b, x, y, b.neg(product))
 
 
+def divide_pairs(b: Function, x: Sequence[Value], y: Sequence[Value]) -> Value:
+    """x / y of pairs, rounded: one division, and one step of correction with its reciprocal."""
+    reciprocal = b.div(like(y[0], 1.0), y[0])
+    quotient = b.mul(x[0], reciprocal)
+    negative = b.neg(quotient)
+    residual = fma(b, negative, y[1], b.add(fma(b, negative, y[0], x[0]), x[1]))
+    return fma(b, residual, reciprocal, quotient)
+
+
 def sign_bits(b: Function, x: Value) -> Value:
     """The sign bit alone, as bits."""
     return b.and_(b.bits_of(x), constant(x.type.integer, 1 << (x.type.bits - 1)))
@@ -134,6 +144,19 @@ def unchanged_near_zero(b: Function, x: Value, y: Value) -> Value:
     return b.select(tiny, x, y)
 
 
+def in_double(function: Callable[..., Value]) -> Callable[..., Value]:
+    """The function for double made good for float: computed in double and rounded."""
+
+    @wraps(function)
+    def either(b: Function, *xs: Value, **options: int) -> Value:
+        if not is_single(xs[0]):
+            return function(b, *xs, **options)
+        doubles = vector_type("double", xs[0].type.lanes)
+        return b.fptrunc(function(b, *(b.fpext(x, doubles) for x in xs), **options), xs[0].type)
+
+    return either
+
+
 def any_lane(b: Function, mask: Value) -> Value:
     """One i1: is any lane of the mask set?"""
     return b.reduce("or", mask)
@@ -143,7 +166,3 @@ def integer(x: Value, number: int) -> Value:
     """A constant in the integer type as wide as x."""
     return constant(x.type.integer, number)
 
-
-def wide(type: Type) -> Type:
-    """The double type with as many lanes."""
-    return Type("double").vector(type.lanes)

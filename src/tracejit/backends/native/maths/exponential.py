@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from tracejit.backends.native.emit import Function, Value
 from tracejit.backends.native.maths.core import (
-    at_least, at_most, fast_two_sum, fma, format_of, horner, integer, like, square,
+    at_least, at_most, divide_pairs, fast_two_sum, fma, format_of, horner, integer, like, square,
     unchanged_near_zero,
 )
 
@@ -162,23 +162,26 @@ def tanh(b: Function, x: Value) -> Value:
     return b.copysign(quotient, x)
 
 
-def divide_pairs(b: Function, x: tuple[Value, Value], y: tuple[Value, Value]) -> Value:
-    """x / y of pairs, rounded: one division, and one step of correction with its reciprocal."""
-    reciprocal = b.div(like(y[0], 1.0), y[0])
-    quotient = b.mul(x[0], reciprocal)
-    negative = b.neg(quotient)
-    residual = fma(b, negative, y[1], b.add(fma(b, negative, y[0], x[0]), x[1]))
-    return fma(b, residual, reciprocal, quotient)
+def parts_for_negative(
+    b: Function, x: Value, low: Value | None = None,
+) -> tuple[Value, Value, float]:
+    """p, s and a constant c with e^(x + low) = p s c, for x <= 0 (not checked).
 
-
-def exp_of_negative(b: Function, x: Value) -> Value:
-    """e^x for x <= 0 (not checked): one scaling and a constant reach the subnormals."""
+    s and c are powers of two, so that multiplying by c last rounds once, into the subnormals too.
+    """
     f = format_of(x)
     x = at_least(b, x, EXP_RANGE[x.type.lane][0])
     extra = f.fraction + 2
     n, bits = round_biased(b, x, LOG2_E, f.bias + extra)
-    p = horner(b, reduce_by_ln2(b, x, n), EXP[x.type.lane])
-    return b.mul(b.mul(p, power_of_two(b, x, bits)), like(x, 2.0**-extra))
+    r = reduce_by_ln2(b, x, n)
+    r = r if low is None else b.add(r, low)
+    return horner(b, r, EXP[x.type.lane]), power_of_two(b, x, bits), 2.0**-extra
+
+
+def exp_of_negative(b: Function, x: Value) -> Value:
+    """e^x for x <= 0 (not checked): cheaper than `exp`."""
+    p, s, c = parts_for_negative(b, x)
+    return b.mul(b.mul(p, s), like(x, c))
 
 
 def logistic(b: Function, x: Value) -> Value:

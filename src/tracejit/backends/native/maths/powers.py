@@ -1,0 +1,104 @@
+"""sqrt, rsqrt, cbrt, pow, integer_power."""
+
+from __future__ import annotations
+
+from tracejit.backends.native.emit import Function, Value, constant, vector_type
+from tracejit.backends.native.maths.core import (
+    INF, NAN, at_least, at_most, fast_two_sum, flip_sign, fma, horner, is_single, like,
+    sign_bits, square, two_product,
+)
+from tracejit.backends.native.maths.exponential import EXP2, exp2, round_biased, scale_widely
+from tracejit.backends.native.maths.logarithm import decompose, log2
+
+# log2((1 + s) / (1 - s)) = s (A + z (B + z P(z))) with z = s^2: A = 2 / ln 2 and B = 2 / (3 ln 2)
+# as pairs, and P for |s| <= (sqrt 2 - 1)^2 with an error of 2^-66 of the sum.
+POW_A = (2.8853900817779268, 4.0710547481862066e-17)
+POW_B = (0.9617966939259756, 5.0577616648125907e-17)
+POW_P = (
+    0.577078016355615, 0.4121985830931135, 0.3205989020955322, 0.2623077146811724,
+    0.2219834452328579, 0.19126668656465032, 0.19028869028347284,
+)
+# Exponents beyond which the result is 0 or inf.
+POW_RANGE = (-1080.0, 1025.0)
+
+
+def sqrt(b: Function, x: Value) -> Value:
+    """The square root, correctly rounded."""
+    return b.sqrt(x)
+
+
+def rsqrt(b: Function, x: Value) -> Value:
+    """1 / sqrt(x)."""
+    return b.div(like(x, 1.0), b.sqrt(x))
+
+
+def integer_power(b: Function, x: Value, n: int) -> Value:
+    """x^n by repeated squaring; the reciprocal of x^-n for negative n."""
+    if n < 0:
+        return b.div(like(x, 1.0), integer_power(b, x, -n))
+    result, factor = None, x
+    while n:
+        if n & 1:
+            result = factor if result is None else b.mul(result, factor)
+        n >>= 1
+        if n:
+            factor = square(b, factor)
+    return like(x, 1.0) if result is None else result
+
+
+def log2_pair(b: Function, x: Value) -> tuple[Value, Value]:
+    """log2 of a positive finite double as a pair, good to 2^-65 of itself."""
+    k, f = decompose(b, x)
+    d, d_low = fast_two_sum(b, like(x, 2.0), f)
+    reciprocal = b.div(like(x, 1.0), d)
+    s = b.mul(f, reciprocal)
+    minus_s = b.neg(s)
+    s_low = b.mul(fma(b, minus_s, d_low, fma(b, minus_s, d, f)), reciprocal)
+    z, z_low = two_product(b, s, s)
+    z_low = fma(b, b.add(s, s), s_low, z_low)
+    u, u_low = fast_two_sum(b, like(x, POW_B[0]), b.mul(z, horner(b, z, POW_P)))
+    v, v_low = two_product(b, z, u)
+    v_low = b.add(v_low, fma(b, z, b.add(u_low, like(x, POW_B[1])), b.mul(z_low, u)))
+    w, w_low = fast_two_sum(b, like(x, POW_A[0]), v)
+    w_low = b.add(w_low, b.add(v_low, like(x, POW_A[1])))
+    high, low = two_product(b, s, w)
+    low = b.add(low, fma(b, s, w_low, b.mul(s_low, w)))
+    total, rest = fast_two_sum(b, k, high)
+    return total, b.add(rest, low)
+
+
+def pow_of_magnitude(b: Function, a: Value, y: Value) -> Value:
+    """a^y for a >= 0 in double, except where a is 1 or y is 0 and the other not finite."""
+    high, low = log2_pair(b, a)
+    high = b.select(b.less(a, like(a, INF)), high, a)
+    high = b.select(b.equal(a, like(a, 0.0)), like(a, -INF), high)
+    exponent = b.mul(y, high)
+    rest = fma(b, y, low, fma(b, y, high, b.neg(exponent)))
+    moderate = b.less(b.abs(exponent), like(a, 1100.0))
+    rest = b.select(moderate, rest, like(a, 0.0))
+    exponent = at_least(b, at_most(b, exponent, POW_RANGE[1]), POW_RANGE[0])
+    n, bits = round_biased(b, exponent, 1.0, 2 * 1023)
+    r = b.add(b.sub(exponent, n), rest)
+    return scale_widely(b, horner(b, r, EXP2["double"]), bits)
+
+
+def pow(b: Function, x: Value, y: Value) -> Value:
+    """x^y with the special cases of C99 and NumPy: 1^y = x^0 = 1, even for NaN."""
+    a = b.abs(x)
+    if is_single(x):
+        doubles = vector_type("double", x.type.lanes)
+        exponent = b.mul(b.fpext(y, doubles), log2(b, b.fpext(a, doubles)))
+        magnitude = b.fptrunc(exp2(b, exponent), x.type)
+    else:
+        magnitude = pow_of_magnitude(b, a, y)
+    zero, one = like(x, 0.0), like(x, 1.0)
+    magnitude = b.select(b.or_(b.equal(a, one), b.equal(y, zero)), one, magnitude)
+    half = b.mul(y, like(x, 0.5))
+    whole = b.equal(b.round_even(y), y)
+    odd = b.and_(whole, b.not_equal(b.round_even(half), half))
+    signs = b.select(odd, sign_bits(b, x), constant(x.type.integer, 0))
+    result = flip_sign(b, magnitude, signs)
+    negative = b.and_(b.less(x, zero), b.greater(x, like(x, -INF)))
+    undefined = b.and_(negative, b.not_(whole))
+    # x = 1 gives 1 also for a NaN y; any other NaN has come through the logarithm or the product.
+    return b.select(undefined, like(x, NAN), result)
