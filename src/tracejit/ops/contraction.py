@@ -68,9 +68,9 @@ def _dot_value(x: Any, y: Any, *, contract: AxisPair, batch: AxisPair) -> Any:
     stack = _pick(shapes[0], batch[0])
     m, n = _pick(shapes[0], rows), _pick(shapes[1], columns)
     k = math.prod(_pick(shapes[0], contract[0]))
-    left = np.transpose(x, (*batch[0], *rows, *contract[0])).reshape(*stack, math.prod(m), k)
-    right = np.transpose(y, (*batch[1], *contract[1], *columns)).reshape(*stack, k, math.prod(n))
-    return np.matmul(left, right).reshape(*stack, *m, *n)
+    left = np.transpose(x, (*batch[0], *rows, *contract[0])).reshape((*stack, math.prod(m), k))
+    right = np.transpose(y, (*batch[1], *contract[1], *columns)).reshape((*stack, k, math.prod(n)))
+    return np.matmul(left, right).reshape((*stack, *m, *n))
 
 
 def _dot_jvp(

@@ -1,0 +1,25 @@
+"""The rows of the primitives of the language, by family, in files named like those of `ops/`."""
+
+from __future__ import annotations
+
+from tracejit.testing.rows import (
+    contraction,
+    elementwise,
+    indexing,
+    random,
+    reduction,
+    special,
+    structure,
+)
+from tracejit.testing.samples import Sample
+
+#: Every row of every primitive.
+SAMPLES: tuple[Sample, ...] = (
+    *elementwise.ROWS,
+    *special.ROWS,
+    *structure.ROWS,
+    *reduction.ROWS,
+    *contraction.ROWS,
+    *indexing.ROWS,
+    *random.ROWS,
+)
