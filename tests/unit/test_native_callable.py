@@ -134,6 +134,20 @@ def test_uninstall_ends_native_calls() -> None:
     assert f(X)[0] == "miss"
 
 
+@needs_native
+@pytest.mark.parametrize("gone", range(4))
+def test_uninstall_of_one_entry_leaves_the_others(gone: int) -> None:
+    f = Counting()
+    for n in range(4):
+        vector = Leaf("array", F8, (n,))
+        install(f, compiled(CallSignature((vector,), (), NoneNode()), RETURN))
+    entry = installed(f)[3 - gone]
+    uninstall(f, entry)
+    uninstall(f, entry)
+    for n in range(4):
+        assert (f(np.zeros(n)) is None) == (n != gone)
+
+
 def test_the_portable_path(monkeypatch: pytest.MonkeyPatch) -> None:
     f, entry = Counting(), NativeEntry(0, (abi.ctypes.c_int64 * 1)(), None)
     assert not install(f, entry, enabled=False)
@@ -197,11 +211,15 @@ class Model:
 
     plain = Counting()
     native = Counting()
+    of_class = classmethod(plain)
+    of_none = staticmethod(plain)
 
 
 def test_methods_bind() -> None:
     model = Model()
     assert model.plain(1) == Model.plain(model, 1) == ("miss", (model, 1), {})
+    assert model.of_class(1)[1] == (Model, 1)
+    assert model.of_none(1)[1] == (1,)
     bound = model.plain
     assert bound(2, y=3) == ("miss", (model, 2), {"y": 3})
     assert Model.plain is Model.__dict__["plain"]
@@ -220,6 +238,8 @@ def test_native_methods() -> None:
 
 def test_copies_are_the_object_itself() -> None:
     f = Counting()
+    with pytest.raises(TypeError, match="pickled"):
+        copy.copy(NativeEntry(0, (abi.ctypes.c_int64 * 1)(), None))
     assert copy.copy(f) is f
     assert copy.deepcopy([f])[0] is f
 

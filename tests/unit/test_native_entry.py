@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import gc
 import pickle
-import resource
 import sys
 import threading
+import tracemalloc
 from collections import OrderedDict, namedtuple
 from collections.abc import Callable
 
@@ -224,6 +224,20 @@ def test_leaves_are_counted_depth_first() -> None:
     assert seen == list(range(1, 10))
 
 
+def test_the_usual_order_of_a_dict_changes_no_number() -> None:
+    seen = []
+
+    def kernel(inputs: object, outputs: object) -> None:
+        seen.append([read(inputs[k], "i8") for k in range(4)])
+
+    inner = Dict(("x", "y"), (Leaf("int"), Leaf("int")), usual=("y", "x"))
+    outer = Dict(("a", "b", "c"), (Leaf("int"), inner, Leaf("int")), usual=("c", "a", "b"))
+    f = function_of(scripted(CallSignature((outer,), (), NoneNode()), kernel))
+    f({"c": 4, "a": 1, "b": {"y": 3, "x": 2}})
+    f({"a": 1, "b": {"x": 2, "y": 3}, "c": 4})
+    assert seen == [[1, 2, 3, 4]] * 2
+
+
 def test_keywords_in_any_order() -> None:
     keywords = (("alpha", Leaf("int")), ("beta", Leaf("float")), ("gamma", Leaf("bool")))
     seen = []
@@ -398,12 +412,20 @@ def test_memory_is_flat() -> None:
         ("g", "v"), (List((VECTOR, SCALAR)), Tuple((VECTOR, Leaf("scalar", np.dtype(bool)))))
     )
     f = function_of(compiled(CallSignature((describe(value),), (), result), RETURN))
-    for _ in range(100_000):
-        f(value)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    f(value)
+    before = sys.getallocatedblocks()
     for _ in range(1_000_000):
         f(value)
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 1024  # KiB
+    assert sys.getallocatedblocks() - before < 100
+    tracemalloc.start()  # counts the data of arrays, too
+    try:
+        f(value)
+        before, _ = tracemalloc.get_traced_memory()
+        for _ in range(10_000):
+            f(value)
+        assert tracemalloc.get_traced_memory()[0] - before < 10_000
+    finally:
+        tracemalloc.stop()
 
 
 # ---- the GIL

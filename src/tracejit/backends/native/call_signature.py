@@ -50,12 +50,15 @@ class List:
 
 @dataclass(frozen=True, slots=True)
 class Dict:
-    """An exact dict with these keys: all str, all int or all bytes. In the order of `keys` it is
-    matched fastest.
+    """An exact dict with these keys: all str, all int or all bytes.
+
+    Leaves are counted in the order of `keys`, and a result has this order. An argument may have any
+    order; the one in `usual` (a permutation of the keys, by default `keys`) is checked fastest.
     """
 
     keys: tuple[str | int | bytes, ...]
     children: tuple[Node, ...]
+    usual: tuple[str | int | bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

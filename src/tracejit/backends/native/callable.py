@@ -15,7 +15,8 @@
   the object's others. The newest is asked first; an entry that does not take the arguments, or
   whose kernel declines (returns non-zero), passes them on untouched to the next one, and the
   last to `_miss`. The object keeps the entries, and so their machine code, alive.
-- `uninstall(obj)` takes all entries out of the chain; `installed(obj)` tells them, newest first.
+- `uninstall(obj)` takes all entries out of the chain, `uninstall(obj, entry)` one of them;
+  `installed(obj)` tells them, newest first.
 - As a class attribute the object binds like a function: `instance.f(x)` is `f(instance, x)`,
   without an object for the bound method where the interpreter can avoid it.
 - Where `abi.SUPPORTED` is false, `install` returns False and every call is a call of `_miss`;
@@ -34,6 +35,7 @@ from __future__ import annotations
 import ctypes
 import threading
 import types
+from itertools import pairwise
 from typing import Any, ClassVar, Self
 
 from tracejit.backends.native import abi
@@ -116,6 +118,14 @@ class NativeEntry:
         self.owner = owner
         self.taken = False
 
+    @property
+    def address(self) -> int:
+        """The address of the record."""
+        return ctypes.addressof(self.record)
+
+    def __reduce__(self) -> str:
+        raise TypeError("machine code cannot be pickled")
+
 
 class NativeCallable(_vectorcall_base()):  # type: ignore[misc]
     """The base class of what `jit` returns; see the module's text for what a subclass defines."""
@@ -176,24 +186,31 @@ def install(obj: NativeCallable, entry: NativeEntry, *, enabled: bool = True) ->
         entry.taken = True
         entry.record[0] = chain.value or 0
         obj._entries = (entry, *obj._entries)
-        chain.value = ctypes.addressof(entry.record)
+        chain.value = entry.address
         call.value = entry.call
     return True
 
 
-def uninstall(obj: NativeCallable) -> None:
-    """Take every entry out: all calls go to `_miss` again.
+def uninstall(obj: NativeCallable, entry: NativeEntry | None = None) -> None:
+    """Take an entry, or every entry, out of the chain; nothing happens to one that is not in it.
 
-    The machine code lives as long as the object does, since some call of it may be running at
-    this moment.
+    Its machine code lives as long as the object does, since a call may be running it right now.
     """
     if not abi.SUPPORTED:
         return
     with _chain_lock:
         call, chain = _fields(obj)
-        call.value = chain.value = None
-        obj._retired += obj._entries
-        obj._entries = ()
+        out = [e for e in obj._entries if entry is None or e is entry]
+        rest = tuple(e for e in obj._entries if e not in out)
+        for before, after in pairwise(rest):
+            before.record[0] = after.address
+        if rest:
+            rest[-1].record[0] = 0
+        else:
+            call.value = None
+        chain.value = rest[0].address if rest else None
+        obj._retired += tuple(out)
+        obj._entries = rest
 
 
 def installed(obj: NativeCallable) -> tuple[NativeEntry, ...]:

@@ -134,7 +134,7 @@ class _Record:
         return id(x)
 
     def checks(self) -> list[int]:
-        """The checks, breadth first as the queue runs."""
+        """The checks, breadth first as the queue runs, the items of a dict in their usual order."""
         arguments = (*self.signature.positional, *(node for _, node in self.signature.keywords))
         queue = [self.numbered(node) for node in arguments]
         steps: list[int] = []
@@ -148,7 +148,11 @@ class _Record:
         """The tree with the places of its leaves among the inputs, depth first."""
         place = self.inputs
         self.inputs += isinstance(node, Leaf)
-        return node, place, [self.numbered(child) for child in children(node)]
+        below = [self.numbered(child) for child in children(node)]
+        if isinstance(node, Dict) and node.usual:
+            by_key = dict(zip(node.keys, below, strict=True))
+            below = [by_key[key] for key in node.usual]
+        return node, place, below
 
     def check(self, node: Node, place: int) -> list[int]:
         match node:
@@ -167,6 +171,8 @@ class _Record:
                 return [_SAME, self.address(None)]
             case Static(value):
                 return [_EQUAL if type(value) in COMPARED else _SAME, self.address(value)]
+        if isinstance(node, Dict) and node.usual:
+            node = Dict(node.usual, node.children)
         return self.container(node)
 
     def container(self, node: Node, *between: int) -> list[int]:
