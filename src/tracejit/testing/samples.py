@@ -31,6 +31,7 @@ class Sample:
     ulps: by how many units in the last place backends may differ, 0 for not a bit;
     scale: ... or, where terms cancel, by so many units in the last place of this number.
     smooth: whether the operation has a derivative here, so that the laws of the calculus apply.
+    reverse: whether it has an adjoint; a loop without a known end has not.
     rtol: how near a derivative comes to the quotient of differences.
     note: tells rows of the same types apart.
     """
@@ -41,6 +42,7 @@ class Sample:
     ulps: int = 4
     scale: float = 0.0
     smooth: bool = True
+    reverse: bool = True
     rtol: float = 1e-7
     note: str = ""
 
@@ -99,3 +101,8 @@ def differentiable(samples: Iterable[Sample]) -> list[Sample]:
 def in_double(samples: Iterable[Sample]) -> list[Sample]:
     """Those whose derivative can be compared with quotients of differences."""
     return [s for s in differentiable(samples) if s.is_double]
+
+
+def with_adjoint(samples: Iterable[Sample]) -> list[Sample]:
+    """Those that have a reverse mode."""
+    return [s for s in samples if s.reverse]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tracejit.testing.rows import (
     contraction,
+    control,
     elementwise,
     indexing,
     random,
@@ -22,4 +23,5 @@ SAMPLES: tuple[Sample, ...] = (
     *contraction.ROWS,
     *indexing.ROWS,
     *random.ROWS,
+    *control.ROWS,
 )

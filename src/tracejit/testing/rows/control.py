@@ -1,0 +1,134 @@
+"""Rows of `control/`: operations that hold jaxprs, with bodies that use what makes them hard.
+
+Carries that are integers, carries that get a tangent on the way, results that are constants,
+branches whose residuals differ, loops that never run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from tracejit.control.call import call
+from tracejit.control.cond import cond
+from tracejit.control.loop import while_
+from tracejit.control.scan import scan
+from tracejit.ir.atoms import Atom, Literal, Var
+from tracejit.ir.builder import building
+from tracejit.ir.graph import Jaxpr
+from tracejit.ir.types import INT64, array_type
+from tracejit.ops.elementwise import convert, cos, exp, lt, select, sin
+from tracejit.ops.structure import broadcast, reduce_sum
+from tracejit.testing.domains import Domain, exactly, integers, read_type, reals, splat
+from tracejit.testing.samples import Sample
+
+X, NUMBER = reals(-1.0, 1.0), array_type(INT64)
+
+
+def body(types: str, f: Callable[..., Sequence[Atom]]) -> Jaxpr:
+    """The jaxpr of f for operands of these types, separated by blanks."""
+    with building() as builder:
+        invars = [Var(read_type(text)) for text in types.split()]
+        outs = f(*invars)
+    return builder.finish(invars, outs)
+
+
+def _calls() -> Iterator[Sample]:
+    product = body("f64[3] f64[3]", lambda x, y: [sin(x) * y, exp(y)])
+    yield Sample(call, (X("f64[3]"), X("f64[3]")), {"jaxpr": product, "name": "product"})
+    known = body("f64[3] i64[]", lambda x, n: [cos(x), n, Literal(1.5, x.type), x])
+    params = {"jaxpr": known, "name": "known"}
+    yield Sample(call, (X("f64[3]"), integers(0, 3)("i64[]")), params)
+    wide = body("f32[2,3]", lambda x: [reduce_sum(sin(x), axes=(0,))])
+    yield Sample(call, (X("f32[2,3]"),), {"jaxpr": wide, "name": ""}, scale=2.0)
+    nested = body("f64[]", lambda x: [call(x * x, jaxpr=body("f64[]", lambda y: [sin(y)]),
+                                          name="inner")[0]])  # fmt: skip
+    yield Sample(call, (X("f64[]"),), {"jaxpr": nested, "name": "outer"})
+
+
+def _conds() -> Iterator[Sample]:
+    types = "f64[3] f64[3]"
+    branches = (
+        body(types, lambda x, y: [sin(x) * y, x]),
+        body(types, lambda x, y: [exp(x * y) + cos(y), y * 2.0]),
+        body(types, lambda x, y: [Literal(0.5, x.type), x * y]),
+    )
+    for index in (0, 1, 2, 7, -1):
+        args = (exactly(index, "i64"), X("f64[3]"), X("f64[3]"))
+        yield Sample(cond, args, {"branches": branches}, note=f"index {index}")
+    args = (integers(0, 2)("i32[]"), X("f64[3]"), X("f64[3]"))
+    yield Sample(cond, args, {"branches": branches}, note="any index")
+    yield Sample(cond, (splat(1, "i64[]"), *args[1:]), {"branches": branches})
+    narrow = tuple(body("f32[2]", f) for f in (lambda x: [x * x], lambda x: [-x]))
+    yield Sample(cond, (integers(0, 1)("i64[]"), X("f32[2]")), {"branches": narrow})
+
+
+def _scan(
+    text: str, f: Callable[..., Sequence[Atom]], args: Any, note: str, **params: Any
+) -> Iterator[Sample]:
+    for reverse in (False, True):
+        everything = {"jaxpr": body(text, f), "reverse": reverse, **params}
+        yield Sample(scan, tuple(args), everything, ulps=64, scale=1.0, note=note)
+
+
+def _scans() -> Iterator[Sample]:
+    def recurrence(c: Atom, s: Atom, x: Atom) -> Sequence[Atom]:
+        after = sin(s * c) + x
+        return [after, after * s]
+
+    for n in (0, 1, 5):
+        args = (X("f64[]"), X("f64[]"), X(f"f64[{n}]"))
+        counts = {"length": n, "num_consts": 1, "num_carry": 1}
+        yield from _scan("f64[] f64[] f64[]", recurrence, args, f"{n} steps", **counts)
+
+    def counted(i: Atom, s: Atom, late: Atom, x: Atom) -> Sequence[Atom]:
+        """`late` starts without a tangent and gets one from s."""
+        weight = broadcast(convert(i, dtype=x.dtype), shape=x.shape, dims=())
+        return [i + 1, cos(s) * weight + x, late + s, i]
+
+    args = (integers(0, 2)("i64[]"), X("f64[3]"), splat(0.0, "f64[3]"), X("f64[4,3]"))
+    counts = {"length": 4, "num_consts": 0, "num_carry": 3}
+    text = "i64[] f64[3] f64[3] f64[3]"
+    yield from _scan(text, counted, args, "a counter, and a tangent on the way", **counts)
+
+    def rows(w: Atom, x: Atom) -> Sequence[Atom]:
+        return [sin(x * w), Literal(2.0, x.type)]
+
+    counts = {"length": 4, "num_consts": 1, "num_carry": 0}
+    args = (X("f64[3]"), X("f64[4,3]"))
+    yield from _scan("f64[3] f64[3]", rows, args, "no carry", **counts)
+    counts = {"length": 6, "num_consts": 0, "num_carry": 1}
+    yield from _scan("f32[2]", lambda s: [sin(s)], (X("f32[2]"),), "no rows", **counts)
+
+
+def _whiles() -> Iterator[Sample]:
+    """Forward mode alone."""
+
+    def step(c: Atom, i: Atom, s: Atom) -> Sequence[Atom]:
+        return [i + 1, sin(s) * c + s]
+
+    def halve(i: Atom, s: Atom) -> Sequence[Atom]:
+        large = lt(Literal(1.0, s.type), s)
+        return [i + 1, select(large, s * 0.5, s * 0.9)]
+
+    below = body("i64[] i64[] f64[3]", lambda n, i, s: [lt(i, n)])
+    steps: tuple[tuple[Domain, str], ...] = (
+        (integers(0, 0), "never"), (integers(1, 1), "once"), (integers(2, 6), "some steps"),
+    )  # fmt: skip
+    for count, note in steps:
+        args = (count("i64[]"), X("f64[3]"), splat(0, "i64[]"), X("f64[3]"))
+        params = {
+            "cond": below, "body": body("f64[3] i64[] f64[3]", step),
+            "num_cond_consts": 1, "num_body_consts": 1,
+        }  # fmt: skip
+        yield Sample(while_, args, params, ulps=64, scale=1.0, reverse=False, note=note)
+    until = body("i64[] f64[]", lambda i, s: [lt(Literal(0.3, s.type), s)])
+    params = {
+        "cond": until, "body": body("i64[] f64[]", halve),
+        "num_cond_consts": 0, "num_body_consts": 0,
+    }  # fmt: skip
+    args = (splat(0, "i64[]"), reals(2.05, 2.2)("f64[]"))
+    yield Sample(while_, args, params, reverse=False, note="until small")
+
+
+ROWS: tuple[Sample, ...] = (*_calls(), *_conds(), *_scans(), *_whiles())
