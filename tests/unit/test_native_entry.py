@@ -388,7 +388,8 @@ def test_references_when_memory_runs_out() -> None:
 def test_every_failing_allocation_is_a_memory_error() -> None:
     testcapi = pytest.importorskip("_testcapi", reason="this Python comes without its test modules")
     marker, outcomes = object(), set()
-    tree = Dict(("a", "b"), (Tuple((SCALAR, Static(marker))), List((VECTOR, VECTOR))))
+    many = Dict(tuple(f"k{i}" for i in range(12)), (Static(marker),) * 12)  # grows on the way
+    tree = Dict(("a", "b", "c"), (Tuple((SCALAR, Static(marker))), List((VECTOR, VECTOR)), many))
     f = function_of(compiled(CallSignature((), (), tree), RETURN))
     f()
     before = sys.getrefcount(marker)
