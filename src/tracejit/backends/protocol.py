@@ -10,15 +10,12 @@ Backends are told apart by name alone: nobody asks which one it has.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
 
 from tracejit.ir.graph import Jaxpr
-
-#: observer(stage, before, after) is told of every pass that a backend runs over the jaxpr.
-Observer = Callable[[str, Jaxpr, Jaxpr], None]
+from tracejit.passes.pipeline import Observer
 
 
 class Executable(Protocol):
@@ -47,6 +44,7 @@ class Backend(Protocol):
     ) -> Executable:
         """Compile a jaxpr; `name` is what profiles and texts call it.
 
+        The observer is told of every pass that the backend runs over the jaxpr.
         Raises MissingLoweringError for a primitive that the backend has no row for, CompileError
         where the machine refuses.
         """

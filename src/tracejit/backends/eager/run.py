@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from tracejit.backends.protocol import Observer
 from tracejit.ir.graph import Jaxpr
 from tracejit.ir.walk import evaluate
+from tracejit.passes.pipeline import Observer
 
 
 class EagerExecutable:
@@ -45,7 +45,7 @@ class EagerBackend:
     def compile(
         self, jaxpr: Jaxpr, *, name: str = "", observer: Observer | None = None
     ) -> EagerExecutable:
-        """The jaxpr, ready to run: nothing is compiled, so there is nothing to observe."""
+        """The jaxpr as it is: a reference runs no passes, so there is nothing to observe."""
         return EagerExecutable(jaxpr)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from tracejit.backends.xla import (
     contraction,
+    control,
     elementwise,
     indexing,
     random,
@@ -19,6 +20,6 @@ from tracejit.backends.xla.run import BACKEND
 from tracejit.backends.xla.table import LOWERINGS
 
 #: The files that fill the table.
-FAMILIES = (elementwise, structure, reduction, contraction, indexing, special, random)
+FAMILIES = (elementwise, structure, reduction, contraction, indexing, special, random, control)
 
 __all__ = ["BACKEND", "FAMILIES", "LOWERINGS"]

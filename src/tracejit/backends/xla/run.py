@@ -7,15 +7,18 @@ for the block, in this thread. Integers and floats keep their 64 bits whatever t
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import numpy as np
 
-from tracejit.backends.protocol import Observer
 from tracejit.backends.xla.lower import lower
 from tracejit.errors import CompileError
 from tracejit.ir.graph import Jaxpr
+from tracejit.passes.pipeline import Observer
+from tracejit.passes.stages import dump
+from tracejit.passes.standard import SIMPLIFY
 
 
 class XlaExecutable:
@@ -40,14 +43,20 @@ class XlaExecutable:
             return self._compiled(*arrays)
 
     def texts(self) -> dict[str, str]:
-        """`stablehlo`: what jax hands to XLA. `hlo`: what XLA made of it, fused and scheduled."""
-        return {"stablehlo": self.stablehlo(), "hlo": self.hlo()}
+        """`stablehlo` and `hlo`."""
+        return {name: make() for name, make in self.forms().items()}
+
+    def forms(self) -> dict[str, Callable[[], str]]:
+        """By name, what makes each text."""
+        return {"stablehlo": self.stablehlo, "hlo": self.hlo}
 
     def stablehlo(self) -> str:
+        """What jax hands to XLA."""
         with jax.enable_x64(True):
             return self._lowered().as_text()
 
     def hlo(self) -> str:
+        """What XLA made of it: fused and scheduled."""
         return self._compiled.as_text() or ""
 
     def _lowered(self) -> jax.stages.Lowered:
@@ -72,8 +81,11 @@ class XlaBackend:
     def compile(
         self, jaxpr: Jaxpr, *, name: str = "", observer: Observer | None = None
     ) -> XlaExecutable:
-        """Compile for jax's default device. XLA has passes of its own: none of ours to observe."""
-        return XlaExecutable(jaxpr, name or "program")
+        """Compile for jax's default device. Ours are the simple passes, XLA has the others."""
+        executable = XlaExecutable(SIMPLIFY(jaxpr, observer), name or "program")
+        for form, make in executable.forms().items():
+            dump(form, make)
+        return executable
 
 
 BACKEND = XlaBackend()
