@@ -70,7 +70,8 @@ class Parts:
 
     def params(self, equations: Iterable[Equation]) -> dict[str, Any]:
         """The parameters, but for length and reverse; the equations are those of the body."""
-        invars = [v for v, *_ in (*self.consts, *self.carry, *self.xs)]
+        carry = [v for v, _, _ in self.carry]
+        invars = [*dict(self.consts), *carry, *dict(self.xs)]
         outvars = [*[after for _, _, after in self.carry], *self.ys]
         body = Jaxpr(tuple(invars), tuple(equations), tuple(outvars))
         counts = {"num_consts": len(self.consts), "num_carry": len(self.carry)}

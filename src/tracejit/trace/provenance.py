@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
-from functools import lru_cache
+from collections.abc import Callable
+from functools import lru_cache, partial
 from types import CodeType, FrameType
+from typing import Any
 
 import numpy as np
 
@@ -35,3 +38,12 @@ def user_frame() -> Provenance:
             return _place(frame.f_code, frame.f_lineno)
         frame = frame.f_back
     return NOWHERE
+
+
+def function_place(fun: Callable[..., Any]) -> Provenance:
+    """Where a function is defined; NOWHERE for what has no Python code."""
+    while isinstance(fun, partial):
+        fun = fun.func
+    fun = inspect.unwrap(fun)
+    code = getattr(fun, "__code__", None) or getattr(type(fun).__call__, "__code__", None)
+    return NOWHERE if code is None else _place(code, code.co_firstlineno)
