@@ -581,3 +581,15 @@ class Function:
             start = constant(x.type.scalar, -0.0 if name == "fadd" else 1.0)
             return self.call(intrinsic, x.type.scalar, [start, x], fast="reassoc")
         return self.call(intrinsic, x.type.scalar, [x])
+
+    def scatter(self, x: Value, base: Value, index: Value, mask: Value | None = None) -> None:
+        """Store lane by lane at element `index[lane]` behind base, under the mask."""
+        if x.type.lanes == 1:
+            self.store(x, self.offset(base, index, x.type))
+            return
+        pointers = self.op(
+            PTR.vector(x.type.lanes), f"getelementptr {x.type.scalar}, {base}, {index}"
+        )
+        mask = mask or constant(x.type.mask, True)
+        name = f"llvm.masked.scatter.{x.type.suffix}.v{x.type.lanes}p0"
+        self.call(name, VOID, [x, pointers, constant(I32, x.type.bytes), mask])

@@ -116,7 +116,7 @@ def define(module: Module) -> None:
     The buffer holds four rows of `lanes` elements: x, and what is written: quadrants as i64, the
     high parts and the low parts. Cold, so that the branch to it is laid out of the way.
     """
-    if any(fn.name == NAME for fn in module.functions):
+    if NAME in module.defined:
         return
     b = module.function(
         NAME, VOID, [PTR, I64], internal=True, attributes="cold noinline nounwind"

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from tracejit.backends.native.emit import Function, Value, constant, vector_type
 from tracejit.backends.native.maths.core import (
-    INF, NAN, at_least, at_most, fast_two_sum, flip_sign, fma, horner, is_single, like,
-    sign_bits, square, two_product,
+    INF, NAN, at_least, at_most, fast_two_sum, flip_sign, fma, format_of, horner, integer,
+    is_single, like, sign_bits, square, two_product,
 )
-from tracejit.backends.native.maths.exponential import EXP2, exp2, round_biased, scale_widely
-from tracejit.backends.native.maths.logarithm import decompose, log2
+from tracejit.backends.native.maths.exponential import (
+    EXP2, exp2, power_of_two, round_biased, scale_widely,
+)
+from tracejit.backends.native.maths.logarithm import decompose, log2, to_float
 
 # log2((1 + s) / (1 - s)) = s (A + z (B + z P(z))) with z = s^2: A = 2 / ln 2 and B = 2 / (3 ln 2)
 # as pairs, and P for |s| <= (sqrt 2 - 1)^2 with an error of 2^-66 of the sum.
@@ -17,6 +19,11 @@ POW_B = (0.9617966939259756, 5.0577616648125907e-17)
 POW_P = (
     0.577078016355615, 0.4121985830931135, 0.3205989020955322, 0.2623077146811724,
     0.2219834452328579, 0.19126668656465032, 0.19028869028347284,
+)
+# m^(-1/3), 1 <= m < 2, to 2^-14.
+CBRT = (
+    1.6700078215576695, -1.1728832213372464, 0.6954856906380734, -0.22123919948938195,
+    0.02859124226726873,
 )
 # Exponents beyond which the result is 0 or inf.
 POW_RANGE = (-1080.0, 1025.0)
@@ -30,6 +37,47 @@ def sqrt(b: Function, x: Value) -> Value:
 def rsqrt(b: Function, x: Value) -> Value:
     """1 / sqrt(x)."""
     return b.div(like(x, 1.0), b.sqrt(x))
+
+
+def cbrt(b: Function, x: Value) -> Value:
+    """The cube root.
+
+    With |x| = 2^(3 q) v, v in [1, 8): y = v^(-1/3) from a polynomial and one step of third order
+    (good to 2^-40), then c = v y^2 and Newton's correction c + (v - c^3) y^2 / 3.
+    """
+    f = format_of(x)
+    a, one = b.abs(x), like(x, 1.0)
+    shift = f.fraction // 3 + 1
+    subnormal = b.less(a, like(x, f.smallest_normal))
+    bits = b.bits_of(b.select(subnormal, b.mul(a, like(x, 8.0**shift)), a))
+    # The biased exponent e plus pad, where bias + pad is a multiple of 3, divided by 3 downwards,
+    # as the nearest integer to (e + pad - 1) / 3.
+    pad = -f.bias % 3
+    field = b.lshr(bits, integer(x, f.fraction))
+    before = to_float(b, x, field, like(x, 2.0**f.fraction + 1 - pad))
+    third, root_bits = round_biased(b, before, 1 / 3, f.bias - (f.bias + pad) // 3)
+    left = fma(b, third, like(x, -3.0), before)
+    first, last = b.less(left, like(x, 0.0)), b.greater(left, like(x, 0.0))
+
+    def by_remainder(factor: float) -> Value:
+        rest = b.select(last, like(x, factor**2), like(x, factor))
+        return b.select(first, one, rest)
+
+    m = b.or_(b.and_(bits, integer(x, f.fraction_mask)), integer(x, f.one))
+    m = b.bitcast(m, x.type)
+    v = b.mul(m, by_remainder(2.0))
+    y = b.mul(horner(b, m, CBRT), by_remainder(2.0 ** (-1 / 3)))
+    h = fma(b, b.neg(square(b, y)), b.mul(v, y), one)
+    y = fma(b, b.mul(y, h), fma(b, h, like(x, 2 / 9), like(x, 1 / 3)), y)
+    z = square(b, y)
+    c = b.mul(v, z)
+    c2, c2_low = two_product(b, c, c)
+    error = fma(b, b.neg(c2_low), c, fma(b, b.neg(c2), c, v))
+    c = fma(b, b.mul(error, z), like(x, 1 / 3), c)
+    root = b.mul(c, power_of_two(b, x, root_bits))
+    root = b.select(subnormal, b.mul(root, like(x, 2.0**-shift)), root)
+    ordinary = b.and_(b.greater(a, like(x, 0.0)), b.less(a, like(x, INF)))
+    return b.select(ordinary, b.copysign(root, x), x)
 
 
 def integer_power(b: Function, x: Value, n: int) -> Value:

@@ -1,0 +1,141 @@
+"""From a jaxpr to a kernel with the ABI of native calls: i64 kernel(ptr inputs, ptr outputs)."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tracejit.backends.native import (  # noqa: F401  each fills its rows of the table
+    contraction,
+    control,
+    elementwise,
+    indexing,
+    random,
+    reduction,
+    sorting,
+    structure,
+)
+from tracejit.backends.native.elementwise import memory_type
+from tracejit.backends.native.emit import I64, PTR, Function, Module, Value, constant
+from tracejit.backends.native.nest import Buffer, Nest, Scalar
+from tracejit.backends.native.program import Arena, Program
+from tracejit.backends.native.target import Code, assembly, host
+from tracejit.backends.protocol import Observer
+from tracejit.ir.graph import Jaxpr
+from tracejit.ir.types import ArrayType
+from tracejit.passes.standard import SIMPLIFY
+
+_KERNEL = ctypes.PYFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p)
+
+
+class NativeBackend:
+    """LLVM on this machine's CPU."""
+
+    name = "native"
+
+    def compile(
+        self,
+        jaxpr: Jaxpr,
+        *,
+        name: str = "",
+        observer: Observer | None = None,
+        constants: Sequence[Any] = (),
+    ) -> NativeExecutable:
+        """Compile a jaxpr; `constants` are the values of its first inputs, fixed here."""
+        return NativeExecutable(SIMPLIFY(jaxpr, observer), constants)
+
+
+class NativeExecutable:
+    """Machine code for a jaxpr, with the memory it needs.
+
+    kernel: its address, with the ABI of `entry.py`. It works in one workspace that belongs to it, so
+    it runs under the GIL.
+    """
+
+    def __init__(self, jaxpr: Jaxpr, constants: Sequence[Any] = ()):
+        self.log: list[str] = []
+        self.constants = [_dense(x, v.type) for x, v in zip(constants, jaxpr.invars, strict=False)]
+        self.in_types = [v.type for v in jaxpr.invars[len(constants) :]]
+        self.out_types = jaxpr.out_types
+        self.llvm, workspace = emit_kernel(jaxpr, len(constants), self.log)
+        self._code = Code(self.llvm)
+        self.kernel = self._code.address("kernel")
+        self._run = _KERNEL(self.kernel)
+        self.workspace_bytes = workspace
+        self._workspace = np.empty(workspace + 64, np.uint8)
+        address = self._workspace.ctypes.data
+        self._code.set_pointer("workspace", address + -address % 64)
+        for i, x in enumerate(self.constants):
+            self._code.set_pointer(f"constant.{i}", x.ctypes.data)
+
+    def __call__(self, *arrays: Any) -> tuple[np.ndarray, ...]:
+        """Run: arrays of the jaxpr's types in, fresh arrays out."""
+        inputs = [_dense(x, t) for x, t in zip(arrays, self.in_types, strict=True)]
+        outputs = [np.empty(t.shape, t.dtype) for t in self.out_types]
+        self._run(_pointers(inputs), _pointers(outputs))
+        return tuple(outputs)
+
+    def texts(self) -> dict[str, str]:
+        """The kernels, the LLVM assembly and the machine's."""
+        return {
+            "kernels": "\n".join(self.log),
+            "llvm": self.llvm,
+            "assembly": assembly(self.llvm),
+        }
+
+
+def _dense(x: Any, type: ArrayType) -> np.ndarray:
+    return np.ascontiguousarray(x, type.dtype).reshape(type.shape)
+
+
+def _pointers(arrays: Sequence[np.ndarray]) -> Any:
+    return (ctypes.c_void_p * max(1, len(arrays)))(*[x.ctypes.data for x in arrays])
+
+
+def emit_kernel(jaxpr: Jaxpr, n_constants: int, log: list[str] | None = None) -> tuple[str, int]:
+    """The LLVM assembly of a jaxpr's kernel, and the bytes of workspace it needs."""
+    target = host()
+    module = Module()
+    module.has_fma = target.has_fma  # type: ignore[attr-defined]
+    module.globals["workspace"] = "global ptr null"
+    for i in range(n_constants):
+        module.globals[f"constant.{i}"] = "global ptr null"
+    width = target.vector_bits
+    fn = module.function(
+        "kernel", I64, [PTR, PTR],
+        attributes=f'nounwind "prefer-vector-width"="{width}" "min-legal-vector-width"="{width}"',
+    )  # fmt: skip
+    inputs, outputs = fn.args
+    places = [fn.load(PTR, Value(PTR, f"@constant.{i}")) for i in range(n_constants)]
+    places += [
+        fn.load(PTR, fn.offset(inputs, i, PTR)) for i in range(len(jaxpr.invars) - n_constants)
+    ]
+    arena = Arena(fn.load(PTR, Value(PTR, "@workspace")))
+    locations = [_input(fn, p, v.type) for p, v in zip(places, jaxpr.invars, strict=True)]
+    program = Program(fn, target, arena, jaxpr, locations, log=log)
+    results = [fn.load(PTR, fn.offset(outputs, i, PTR)) for i in range(len(jaxpr.outvars))]
+    targets = [
+        Buffer(p, y.shape, y.dtype) if y.ndim else None
+        for p, y in zip(results, jaxpr.outvars, strict=True)
+    ]
+    found = program.emit(targets)
+    nest = Nest(program, [])
+    for pointer, y, location in zip(results, jaxpr.outvars, found, strict=True):
+        if not y.ndim:
+            assert isinstance(location, Scalar)
+            fn.store(nest.to_memory(location.value, y.dtype), pointer)
+    fn.ret(constant(I64, 0))
+    return str(module), arena.size
+
+
+def _input(fn: Function, pointer: Value, type: ArrayType) -> Buffer | Scalar:
+    if type.shape:
+        return Buffer(pointer, type.shape, type.dtype)
+    memory = memory_type(type.dtype)
+    value = fn.load(memory, pointer)
+    if type.dtype.kind == "b":
+        value = fn.not_equal(value, fn.like(value, 0))
+    return Scalar(value)

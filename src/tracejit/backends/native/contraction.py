@@ -1,0 +1,172 @@
+"""Lowering of dot: loops with fma for vectors and small matrices, BLAS for large ones.
+
+The space of a dot is (batch, free of x, free of y, contracted).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import math
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from tracejit.backends.native.emit import I32, I64, PTR, VOID, Function, Value, constant
+from tracejit.backends.native.index import Emitted
+from tracejit.backends.native.lowering import LOWERINGS, Axes, Choice, Reduction, Statement
+from tracejit.backends.native.nest import Indices, Nest
+from tracejit.ir.graph import Equation
+from tracejit.ops import contraction as ops
+from tracejit.ops.contraction import free_axes
+
+#: Multiplications from which a call of BLAS (about 0.3 us) costs less than our loops lose.
+BLAS_FROM = 20_000
+
+
+class Dot(Reduction):
+    """sum over the contracted axes of x times y."""
+
+    def _parts(self, eqn: Equation) -> tuple[Axes, Axes, int, int, int]:
+        """For x and for y, the axis of the space that each of their axes is; and the group sizes."""
+        x, y = eqn.inputs
+        (cx, cy), (bx, by) = eqn.params["contract"], eqn.params["batch"]
+        fx, fy = free_axes(x.ndim, cx, bx), free_axes(y.ndim, cy, by)
+        nb, nx, ny = len(bx), len(fx), len(fy)
+        last = nb + nx + ny
+        of_x = {a: i for i, a in enumerate(bx)} | {a: nb + i for i, a in enumerate(fx)}
+        of_x |= {a: last + i for i, a in enumerate(cx)}
+        of_y = {a: i for i, a in enumerate(by)} | {a: nb + nx + i for i, a in enumerate(fy)}
+        of_y |= {a: last + i for i, a in enumerate(cy)}
+        return (
+            tuple(of_x[a] for a in range(x.ndim)), tuple(of_y[a] for a in range(y.ndim)),
+            nb, nx, ny,
+        )  # fmt: skip
+
+    def space(self, eqn: Equation) -> tuple[int, ...]:
+        x, _ = eqn.inputs
+        return eqn.outvars[0].shape + tuple(x.shape[a] for a in eqn.params["contract"][0])
+
+    def reduced(self, eqn: Equation) -> tuple[int, ...]:
+        kept = eqn.outvars[0].ndim
+        return tuple(range(kept, kept + len(eqn.params["contract"][0])))
+
+    def operands(self, eqn: Equation) -> list[tuple[Any, Axes]]:
+        of_x, of_y, *_ = self._parts(eqn)
+        return [(eqn.inputs[0], of_x), (eqn.inputs[1], of_y)]
+
+    def element(self, nest: Nest, eqn: Equation, index: Indices) -> tuple[Emitted, ...]:
+        of_x, of_y, *_ = self._parts(eqn)
+        x, y = eqn.inputs
+        return (
+            nest.value(x, tuple(index[a] for a in of_x)),
+            nest.value(y, tuple(index[a] for a in of_y)),
+        )
+
+    def combine(self, b: Function, dtype: np.dtype, total: Value, *element: Value) -> Value:
+        x, y = element
+        return b.fma(x, y, total) if dtype.kind == "f" else b.add(b.mul(x, y), total)
+
+    def merge(self, b: Function, dtype: np.dtype, x: Value, y: Value) -> Value:
+        return b.add(x, y)
+
+    def identity(self, dtype: np.dtype) -> Any:
+        return 0
+
+    def spread(self, eqn: Equation) -> tuple[Any, ...]:
+        total = math.prod(self.space(eqn))
+        return tuple(x for x in eqn.inputs if x.type.size < total)
+
+    def aligned(self, eqn: Equation) -> bool:
+        return False
+
+
+# BLAS. Row-major C = A B is column-major C' = B' A', so the operands change places.
+
+_PREFIX = {"float32": "s", "float64": "d"}
+
+
+@cache
+def blas(name: str) -> int:
+    """The address of a BLAS function, from the pointers that SciPy exports; loads SciPy."""
+    capsule = importlib.import_module("scipy.linalg.cython_blas").__pyx_capi__[name]
+    api = ctypes.pythonapi
+    api.PyCapsule_GetName.restype = ctypes.c_char_p
+    api.PyCapsule_GetName.argtypes = [ctypes.py_object]
+    api.PyCapsule_GetPointer.restype = ctypes.c_void_p
+    api.PyCapsule_GetPointer.argtypes = [ctypes.py_object, ctypes.c_char_p]
+    return api.PyCapsule_GetPointer(capsule, api.PyCapsule_GetName(capsule))
+
+
+def _is_large(eqn: Equation) -> bool:
+    """A product of matrices that BLAS does faster than loops."""
+    x, y = eqn.inputs
+    if x.dtype.name not in _PREFIX or not eqn.outvars[0].type.size:
+        return False
+    (cx, _), (bx, _) = eqn.params["contract"], eqn.params["batch"]
+    depth = math.prod(x.shape[a] for a in cx)
+    batch = math.prod(x.shape[a] for a in bx)
+    if depth == 0 or batch == 0:
+        return False
+    rows, columns = x.type.size // (depth * batch), y.type.size // (depth * batch)
+    return min(rows, columns, depth) >= 4 and rows * columns * depth >= BLAS_FROM
+
+
+def _ordered(program: Any, x: Any, axes: tuple[int, ...]) -> Any:
+    """A buffer with the elements of x in the order of these axes; x's own where it is that already."""
+    buffer = program.buffer(x)
+    if axes == tuple(range(x.ndim)):
+        return buffer
+    return program.permuted_copy(x, axes)
+
+
+def _matrix(
+    program: Any, x: Any, batch: Axes, free: Axes, contract: Axes, *, free_first: bool
+) -> tuple[Any, bool]:
+    """x as (batch, rows, columns) in memory, and whether that is the transpose of what was asked."""
+    natural = tuple(range(x.ndim))
+    wanted = (*batch, *free, *contract) if free_first else (*batch, *contract, *free)
+    other = (*batch, *contract, *free) if free_first else (*batch, *free, *contract)
+    if natural == other and natural != wanted:
+        return program.buffer(x), True
+    return _ordered(program, x, wanted), False  # type: ignore[arg-type]
+
+
+def _gemm(program: Any, eqn: Equation) -> None:
+    x, y = eqn.inputs
+    (out,) = eqn.outvars
+    (cx, cy), (bx, by) = eqn.params["contract"], eqn.params["batch"]
+    fx, fy = free_axes(x.ndim, cx, bx), free_axes(y.ndim, cy, by)
+    n_batch = math.prod(x.shape[a] for a in bx)
+    rows = math.prod(x.shape[a] for a in fx)
+    columns = math.prod(y.shape[a] for a in fy)
+    depth = math.prod(x.shape[a] for a in cx)
+    left, left_turned = _matrix(program, x, bx, fx, cx, free_first=True)
+    right, right_turned = _matrix(program, y, by, fy, cy, free_first=False)
+    result = program.allocate(out)
+    fn = program.fn
+    letters = {False: "N", True: "T"}
+    place = program.stack_integers([columns, rows, depth,
+                                    depth if right_turned else columns,
+                                    rows if left_turned else depth, columns])  # fmt: skip
+    flags = [program.stack_byte(letters[right_turned]), program.stack_byte(letters[left_turned])]
+    one, nought = program.stack_float(x.dtype, 1.0), program.stack_float(x.dtype, 0.0)
+    address = constant(PTR, blas(f"{_PREFIX[x.dtype.name]}gemm"))
+    at = lambda i: fn.offset(place, i, I32)  # noqa: E731
+
+    def call(i: Value) -> None:
+        a = fn.offset(left.pointer, fn.mul(i, constant(I64, rows * depth)), left.lane)
+        b = fn.offset(right.pointer, fn.mul(i, constant(I64, columns * depth)), right.lane)
+        c = fn.offset(result.pointer, fn.mul(i, constant(I64, rows * columns)), result.lane)
+        fn.call_pointer(address, VOID, [
+            *flags, at(0), at(1), at(2), one, b, at(3), a, at(4), nought, c, at(5),
+        ])  # fmt: skip
+
+    program.repeat(n_batch, call)
+    program.settle(out, result)
+
+
+_LOOPS, _BLAS = Dot(), Statement(_gemm)
+
+LOWERINGS.rows(__name__, {ops.dot: Choice(lambda eqn: _BLAS if _is_large(eqn) else _LOOPS)})

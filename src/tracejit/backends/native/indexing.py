@@ -1,0 +1,193 @@
+"""Lowering of indexing: gather and dynamic_slice read at computed places, scatter writes there.
+
+No index of any value leads outside of an array: reads are clamped, writes outside are skipped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tracejit.backends.native.elementwise import maximum, minimum
+from tracejit.backends.native.emit import I1, Value, constant
+from tracejit.backends.native.index import Emitted, Index, Loop, constant_index
+from tracejit.backends.native.lowering import LOWERINGS, Axes, Reader, Statement
+from tracejit.backends.native.nest import Buffer, Indices, Nest, Scalar
+from tracejit.ir.graph import Equation
+from tracejit.ops import indexing as ops
+
+# gather
+
+
+def _groups(x: Any, indices: Any, axes: Axes, batch: int) -> tuple[int, list[int]]:
+    """How many axes the indices' own part has, and which axes of x are read whole."""
+    rest = [a for a in range(batch, x.ndim) if a not in axes]
+    return indices.ndim - 1 - batch, rest
+
+
+def _gather(nest: Nest, eqn: Equation, index: Indices) -> Emitted:
+    x, indices = eqn.inputs
+    axes, batch = eqn.params["axes"], eqn.params["batch"]
+    own, rest = _groups(x, indices, axes, batch)
+    inner: list[Index] = list(index[:batch]) + [Index()] * (x.ndim - batch)
+    for k, axis in enumerate(axes):
+        at = nest.value(indices, (*index[: batch + own], constant_index(k)))
+        at = nest.clamped(nest.integer(at, indices.dtype), x.shape[axis] - 1)
+        inner[axis] = nest.dynamic(at)
+    for axis, i in zip(rest, index[batch + own :], strict=True):
+        inner[axis] = i
+    location = nest.program.locations[x] if not nest.program.is_literal(x) else None
+    if location is None or isinstance(location, Scalar):
+        return nest.value(x, tuple(inner))
+    return nest.load(location, tuple(inner))
+
+
+def _gather_axes(eqn: Equation, axes: Axes) -> list[tuple[Any, Axes]]:
+    x, indices = eqn.inputs
+    own, rest = _groups(x, indices, eqn.params["axes"], eqn.params["batch"])
+    batch = eqn.params["batch"]
+    of_x: list[int | None] = [None] * x.ndim
+    of_x[:batch] = axes[:batch]
+    for axis, a in zip(rest, axes[batch + own :], strict=True):
+        of_x[axis] = a
+    return [(x, tuple(of_x)), (indices, (*axes[: batch + own], None))]
+
+
+# dynamic_slice, dynamic_update_slice
+
+
+def _starts(nest: Nest, starts: Any, shape: Axes, sizes: Axes) -> list[Emitted]:
+    """The starts, moved so that the window fits."""
+    return [
+        nest.clamped(nest.integer(nest.value(s, ()), s.dtype), n - size)
+        for s, n, size in zip(starts, shape, sizes, strict=True)
+    ]
+
+
+def _dynamic_slice(nest: Nest, eqn: Equation, index: Indices) -> Emitted:
+    x, *starts = eqn.inputs
+    moved = _starts(nest, starts, x.shape, eqn.params["sizes"])
+    inner = tuple(nest.plus(i, nest.dynamic(s)) for i, s in zip(index, moved, strict=True))
+    return nest.value(x, inner)
+
+
+def _dynamic_update_slice(program: Any, eqn: Equation) -> None:
+    x, update, *starts = eqn.inputs
+    (out,) = eqn.outvars
+    result = program.owned_copy(x, out)
+    if update.type.size:
+        nest = Nest(program, [])
+        moved = _starts(nest, starts, x.shape, update.shape)
+        offset = nest.position(nest.offset(result.strides, tuple(map(nest.dynamic, moved))))
+        window = Buffer(
+            program.fn.offset(result.pointer, offset.value, result.lane), update.shape, x.dtype,
+            result.strides,
+        )  # fmt: skip
+        program.copy(update, window)
+    program.settle(out, result)
+
+
+# scatter: a copy of x, then one update after the other, in row-major order.
+
+
+def _scatter(combine: Callable[..., Value]) -> Statement:
+    def emit(program: Any, eqn: Equation) -> None:
+        x, indices, updates = eqn.inputs
+        (out,) = eqn.outvars
+        axes, batch = eqn.params["axes"], eqn.params["batch"]
+        result = program.owned_copy(x, out)
+        if updates.type.size and x.type.size:
+            own, rest = _groups(x, indices, axes, batch)
+            nest = _update_nest(program, updates, rest, x)
+            index = nest.index_of(nest.axes)  # type: ignore[attr-defined]
+
+            def body() -> None:
+                inside, inner = _target(nest, x, indices, index, axes, batch, own, rest)
+                for chain in nest.active:
+                    nest.chain = chain if nest.vector else None
+                    value = nest.value(updates, index)
+                    _update(nest, result, inner, inside, value, combine, x.dtype)
+                nest.chain = None
+
+            nest.run(body)
+        program.settle(out, result)
+
+    return Statement(emit, stored=lambda eqn: (1,))
+
+
+def _update_nest(program: Any, updates: Any, rest: list[int], x: Any) -> Nest:
+    """Loops over the updates; the last runs over lanes where it is contiguous in x."""
+    loops = [Loop(n) for n in updates.shape]
+    contiguous = bool(rest) and rest[-1] == x.ndim - 1 and updates.shape[-1] >= 4
+    lanes = 1
+    if contiguous:
+        loops[-1].vector = True
+        lanes = program.target.vector_bits // (8 * max(1, x.dtype.itemsize))
+        while lanes > updates.shape[-1]:
+            lanes //= 2
+    nest = Nest(program, loops, lanes=lanes)
+    nest.axes = loops  # type: ignore[attr-defined]
+    return nest
+
+
+def _target(
+    nest: Nest, x: Any, indices: Any, index: Indices, axes: Axes, batch: int, own: int,
+    rest: list[int],
+) -> tuple[Emitted | None, Indices]:
+    """Where an update goes, and whether that is inside of x."""
+    fn, inside = nest.fn, None
+    inner: list[Index] = list(index[:batch]) + [Index()] * (x.ndim - batch)
+    for k, axis in enumerate(axes):
+        at = nest.value(indices, (*index[: batch + own], constant_index(k)))
+        at = nest.integer(at, indices.dtype)
+        fits = nest.combine(
+            lambda v, n=x.shape[axis]: fn.less(v, fn.like(v, n), signed=False), at
+        )
+        inside = fits if inside is None else nest.combine(fn.and_, inside, fits)
+        inner[axis] = nest.dynamic(at)
+    for axis, i in zip(rest, index[batch + own :], strict=True):
+        inner[axis] = i
+    return inside, tuple(inner)
+
+
+def _update(
+    nest: Nest, result: Buffer, inner: Indices, inside: Emitted | None, value: Emitted,
+    combine: Callable[..., Value], dtype: np.dtype,
+) -> None:
+    fn = nest.fn
+    at, stride = nest.split(nest.offset(result.strides, inner))
+    lanes = nest.lanes if stride else 1
+    update = fn.splat(value.value, lanes)
+    write, after = fn.block("write"), fn.block("next")
+    fn.branch_if(inside.value if inside else constant(I1, True), write, after)
+    fn.at(write)
+    before = nest._load(result, at.value, stride, stride != 0)
+    total = nest.to_memory(combine(fn, dtype, before, update), dtype)
+    address = fn.offset(result.pointer, at.value, total.type)
+    mask = nest.mask() if stride else None
+    if mask is None:
+        fn.store(total, address)
+    else:
+        fn.masked_store(total, address, mask)
+    fn.branch(after)
+    fn.at(after)
+
+
+LOWERINGS.rows(
+    __name__,
+    {
+        ops.gather: Reader(_gather, _gather_axes, stored=lambda eqn: (0,), spreads=lambda eqn: True),
+        ops.dynamic_slice: Reader(
+            _dynamic_slice,
+            lambda eqn, axes: [(eqn.inputs[0], axes), *((s, ()) for s in eqn.inputs[1:])],
+        ),
+        ops.dynamic_update_slice: Statement(_dynamic_update_slice, stored=lambda eqn: ()),
+        ops.scatter_add: _scatter(lambda b, dtype, x, y: b.add(x, y)),
+        ops.scatter: _scatter(lambda b, dtype, x, y: y),
+        ops.scatter_mul: _scatter(lambda b, dtype, x, y: b.mul(x, y)),
+        ops.scatter_min: _scatter(minimum),
+        ops.scatter_max: _scatter(maximum),
+    },
+)

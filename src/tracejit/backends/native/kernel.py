@@ -1,0 +1,307 @@
+"""Kernels: a group of statements over one index space becomes one loop nest.
+
+A statement stores a variable of the space's shape, or accumulates over some axes of the space (a
+reduction). Whatever lies between buffers and statements is computed in place, once for each point,
+and shared by all statements of the kernel.
+
+Choices made here: the order of loops, which loop is the vector loop, how many chains.
+- The vector loop runs along the axis that most of the data is contiguous in.
+- Reduced loops go inside, so that sums stay in registers; a sum that another loop interrupts is
+  accumulated in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from tracejit.backends.native.elementwise import register_type
+from tracejit.backends.native.emit import Value, constant
+from tracejit.backends.native.index import Emitted, Loop
+from tracejit.backends.native.lowering import Pointwise, Reader, Reduction, rule_of
+from tracejit.backends.native.nest import Buffer, Indices, Nest, Scalar
+from tracejit.ir.atoms import Literal
+from tracejit.ir.graph import Equation
+
+
+@dataclass(slots=True, eq=False)
+class Store:
+    """Store a variable of the space's shape into a buffer."""
+
+    var: Any
+    buffer: Buffer
+
+
+@dataclass(slots=True, eq=False)
+class Accumulate:
+    """Reduce; into a buffer, or a register if the result has rank 0."""
+
+    eqn: Equation
+    rule: Reduction
+    reduced: tuple[int, ...]
+    buffer: Buffer | None
+    depth: int = 0
+    in_memory: bool = False
+    result: Value | None = None
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.eqn.outvars[0].dtype
+
+
+@dataclass(slots=True, eq=False)
+class Survey:
+    """What the statements of a kernel read: votes for the vector axis, the widest dtype, the cost."""
+
+    votes: dict[int, int] = field(default_factory=dict)
+    widest: int = 1
+    cost: int = 0
+    seen: set[Any] = field(default_factory=set)
+
+
+class Kernel:
+    """Statements over one space, ready to be emitted."""
+
+    def __init__(self, program: Any, space: tuple[int, ...], statements: Sequence[Any]):
+        self.program = program
+        self.space = space
+        self.stores = [s for s in statements if isinstance(s, Store)]
+        self.sums = [s for s in statements if isinstance(s, Accumulate)]
+
+    def emit(self) -> None:
+        """Emit the nest; results are in the buffers, those of rank 0 in `Accumulate.result`."""
+        if 0 in self.space:
+            for s in self.sums:
+                self._set_all(s)
+            return
+        survey = self._survey()
+        loops, order = self._loops(survey)
+        width = self.program.target.vector_bits // (8 * survey.widest)
+        vector = next((loop for loop in loops if loop.vector), None)
+        lanes = min(width, _power_of_two(vector.extent)) if vector else 1
+        chains = _chains(survey.cost, len(self.sums))
+        if vector:
+            chains = max(1, min(chains, -(-vector.extent // lanes)))
+        self.nest = nest = Nest(self.program, order, lanes=lanes, chains=chains)
+        self.loops = loops
+        self.index = nest.index_of(loops)
+        self.place = nest.vector.depth - 1 if nest.vector else -1
+        for s in self.sums:
+            self._prepare(s)
+        nest.run(self._body, enter=self._enter, leave=self._leave)
+
+    def describe(self) -> str:
+        """One line for the log: the space, its loops, the statements."""
+        nest = getattr(self, "nest", None)
+        if nest is None:
+            return f"kernel over {self.space}: nothing to do"
+        loops = " ".join(
+            f"{loop.extent}{f' by {nest.lanes} x {nest.chains}' if loop.vector else ''}"
+            for loop in nest.loops
+        )
+        work = [f"store {s.var.type}" for s in self.stores]
+        work += [f"{s.eqn.primitive.name} -> {s.eqn.outvars[0].type}" for s in self.sums]
+        return f"kernel over {self.space}, loops [{loops}]: {'; '.join(work)}"
+
+    # Choices.
+
+    def _survey(self) -> Survey:
+        survey = Survey()
+        identity = tuple(range(len(self.space)))
+        for store in self.stores:
+            self._look(survey, store.var, identity, force=True)
+            survey.votes[len(self.space) - 1] = survey.votes.get(len(self.space) - 1, 0) + 1
+        for s in self.sums:
+            for x, axes in s.rule.operands(s.eqn):
+                self._look(survey, x, axes)
+            survey.widest = max(survey.widest, s.dtype.itemsize)
+            survey.cost += 1
+        return survey
+
+    def _look(self, survey: Survey, x: Any, axes: tuple[Any, ...], *, force: bool = False) -> None:
+        """Follow x to the buffers it is read from; axes[i] is the space's axis that its axis i runs
+        along, or None."""
+        pending = [(x, axes, force)]
+        while pending:
+            x, axes, force = pending.pop()
+            if isinstance(x, Literal) or (x, axes) in survey.seen:
+                continue
+            survey.seen.add((x, axes))
+            location = self.program.locations.get(x)
+            if x.dtype.kind != "b":
+                survey.widest = max(survey.widest, x.dtype.itemsize)
+            if location is not None and not force:
+                if isinstance(location, Buffer) and axes and axes[-1] is not None:
+                    survey.votes[axes[-1]] = survey.votes.get(axes[-1], 0) + max(1, x.type.size)
+                continue
+            eqn = self.program.makers.get(x)
+            if eqn is None:
+                continue
+            rule = rule_of(eqn)
+            if isinstance(rule, Pointwise):
+                survey.cost += rule.cost
+                pending += [(y, axes, False) for y in eqn.inputs]
+            elif isinstance(rule, Reader):
+                survey.cost += 1
+                pending += [(y, a, False) for y, a in rule.axes(eqn, axes)]
+
+    def _loops(self, survey: Survey) -> tuple[list[Loop], list[Loop]]:
+        """A loop for each axis of the space, and the loops from the outside to the inside."""
+        axes = [a for a, n in enumerate(self.space) if n > 1]
+        loops = [Loop(n) for n in self.space]
+        if not axes:
+            return loops, []
+        enough = [a for a in axes if self.space[a] >= 4] or axes
+        chosen = max(enough, key=lambda a: (survey.votes.get(a, 0), a))
+        loops[chosen].vector = True
+        everywhere = set(axes)
+        for s in self.sums:
+            everywhere &= set(s.reduced)
+        inner = everywhere if self.sums and not self.stores else set()
+        if chosen in inner or any(set(s.reduced) != inner for s in self.sums) or self.stores:
+            order = [a for a in axes if a != chosen and a not in inner]
+            order += [a for a in axes if a != chosen and a in inner] + [chosen]
+        else:
+            order = [a for a in axes if a != chosen and a not in inner] + [chosen]
+            order += [a for a in axes if a in inner]
+        return loops, [loops[a] for a in order]
+
+    # Sums.
+
+    def _prepare(self, s: Accumulate) -> None:
+        nest = self.nest
+        kept = [self.loops[a] for a in range(len(self.space)) if a not in s.reduced]
+        s.depth = max([loop.depth for loop in kept if loop.extent > 1], default=0)
+        outer = nest.loops[: s.depth]
+        s.in_memory = any(loop not in kept for loop in outer)
+        if s.in_memory:
+            self._set_all(s)
+
+    def _set_all(self, s: Accumulate) -> None:
+        """The identity everywhere in the result."""
+        if s.buffer is None:
+            s.result = constant(register_type(s.dtype), s.rule.identity(s.dtype))
+            return
+        literal = Literal(s.rule.identity(s.dtype), s.eqn.outvars[0].type)
+        Kernel(self.program, s.buffer.shape, [Store(literal, s.buffer)]).emit()
+
+    def _splits_vector(self, s: Accumulate) -> bool:
+        """Whether the vector loop runs inside of the sum, so that lanes are added up at the end."""
+        return self.place >= s.depth
+
+    def _chains_of(self, s: Accumulate) -> list[int]:
+        return list(range(self.nest.chains)) if self._splits_vector(s) else self.nest.active
+
+    def _enter(self, depth: int) -> None:
+        for s in self.sums:
+            if s.depth == depth:
+                lanes = self.nest.lanes if self.nest.vector else 1
+                start = constant(register_type(s.dtype, lanes), s.rule.identity(s.dtype))
+                for chain in self._chains_of(s):
+                    self.nest.carried[s, chain] = start
+
+    def _body(self) -> None:
+        nest = self.nest
+        for chain in nest.active:
+            nest.chain = chain if nest.vector else None
+            for store in self.stores:
+                self._store(store)
+            for s in self.sums:
+                self._accumulate(s, chain)
+        nest.chain = None
+
+    def _store(self, store: Store) -> None:
+        nest, x = self.nest, store.var
+        located = isinstance(x, Literal) or x in self.program.locations
+        found = nest.value(x, self.index) if located else nest.computed(x, self.index)
+        lanes = nest.lanes if nest.vector else 1
+        value = nest.fn.splat(found.value, lanes)
+        nest.store(store.buffer, self.index, Emitted(value, found.depth, found.chain))
+
+    def _accumulate(self, s: Accumulate, chain: int) -> None:
+        nest, fn = self.nest, self.nest.fn
+        lanes = nest.lanes if nest.vector else 1
+        before = nest.carried[s, chain]
+        parts = s.rule.element(nest, s.eqn, self.index)
+        values = [fn.splat(x.value, lanes) for x in parts]
+        after = s.rule.combine(fn, s.dtype, before, *values)
+        if nest.tail is not None and chain == nest.active[-1]:
+            after = fn.select(nest.tail, after, before)
+        nest.carried[s, chain] = after
+
+    def _leave(self, depth: int) -> None:
+        for s in self.sums:
+            if s.depth == depth:
+                if self._splits_vector(s) or not self.nest.vector:
+                    self._finish(s, self._across(s), None)
+                else:
+                    for chain in self.nest.active:
+                        self._finish(s, self.nest.carried.pop((s, chain)), chain)
+
+    def _merge(self, s: Accumulate, x: Value, y: Value) -> Value:
+        """Two partial results into one."""
+        return s.rule.merge(self.nest.fn, s.dtype, x, y)
+
+    def _across(self, s: Accumulate) -> Value:
+        """Chains and lanes together."""
+        nest, fn = self.nest, self.nest.fn
+        parts = [nest.carried.pop((s, chain)) for chain in self._chains_of(s)]
+        while len(parts) > 1:
+            half = (len(parts) + 1) // 2
+            parts = [
+                self._merge(s, parts[i], parts[i + half]) if i + half < len(parts) else parts[i]
+                for i in range(half)
+            ]
+        (total,) = parts
+        lanes = total.type.lanes
+        while lanes > 1:
+            # Halves onto each other: log2(lanes) steps, and the same order on every machine.
+            lanes //= 2
+            upper = fn.shuffle(total, None, list(range(lanes, 2 * lanes)))
+            lower = fn.shuffle(total, None, list(range(lanes)))
+            if lanes == 1:
+                lower, upper = fn.extract(total, 0), fn.extract(total, 1)
+            total = self._merge(s, lower, upper)
+        return total
+
+    def _finish(self, s: Accumulate, total: Value, chain: int | None) -> None:
+        nest = self.nest
+        if s.buffer is None:
+            s.result = total
+            return
+        nest.chain = chain
+        index: Indices = tuple(
+            i for a, i in enumerate(self.index) if a not in s.reduced
+        )
+        if s.in_memory:
+            at, stride = nest.split(nest.offset(s.buffer.strides, index))
+            before = nest._load(s.buffer, at.value, stride, stride != 0)
+            total = self._merge(s, nest.fn.splat(before, total.type.lanes), total)
+        nest.store(s.buffer, index, Emitted(total, nest.depth, chain))
+        nest.chain = None
+
+
+def _power_of_two(n: int) -> int:
+    """The smallest power of two that is not below n."""
+    return 1 << max(0, n - 1).bit_length()
+
+
+def _chains(cost: int, sums: int) -> int:
+    """Independent copies of the body: enough to hide latency, few where the body is long."""
+    if cost > 60:
+        return 1
+    if cost > 16:
+        return 2
+    return 4
+
+
+def result_location(s: Accumulate) -> Buffer | Scalar:
+    """Where the result of a reduction is, after the kernel."""
+    if s.buffer is not None:
+        return s.buffer
+    assert s.result is not None
+    return Scalar(s.result)
+

@@ -1,0 +1,108 @@
+"""The kinds of lowering, and the one table of the native backend.
+
+    Pointwise(row)     values in, value out: composed freely inside kernels
+    Reader(read)       an index of the result becomes indices of the operands: no copy is ever made
+    Reduction          a kernel over the operand's space that accumulates
+    Statement(emit)    code of its own: scatter, sort, loops, library calls
+
+`kernel.py` composes pointwise rows and readers into one loop nest per group of statements.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from tracejit.backends.table import LoweringTable
+from tracejit.ir.graph import Equation
+
+Axes = tuple[int | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Pointwise:
+    """row(b, dtype of operand 0, *values, **params) -> value (or a tuple of them)."""
+
+    row: Callable[..., Any]
+    cost: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """read(nest, eqn, index) -> Emitted: the element of the result at an index.
+
+    axes(eqn, axes) -> [(operand, its axes)]: how the axes of a kernel's space, given for each axis of
+    the result, run along the axes of the operands (None: not evenly). stored(eqn): positions of the
+    operands that have to lie in memory. spreads(eqn): elements of operands are read more than once.
+    """
+
+    read: Callable[..., Any]
+    axes: Callable[..., list[tuple[Any, Axes]]]
+    stored: Callable[..., tuple[int, ...]] = lambda eqn: ()
+    spreads: Callable[..., bool] = lambda eqn: False
+
+
+class Reduction:
+    """Accumulates over some axes of a space. Subclasses say which, and how."""
+
+    def space(self, eqn: Equation) -> tuple[int, ...]:
+        """The extents of all loops."""
+        raise NotImplementedError
+
+    def reduced(self, eqn: Equation) -> tuple[int, ...]:
+        """The axes of the space that go away; the others are those of the result, in order."""
+        raise NotImplementedError
+
+    def operands(self, eqn: Equation) -> list[tuple[Any, Axes]]:
+        """What is read, and along which axes of the space."""
+        raise NotImplementedError
+
+    def element(self, nest: Any, eqn: Equation, index: Any) -> tuple[Any, ...]:
+        """What is accumulated at a point of the space."""
+        raise NotImplementedError
+
+    def combine(self, b: Any, dtype: Any, total: Any, *element: Any) -> Any:
+        """The total with one more element."""
+        raise NotImplementedError
+
+    def merge(self, b: Any, dtype: Any, x: Any, y: Any) -> Any:
+        """Two totals into one."""
+        return self.combine(b, dtype, x, y)
+
+    def identity(self, dtype: Any) -> Any:
+        """The total of nothing."""
+        raise NotImplementedError
+
+    def spread(self, eqn: Equation) -> tuple[Any, ...]:
+        """Operands of which an element is read at several points."""
+        return ()
+
+    def aligned(self, eqn: Equation) -> bool:
+        """Whether the space is the operand's own, so that it can be computed in place."""
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """emit(program, eqn): computes all results and stores their locations."""
+
+    emit: Callable[..., None]
+    #: positions of array operands read by plain address, which have to lie in memory
+    stored: Callable[..., tuple[int, ...]] = lambda eqn: tuple(range(len(eqn.inputs)))
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """choose(eqn) -> one of the other kinds, by size or type."""
+
+    choose: Callable[[Equation], Any]
+
+
+def rule_of(eqn: Equation) -> Any:
+    """The lowering of an equation; MissingLoweringError if its primitive has none."""
+    rule = LOWERINGS[eqn.primitive]
+    return rule.choose(eqn) if isinstance(rule, Choice) else rule
+
+
+LOWERINGS: LoweringTable[Any] = LoweringTable("native")

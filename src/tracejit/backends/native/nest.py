@@ -1,0 +1,488 @@
+"""One loop nest: reads, computes and stores at each point of an index space.
+
+Structure costs nothing here: `value(x, index)` asks for an element, and reshape, slice, broadcast,
+permute, pad and their like answer by rewriting the index until a buffer or a computation is reached.
+Every value is emitted once, in the outermost loop where all it depends on is known, so invariant code
+is hoisted without a pass: an `Emitted` value knows its depth, and `hoisted` appends to that depth's
+block, which is closed but not yet rendered.
+
+One loop may be the vector loop: its body works on `lanes` elements at once, in `chains` independent
+copies that hide latency. The iterations that do not fill a whole step come behind the loop, once, the
+last vector under a mask.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from tracejit.backends.native.elementwise import memory_type, register_type
+from tracejit.backends.native.emit import (
+    I64,
+    Block,
+    Function,
+    Phi,
+    Type,
+    Value,
+    constant,
+    lanes_constant,
+)
+from tracejit.backends.native.index import ORIGIN, Emitted, Index, Loop, along
+from tracejit.backends.native.lowering import Pointwise, Reader, rule_of
+from tracejit.ir.atoms import Atom, Literal
+from tracejit.ir.types import INT64, strides_of
+
+Indices = tuple[Index, ...]
+
+
+@dataclass(slots=True, eq=False)
+class Buffer:
+    """An array in memory, row-major, from a pointer."""
+
+    pointer: Value
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    given_strides: tuple[int, ...] | None = None
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """In elements; row-major, unless the buffer is a window of another."""
+        return self.given_strides or strides_of(self.shape)
+
+    @property
+    def lane(self) -> Type:
+        """The type of an element in memory."""
+        return memory_type(self.dtype)
+
+    def reshaped(self, shape: tuple[int, ...]) -> Buffer:
+        """The same elements in another shape."""
+        assert self.given_strides is None
+        return Buffer(self.pointer, shape, self.dtype)
+
+    def window(self, fn: Function, start: Sequence[int], shape: tuple[int, ...]) -> Buffer:
+        """A part of the buffer, as a buffer."""
+        at = sum(i * s for i, s in zip(start, self.strides, strict=True))
+        return Buffer(fn.offset(self.pointer, at, self.lane), shape, self.dtype, self.strides)
+
+
+@dataclass(slots=True, eq=False)
+class Scalar:
+    """A value of rank 0 in a register."""
+
+    value: Value
+
+
+@dataclass(slots=True)
+class Level:
+    """A depth of the nest: where code goes that belongs there, and what has been emitted."""
+
+    exit: Block | None = None
+    keys: list[Any] = field(default_factory=list)
+
+
+class Nest:
+    """Loops over an index space. `loops` run from the outside to the inside."""
+
+    def __init__(self, program: Any, loops: Sequence[Loop], *, lanes: int = 1, chains: int = 1):
+        self.program = program
+        self.fn = program.fn
+        self.loops = [loop for loop in loops if loop.extent != 1]
+        for depth, loop in enumerate(self.loops):
+            loop.depth = depth + 1
+        self.lanes = lanes
+        self.chains = chains
+        self.vector = next((loop for loop in self.loops if loop.vector), None)
+        self.levels = [Level() for _ in range(len(self.loops) + 1)]
+        self.depth = 0
+        self.chain: int | None = None
+        self.active: list[int] = [0]
+        self.tail: Value | None = None  # the mask of the last active chain
+        self.predicate: Emitted | None = None
+        self.memo: dict[Any, Emitted] = {}
+        self.carried: dict[Any, Value] = {}
+
+    # Loops.
+
+    def run(
+        self,
+        body: Callable[[], None],
+        *,
+        enter: Callable[[int], None] = lambda depth: None,
+        leave: Callable[[int], None] = lambda depth: None,
+    ) -> None:
+        """Emit the nest. `enter` and `leave` are called around the loop at each depth."""
+        self.body, self.on_enter, self.on_leave = body, enter, leave
+        self._descend(0)
+
+    def _descend(self, depth: int) -> None:
+        self.on_enter(depth)
+        if depth == len(self.loops):
+            self.body()
+        elif self.loops[depth].vector:
+            self._vector_loop(depth)
+        else:
+            loop = self.loops[depth]
+            self._counted(depth, loop, 0, loop.extent, 1)
+        self.on_leave(depth)
+
+    def _vector_loop(self, depth: int) -> None:
+        loop = self.loops[depth]
+        step = self.lanes * self.chains
+        whole, rest = divmod(loop.extent, step)
+        self.active, self.tail = list(range(self.chains)), None
+        if whole:
+            self._counted(depth, loop, 0, whole * step, step)
+        if rest:
+            vectors, short = divmod(rest, self.lanes)
+            self.active = list(range(vectors + bool(short)))
+            if short:
+                mask = register_type(np.dtype(bool), self.lanes)
+                self.tail = lanes_constant(mask, [i < short for i in range(self.lanes)])
+            self._counted(depth, loop, whole * step, loop.extent, loop.extent)
+        self.active, self.tail = [0], None
+
+    def _counted(self, depth: int, loop: Loop, start: int, stop: int, step: int) -> None:
+        """The loop from start to stop; a block without a back edge if there is one iteration."""
+        fn, level = self.fn, self.levels[depth]
+        before, inside = fn.here, fn.block("loop")
+        level.exit = before
+        fn.branch(inside)
+        fn.at(inside)
+        loop.phis = []
+        repeats = start + step < stop
+        if repeats:
+            counter = fn.phi(I64)
+            counter.add(constant(I64, start), before)
+            loop.phis.append(counter)
+            loop.base = counter.value
+            carried = self._carry(loop, before)
+        else:
+            loop.base = constant(I64, start)
+            carried = {}
+        self.depth = depth + 1
+        self._descend(depth + 1)
+        self.depth = depth
+        for key in self.levels[depth + 1].keys:
+            self.memo.pop(key, None)
+        self.levels[depth + 1].keys.clear()
+        if repeats:
+            following = fn.add(loop.base, constant(I64, step))
+            counter.add(following, fn.here)
+            for key, phi in carried.items():
+                phi.add(self.carried[key], fn.here)
+            again = fn.less(following, constant(I64, stop))
+            after = fn.block("done")
+            fn.branch_if(again, inside, after)
+            fn.at(after)
+        level.exit = None
+
+    def _carry(self, loop: Loop, before: Block) -> dict[Any, Phi]:
+        phis = {}
+        for key, value in self.carried.items():
+            phi = self.fn.phi(value.type)
+            phi.add(value, before)
+            loop.phis.append(phi)
+            phis[key] = phi
+        for key, phi in phis.items():
+            self.carried[key] = phi.value
+        return phis
+
+    def hoisted(self, depth: int, emit: Callable[[], Value]) -> Value:
+        """Emit code in the block of an outer depth."""
+        if depth == self.depth:
+            return emit()
+        fn, level, before, inner = self.fn, self.levels[depth], self.fn.here, self.depth
+        block = level.exit
+        assert block is not None and depth < inner
+        terminator, block.terminator = block.terminator, ""
+        fn.at(block)
+        self.depth = depth
+        result = emit()
+        fn.here.terminator = terminator
+        if fn.here is not block:
+            level.exit = fn.here
+            for phi in self.loops[depth].phis:
+                phi.repoint(block, fn.here)
+        self.depth = inner
+        fn.at(before)
+        return result
+
+    # Values.
+
+    def index_of(self, loops: Sequence[Loop]) -> Indices:
+        return tuple(map(along, loops))
+
+    def value(self, x: Atom, index: Indices) -> Emitted:
+        """The element of x at an index."""
+        if isinstance(x, Literal):
+            return Emitted(constant(register_type(x.dtype), x.value), 0, None)
+        location = self.program.locations.get(x)
+        if location is not None:
+            if isinstance(location, Scalar):
+                return Emitted(location.value, 0, None)
+            return self.load(location, index)
+        return self.computed(x, index)
+
+    def computed(self, x: Any, index: Indices) -> Emitted:
+        """The element of a variable that is computed in place, once for each index."""
+        predicate = self.predicate
+        found = (
+            self.memo.get((x, index, None, None))
+            or self.memo.get((x, index, self.chain, None))
+            or (predicate and self.memo.get((x, index, self.chain, predicate)))
+        )
+        if found:
+            return found
+        eqn = self.program.makers[x]
+        rule = rule_of(eqn)
+        if isinstance(rule, Reader):
+            result = rule.read(self, eqn, index)
+        else:
+            assert isinstance(rule, Pointwise), f"{eqn.primitive.name} is not computed in place"
+            operands = [self.value(y, index) for y in eqn.inputs]
+            outs = self.apply(rule, eqn, operands)
+            if isinstance(outs, tuple):
+                for var, out in zip(eqn.outvars, outs, strict=True):
+                    self.remember((var, index), out, predicate)
+                return outs[eqn.outvars.index(x)]
+            result = outs
+        self.remember((x, index), result, predicate)
+        if not index and result.depth == 0 and self.program.keeps_scalars:
+            self.program.locations[x] = Scalar(result.value)
+        return result
+
+    def remember(self, what: tuple[Any, Indices], result: Emitted, predicate: Any) -> None:
+        key = (*what, result.chain, predicate if result.chain is not None else None)
+        self.memo[key] = result
+        self.levels[result.depth].keys.append(key)
+
+    def apply(self, rule: Pointwise, eqn: Any, operands: Sequence[Emitted]) -> Any:
+        """A pointwise row on operands of whatever depth and lanes they are."""
+        depth, chain, lanes = self.meet(operands)
+        dtype = eqn.inputs[0].dtype if eqn.inputs else None
+
+        def emit() -> Any:
+            values = [self.fn.splat(x.value, lanes) for x in operands]
+            return rule.row(self.fn, dtype, *values, **eqn.params)
+
+        out = self.hoisted(depth, emit)
+        if isinstance(out, tuple):
+            return tuple(Emitted(y, depth, chain) for y in out)
+        return Emitted(out, depth, chain)
+
+    def meet(self, operands: Sequence[Emitted]) -> tuple[int, int | None, int]:
+        """Depth, chain and lanes of what is computed from operands."""
+        depth, chain, lanes = 0, None, 1
+        for x in operands:
+            depth = max(depth, x.depth)
+            chain = x.chain if x.chain is not None else chain
+            lanes = max(lanes, x.value.type.lanes)
+        return depth, chain, lanes
+
+    def combine(self, emit: Callable[..., Value], *operands: Emitted) -> Emitted:
+        """Emit a function of values where all of them are known."""
+        depth, chain, lanes = self.meet(operands)
+        value = self.hoisted(
+            depth, lambda: emit(*[self.fn.splat(x.value, lanes) for x in operands])
+        )
+        return Emitted(value, depth, chain)
+
+    # Indices as numbers.
+
+    def position(self, index: Index) -> Emitted:
+        """An index as an i64; a vector of them where it runs with the vector loop."""
+        scalar, stride = self.split(index)
+        if not stride:
+            return scalar
+        lanes = self.fn.lane_numbers(I64.vector(self.lanes))
+        steps = Emitted(
+            self.fn.constant(lanes.type, stride) if stride != 1 else lanes, self.depth_of_vector, None
+        )
+        return self.combine(
+            lambda s, t: self.fn.add(s, t if stride == 1 else self.fn.mul(t, lanes)),
+            Emitted(scalar.value, scalar.depth, self.chain), steps,
+        )  # fmt: skip
+
+    @property
+    def depth_of_vector(self) -> int:
+        return self.vector.depth if self.vector else 0
+
+    def split(self, index: Index) -> tuple[Emitted, int]:
+        """The index for lane 0, and how much it grows from lane to lane (0: the same for all).
+
+        A run-time part that differs by lane comes back as a vector, with growth 0.
+        """
+        stride, const, terms = 0, index.const, index.terms
+        if self.vector is not None and self.lanes > 1:
+            for loop, n in terms:
+                if loop is self.vector:
+                    stride = n
+                    const += n * self.lanes * (self.chain or 0)
+        depth = max([loop.depth for loop, _ in terms], default=0)
+        key = ("offset", terms, const, index.dynamic)
+        found = self.memo.get(key)
+        if found is None:
+            found = self._sum(terms, const, depth, index.dynamic)
+            self.memo[key] = found
+            self.levels[found.depth].keys.append(key)
+        if found.value.type.lanes > 1 and stride:
+            lanes = self.fn.lane_numbers(I64.vector(self.lanes))
+            step = Emitted(lanes, found.depth, None)
+            found = self.combine(
+                lambda s, t: self.fn.add(s, self.fn.mul(t, self.fn.like(t, stride))), found, step
+            )
+            stride = 0
+        if stride and self.chain is not None:
+            found = Emitted(found.value, found.depth, self.chain)
+        return found, stride
+
+    def _sum(self, terms: Any, const: int, depth: int, dynamic: Emitted | None) -> Emitted:
+        fn = self.fn
+        total: Emitted | None = dynamic
+        for loop, n in sorted(terms, key=lambda t: t[0].depth):
+            if loop.base.is_constant:
+                const += n * int(loop.base.text)
+                continue
+            at = Emitted(loop.base, loop.depth, None)
+            step = at if n == 1 else self.combine(lambda x, n=n: fn.mul(x, fn.like(x, n)), at)
+            total = step if total is None else self.combine(fn.add, total, step)
+        if total is None:
+            return Emitted(constant(I64, const), depth, None)
+        if const:
+            total = self.combine(lambda x: fn.add(x, fn.like(x, const)), total)
+        return Emitted(total.value, max(total.depth, depth), total.chain)
+
+    def offset(self, strides: Sequence[int], index: Indices) -> Index:
+        """The offset in elements of an index into strides; run-time parts are summed in code."""
+        total = ORIGIN
+        for i, stride in zip(index, strides, strict=True):
+            if i.dynamic is None:
+                total = total + i.scale(stride)
+                continue
+            total = self.plus(total, self.scaled(i, stride))
+        return total
+
+    def plus(self, i: Index, j: Index) -> Index:
+        """The sum of two indices; run-time parts are added in code."""
+        if i.dynamic is None or j.dynamic is None:
+            return i + j
+        total = self.combine(self.fn.add, i.dynamic, j.dynamic)
+        rest = Index(i.terms, i.const) + Index(j.terms, j.const)
+        return Index(rest.terms, rest.const, total)
+
+    def scaled(self, i: Index, n: int) -> Index:
+        """n times an index; a run-time part is multiplied in code."""
+        if i.dynamic is None or n == 1:
+            return i.scale(n)
+        part = self.combine(lambda x: self.fn.mul(x, self.fn.like(x, n)), i.dynamic)
+        rest = Index(i.terms, i.const).scale(n)
+        return Index(rest.terms, rest.const, part)
+
+    def dynamic(self, x: Emitted) -> Index:
+        """A computed integer as an index."""
+        return Index((), 0, x)
+
+    # Memory.
+
+    def mask(self) -> Value | None:
+        """The lanes that exist and may be read: the tail's mask and the predicate's."""
+        tail = self.tail if self.tail is not None and self.chain == self.active[-1] else None
+        if self.predicate is None:
+            return tail
+        predicate = self.fn.splat(self.predicate.value, self.lanes)
+        return predicate if tail is None else self.fn.and_(predicate, tail)
+
+    def load(self, buffer: Buffer, index: Indices) -> Emitted:
+        """The element (a vector, in the vector loop) of a buffer."""
+        offset = self.offset(buffer.strides, index)
+        at, stride = self.split(offset)
+        vector = stride != 0 or at.value.type.lanes > 1
+        predicate = self.predicate if vector else None
+        key = ("load", buffer, offset, self.chain if vector else None, predicate)
+        found = self.memo.get(key) or self.memo.get((*key[:4], None))
+        if found:
+            return found
+        depth = max(at.depth, self.depth_of_vector if stride else 0)
+        if predicate is not None:
+            depth = max(depth, predicate.depth)
+        value = self.hoisted(depth, lambda: self._load(buffer, at.value, stride, vector))
+        result = Emitted(value, depth, self.chain if vector else None)
+        self.memo[key] = result
+        self.levels[depth].keys.append(key)
+        return result
+
+    def _load(self, buffer: Buffer, at: Value, stride: int, vector: bool) -> Value:
+        fn = self.fn
+        if not vector:
+            scalar = memory_type(buffer.dtype)
+            value = fn.load(scalar, fn.offset(buffer.pointer, at, scalar))
+            return self.from_memory(value, buffer.dtype)
+        type = memory_type(buffer.dtype, self.lanes)
+        mask = self.mask()
+        if at.type.lanes > 1:
+            value = fn.gather(type, buffer.pointer, at, mask)
+        elif stride == 1:
+            address = fn.offset(buffer.pointer, at, type)
+            value = fn.load(type, address) if mask is None else fn.masked_load(type, address, mask)
+        else:
+            lanes = lanes_constant(
+                I64.vector(self.lanes), [stride * lane for lane in range(self.lanes)]
+            )
+            value = fn.gather(type, fn.offset(buffer.pointer, at, type), lanes, mask)
+        return self.from_memory(value, buffer.dtype)
+
+    def store(self, buffer: Buffer, index: Indices, x: Emitted) -> None:
+        """Store at an index, at the current depth."""
+        fn = self.fn
+        at, stride = self.split(self.offset(buffer.strides, index))
+        vector = stride != 0 or at.value.type.lanes > 1
+        value = self.to_memory(x.value, buffer.dtype)
+        if not vector:
+            assert value.type.lanes == 1, "a vector is stored where the index runs with its lanes"
+            fn.store(value, fn.offset(buffer.pointer, at.value, value.type))
+            return
+        value, mask = fn.splat(value, self.lanes), self.mask()
+        if at.value.type.lanes == 1 and stride == 1:
+            address = fn.offset(buffer.pointer, at.value, value.type)
+            if mask is None:
+                fn.store(value, address)
+            else:
+                fn.masked_store(value, address, mask)
+            return
+        lanes = at.value
+        if stride:
+            steps = [stride * lane for lane in range(self.lanes)]
+            lanes = fn.add(
+                fn.splat(at.value, self.lanes), lanes_constant(I64.vector(self.lanes), steps)
+            )
+        fn.scatter(value, buffer.pointer, lanes, mask)
+
+    def from_memory(self, value: Value, dtype: np.dtype) -> Value:
+        if dtype.kind != "b":
+            return value
+        return self.fn.truncate(value, register_type(dtype, value.type.lanes))
+
+    def to_memory(self, value: Value, dtype: np.dtype) -> Value:
+        if dtype.kind != "b":
+            return value
+        return self.fn.zext(value, memory_type(dtype, value.type.lanes))
+
+    def integer(self, x: Emitted, dtype: np.dtype) -> Emitted:
+        """An integer of any dtype as an i64."""
+        if dtype == INT64 or dtype.itemsize == 8:
+            return x
+        widen = self.fn.sext if dtype.kind == "i" else self.fn.zext
+        return self.combine(lambda v: widen(v, I64.vector(v.type.lanes)), x)
+
+    def clamped(self, x: Emitted, limit: int) -> Emitted:
+        """An i64 moved into 0 .. limit."""
+        fn = self.fn
+
+        def emit(v: Value) -> Value:
+            low = fn.select(fn.less(v, fn.like(v, 0)), fn.like(v, 0), v)
+            return fn.select(fn.greater(low, fn.like(v, limit)), fn.like(v, limit), low)
+
+        return self.combine(emit, x)
