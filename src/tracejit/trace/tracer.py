@@ -53,7 +53,9 @@ class Trace(Builder):
         return Tracer(self, var, weak=weak)
 
     def lift(self, x: Any) -> Atom:
-        """The atom of this trace for a tracer, an array or a NumPy scalar."""
+        """The atom of this trace for a tracer, a literal, an array or a NumPy scalar."""
+        if isinstance(x, Literal):
+            return x
         if isinstance(x, Tracer):
             if x.owner is self:
                 return x.atom
@@ -135,7 +137,7 @@ def current_trace() -> Trace | None:
 
 
 def bind(primitive: Primitive, *args: Any, **params: Any) -> Any:
-    """Apply a primitive to tracers and arrays: the one result, or the tuple of them.
+    """Apply a primitive to tracers, arrays and literals: the one result, or the tuple of them.
 
     Without a tracer among them it is evaluated at once, by NumPy.
     """
@@ -158,7 +160,7 @@ def bind(primitive: Primitive, *args: Any, **params: Any) -> Any:
 
 
 def _evaluate_now(primitive: Primitive, args: Sequence[Any], params: dict[str, Any]) -> Any:
-    arrays = [np.asarray(x) for x in args]
+    arrays = [literal_value(x) if isinstance(x, Literal) else np.asarray(x) for x in args]
     try:
         types = primitive.typing(*[type_of(x) for x in arrays], **params)
     except TracejitError as error:

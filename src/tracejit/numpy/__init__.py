@@ -1,0 +1,53 @@
+"""NumPy's functions on arrays and traced values: `import tracejit.numpy as tnp`.
+
+The names, arguments and results are NumPy's. The same functions answer when code that says
+`import numpy as np` is traced, so a program may use either; this namespace adds the functions that
+create arrays, which NumPy cannot hand over. What is different is said in docs/numpy.md.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from tracejit.errors import did_you_mean
+from tracejit.numpy import (
+    choosing,
+    contraction,
+    creation,
+    einstein,
+    indexing,
+    linalg,
+    operators,
+    reductions,
+    shaping,
+    sorting,
+    static,
+    ufuncs,
+)
+from tracejit.numpy.choosing import *  # noqa: F403
+from tracejit.numpy.contraction import *  # noqa: F403
+from tracejit.numpy.creation import *  # noqa: F403
+from tracejit.numpy.einstein import *  # noqa: F403
+from tracejit.numpy.indexing import *  # noqa: F403
+from tracejit.numpy.reductions import *  # noqa: F403
+from tracejit.numpy.shaping import *  # noqa: F403
+from tracejit.numpy.sorting import *  # noqa: F403
+from tracejit.numpy.static import *  # noqa: F403
+from tracejit.numpy.ufuncs import *  # noqa: F403
+
+_ROOMS = (
+    choosing, contraction, creation, einstein, indexing, reductions, shaping, sorting, static,
+    ufuncs,
+)  # fmt: skip
+
+__all__ = sorted({"linalg", *(name for room in _ROOMS for name in room.__all__)})
+
+operators.answer_for(np, _ROOMS)
+operators.answer_for(np.linalg, (linalg,))
+
+
+def __getattr__(name: str) -> Any:
+    raise AttributeError(
+        f"tracejit.numpy has no {name!r}; {did_you_mean(name, __all__).partition(', ')[0]}"
+    )

@@ -1,0 +1,256 @@
+"""Operands of the NumPy functions: what they are, and how they are made to fit each other.
+
+An operand is a tracer, an ndarray, a NumPy scalar or a Python number. Primitives want one dtype and
+one shape; `unify` gives them that with as few equations as there can be: none where types agree,
+and a scalar becomes a literal of the right type. What is known (no tracer among the operands) is
+computed by NumPy at once.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from tracejit.errors import ArgumentError, AxisError, ShapeError, TracejitError, UnsupportedError
+from tracejit.ir.atoms import Literal, is_literal
+from tracejit.ir.types import ALL, FLOAT64, Shape, array_type
+from tracejit.numpy.promotion import default_float, dtype_of, result_dtype, unknown_dtype
+from tracejit.ops import elementwise, structure
+from tracejit.trace.provenance import user_frame
+from tracejit.trace.tracer import Tracer, bind, current_trace, is_traced, leaked
+
+Array = Any  # a tracer, or what NumPy has: an ndarray or a scalar
+ArrayLike = Any  # ... or a Python number, or nested sequences of all these
+DTypeLike = Any
+Axis = int | tuple[int, ...] | None
+
+
+def fault(error: type[TracejitError], what: str, hint: str | None = None) -> TracejitError:
+    """An error at the user's line."""
+    return error(what, where=user_frame(), hint=hint)
+
+
+def reject_out(out: Any, name: str) -> None:
+    """Raise for an `out` array: traced values are not written to."""
+    if out is not None:
+        raise fault(
+            UnsupportedError, f"{name}: out= is not supported", f"use the result: y = {name}(...)"
+        )
+
+
+# What the user gives
+
+
+def operand(x: ArrayLike) -> Any:
+    """A tracer, an array, a NumPy scalar or a Python number, whatever the user gave."""
+    if isinstance(x, (Tracer, np.ndarray, np.generic, int, float)):
+        return x
+    if isinstance(x, (list, tuple)):
+        return from_sequence(x)
+    if x is None or isinstance(x, (str, bytes, dict, set)):
+        raise fault(ArgumentError, f"an array was expected, not {type(x).__name__} {x!r}")
+    return np.asarray(x)
+
+
+def from_sequence(xs: Sequence[Any]) -> Array:
+    """The array of nested sequences: by NumPy, or stacked where they hold tracers."""
+    if not _holds_tracer(xs):
+        array = np.asarray(xs)
+        if array.dtype == FLOAT64 and default_float() != FLOAT64:
+            return array.astype(default_float())
+        if array.dtype not in ALL:
+            raise unknown_dtype(array.dtype)
+        return array
+    parts = [operand(x) for x in xs]
+    shapes = {shape_of(x) for x in parts}
+    if len(shapes) > 1:
+        raise fault(ShapeError, f"the parts of an array differ in shape: {sorted(shapes)}")
+    dtype, (shape,) = result_dtype(*parts), shapes
+    rows = [reshape_to(fit(x, dtype, shape, traced=True), (1, *shape)) for x in parts]
+    return bind(structure.concatenate, *rows, axis=0) if len(rows) > 1 else rows[0]
+
+
+def _holds_tracer(xs: Sequence[Any]) -> bool:
+    return any(
+        isinstance(x, Tracer) or (isinstance(x, (list, tuple)) and _holds_tracer(x)) for x in xs
+    )
+
+
+def shape_of(x: Any) -> Shape:
+    """The shape of an operand."""
+    return x.shape if isinstance(x, (Tracer, np.ndarray, Literal)) else ()
+
+
+def value(x: ArrayLike, dtype: np.dtype | None = None) -> Array:
+    """x as a result: a tracer that is not weak, an ndarray or a NumPy scalar; of the dtype."""
+    x = operand(x)
+    dtype = dtype_of(x) if dtype is None else dtype
+    if isinstance(x, Tracer):
+        same = Tracer(x.owner, x.atom) if x.weak else x
+        return convert(same, dtype)
+    if isinstance(x, np.ndarray):
+        return convert(x, dtype)
+    return dtype.type(x)
+
+
+def size_argument(n: Any, name: str) -> int:
+    """A size or count, which has to be known: an int."""
+    try:
+        return operator.index(n)
+    except TracejitError:
+        raise
+    except TypeError:
+        raise fault(ArgumentError, f"{name} must be an int, not {n!r}") from None
+
+
+def shape_argument(shape: Any) -> Shape:
+    """A shape from an int or a sequence of ints."""
+    if isinstance(shape, Iterable) and not (isinstance(shape, Tracer) and not shape.shape):
+        return tuple([size_argument(n, "each size of a shape") for n in shape])
+    return (size_argument(shape, "a shape"),)
+
+
+# Axes
+
+
+def one_axis(axis: Any, ndim: int) -> int:
+    """An axis counted from 0."""
+    axis = size_argument(axis, "an axis")
+    if not -ndim <= axis < ndim:
+        raise fault(AxisError, f"axis {axis} does not exist in an array of rank {ndim}")
+    return axis + ndim if axis < 0 else axis
+
+
+def some_axes(axis: Any, ndim: int) -> tuple[int, ...]:
+    """Axes counted from 0, ascending: all of them for None."""
+    if axis is None:
+        return tuple(range(ndim))
+    if not isinstance(axis, (tuple, list)):
+        return (one_axis(axis, ndim),)
+    axes = tuple(sorted(one_axis(a, ndim) for a in axis))
+    if len(set(axes)) != len(axes):
+        raise fault(AxisError, f"an axis is named twice in {tuple(axis)}")
+    return axes
+
+
+# Fitting
+
+
+def lifted(x: Any) -> Tracer:
+    """An array as a value of the current trace, so that what is done to it is recorded."""
+    if isinstance(x, Tracer) and x.owner is current_trace():
+        return x
+    trace = current_trace()
+    if trace is None:
+        raise leaked(x)
+    atom = x if isinstance(x, Literal) else trace.lift(x)
+    return Tracer(trace, atom)
+
+
+def splat(number: Any, dtype: np.dtype, shape: Shape) -> Literal:
+    """A number in an array of any shape; an integer that the dtype cannot hold is an error."""
+    if dtype.kind in "iu" and not isinstance(number, np.generic):
+        np.array(number, dtype)  # an OverflowError, as in NumPy
+    plain = number.item() if isinstance(number, (np.generic, np.ndarray)) else number
+    return Literal(plain, array_type(dtype, shape))
+
+
+def full_of(number: Any, dtype: np.dtype, shape: Shape) -> Array:
+    """A constant array: a literal while tracing, else an ndarray."""
+    trace = current_trace()
+    if trace is None:
+        return np.full(shape, number, dtype)
+    return Tracer(trace, splat(number, dtype, shape))
+
+
+def convert(x: Any, dtype: np.dtype) -> Any:
+    """x in another dtype; itself if it has it already."""
+    if isinstance(x, (Tracer, np.ndarray, np.generic)):
+        if x.dtype == dtype:
+            return x
+        if isinstance(x, Tracer) and isinstance(x.atom, Literal):
+            known = np.asarray(x.atom.value, x.dtype).astype(dtype)
+            return Tracer(x.owner, splat(known, dtype, x.shape))
+        return bind(elementwise.convert, x, dtype=dtype)
+    return dtype.type(x)
+
+
+def reshape_to(x: Any, shape: Shape) -> Any:
+    """x in another shape; itself if it has it already."""
+    if isinstance(x, Literal):
+        return Literal(x.value, x.type.with_shape(shape))
+    if shape_of(x) == shape:
+        return x
+    if isinstance(x, Tracer) and isinstance(x.atom, Literal):
+        return Tracer(x.owner, Literal(x.atom.value, x.aval.with_shape(shape)))
+    return bind(structure.reshape, x, shape=shape)
+
+
+def spread(x: Any, shape: Shape, dims: tuple[int, ...]) -> Any:
+    """x with its axes at `dims` of a shape, repeated along the others."""
+    if isinstance(x, Tracer) and isinstance(x.atom, Literal):
+        return Tracer(x.owner, Literal(x.atom.value, x.aval.with_shape(shape)))
+    return x if shape_of(x) == shape else bind(structure.broadcast, x, shape=shape, dims=dims)
+
+
+def stretch(x: Any, shape: Shape) -> Any:
+    """x repeated along new leading axes and axes of length 1, to a shape known to fit."""
+    before = shape_of(x)
+    if before == shape:
+        return x
+    if isinstance(x, np.ndarray):
+        return np.broadcast_to(x, shape)
+    lead = len(shape) - len(before)
+    kept = tuple(a for a, n in enumerate(before) if n == shape[a + lead])
+    x = reshape_to(x, tuple(before[a] for a in kept))
+    return spread(x, shape, tuple(a + lead for a in kept))
+
+
+def fit(x: Any, dtype: np.dtype, shape: Shape, *, traced: bool) -> Any:
+    """x in a dtype and a shape, known to be possible: something that `bind` takes."""
+    if not isinstance(x, Tracer):
+        if not isinstance(x, np.ndarray) or not x.ndim:
+            return splat(int(x) if dtype.kind in "iu" else x, dtype, shape)
+        if traced and (x.dtype != dtype or x.shape != shape):
+            x = lifted(x)
+    return stretch(convert(x, dtype), shape)
+
+
+def common_shape(xs: Iterable[Any]) -> Shape:
+    """The shape to which operands broadcast."""
+    shapes = {shape_of(x) for x in xs}
+    shapes.discard(())
+    if len(shapes) <= 1:
+        return shapes.pop() if shapes else ()
+    try:
+        return np.broadcast_shapes(*shapes)
+    except ValueError:
+        listed = " and ".join(str(shape_of(x)) for x in xs)
+        raise fault(
+            ShapeError, f"shapes {listed} do not broadcast to a common shape",
+            "from the last axis on, sizes must be equal or 1; x[:, None] puts an axis in",
+        ) from None  # fmt: skip
+
+
+def unify(xs: Sequence[Any], dtype: np.dtype | None = None) -> list[Any]:
+    """Operands in one dtype (their common one) and one shape."""
+    dtype = result_dtype(*xs) if dtype is None else dtype
+    shape = common_shape(xs)
+    traced = is_traced(*xs)
+    return [fit(x, dtype, shape, traced=traced) for x in xs]
+
+
+def known_number(x: Any) -> Any:
+    """The Python number of a scalar that is known while tracing, else None."""
+    if isinstance(x, Tracer):
+        return x.atom.value if isinstance(x.atom, Literal) and not x.shape else None
+    if isinstance(x, (np.ndarray, np.generic)):
+        return x.item() if not x.shape else None
+    return x
+
+
+def is_splat(x: Any, number: float) -> bool:
+    """Whether a fitted operand is known to be this number everywhere."""
+    return is_literal(x.atom if isinstance(x, Tracer) else x, number)

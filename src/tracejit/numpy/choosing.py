@@ -1,0 +1,217 @@
+"""Choosing element by element: where, clip and their relatives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from tracejit.errors import ArgumentError, UnsupportedError
+from tracejit.ir.types import BOOL
+from tracejit.numpy import ufuncs
+from tracejit.numpy.arrays import (
+    Array,
+    ArrayLike,
+    common_shape,
+    fault,
+    fit,
+    operand,
+    reject_out,
+    shape_of,
+    value,
+)
+from tracejit.numpy.promotion import dtype_of, result_dtype
+from tracejit.ops import elementwise as ops
+from tracejit.trace.tracer import bind, is_traced
+
+__all__ = [
+    "angle", "argwhere", "around", "choose", "clip", "fix", "flatnonzero", "imag", "isclose",
+    "nan_to_num", "nonzero", "piecewise", "real", "round", "select", "sinc", "where",
+]  # fmt: skip
+
+
+def where(condition: ArrayLike, x: ArrayLike | None = None, y: ArrayLike | None = None) -> Any:
+    """x where the condition holds, else y; NaN of the side not taken never reaches a gradient.
+
+    With the condition alone: the indices where a known condition holds, a tuple of arrays.
+    """
+    if x is None and y is None:
+        return nonzero(condition)
+    if x is None or y is None:
+        raise fault(ArgumentError, "where takes a condition alone, or a condition, x and y")
+    condition, x, y = ufuncs.truth(operand(condition)), operand(x), operand(y)
+    dtype, shape = result_dtype(x, y), common_shape((condition, x, y))
+    traced = is_traced(condition, x, y)
+    return bind(
+        ops.select,
+        fit(condition, BOOL, shape, traced=traced),
+        fit(x, dtype, shape, traced=traced),
+        fit(y, dtype, shape, traced=traced),
+    )
+
+
+def nonzero(x: ArrayLike) -> tuple[np.ndarray, ...]:
+    """The indices of the elements of a known array that are not 0, one array for each axis."""
+    return np.nonzero(known(x, "nonzero"))
+
+
+def known(x: ArrayLike, name: str) -> Any:
+    """An array that is not traced, for results whose shape depends on the numbers."""
+    x = operand(x)
+    if is_traced(x):
+        raise fault(
+            UnsupportedError,
+            f"{name} of a traced array: the shape of its result depends on the numbers",
+            "choose element by element, np.where(condition, x, 0), and reduce with where=",
+        )
+    return np.asarray(x)
+
+
+def argwhere(x: ArrayLike) -> np.ndarray:
+    """The indices of the elements of a known array that are not 0, a row for each."""
+    return np.argwhere(known(x, "argwhere"))
+
+
+def flatnonzero(x: ArrayLike) -> np.ndarray:
+    """The indices into the flattened known array where it is not 0."""
+    return np.flatnonzero(known(x, "flatnonzero"))
+
+
+def select(
+    condlist: Sequence[ArrayLike], choicelist: Sequence[ArrayLike], default: ArrayLike = 0
+) -> Array:
+    """The choice of the first condition that holds, else the default."""
+    if len(condlist) != len(choicelist) or not condlist:
+        raise fault(
+            ArgumentError,
+            f"select: {len(condlist)} conditions for {len(choicelist)} choices",
+        )
+    dtype = result_dtype(*[operand(x) for x in choicelist], operand(default))
+    result: Any = value(default, dtype)
+    for condition, choice in zip(reversed(condlist), reversed(choicelist), strict=True):
+        result = where(condition, value(choice, dtype), result)
+    return result
+
+
+def piecewise(
+    x: ArrayLike, condlist: Sequence[ArrayLike], funclist: Sequence[Any], *args: Any, **kw: Any
+) -> Array:
+    """funclist[i](x) where condition i holds; one function more is for the rest, else 0 there."""
+    x = value(x)
+    conditions = list(condlist) if isinstance(condlist, (list, tuple)) else [condlist]
+    if len(funclist) not in (len(conditions), len(conditions) + 1):
+        raise fault(
+            ArgumentError,
+            f"piecewise: {len(conditions)} conditions for {len(funclist)} functions",
+        )
+    pieces = [f(x, *args, **kw) if isinstance(f, Callable) else f for f in funclist]
+    rest = pieces.pop() if len(pieces) > len(conditions) else 0
+    return select(conditions, [value(p, dtype_of(x)) for p in pieces], value(rest, dtype_of(x)))
+
+
+def choose(
+    a: ArrayLike, choices: Sequence[ArrayLike], out: None = None, mode: str = "clip"
+) -> Array:
+    """choices[a], element by element; an index out of range takes the nearest choice."""
+    reject_out(out, "choose")
+    a, parts = operand(a), [operand(c) for c in choices]
+    result: Any = parts[-1]
+    for index in reversed(range(len(parts) - 1)):
+        result = where(ufuncs.less_equal(a, index), parts[index], result)
+    return result
+
+
+def clip(
+    a: ArrayLike, a_min: ArrayLike | None = None, a_max: ArrayLike | None = None,
+    out: None = None, *, min: ArrayLike | None = None, max: ArrayLike | None = None,
+) -> Array:  # fmt: skip
+    """a, but no less than a_min and no more than a_max (None: no limit)."""
+    reject_out(out, "clip")
+    low, high = (a_min if min is None else min), (a_max if max is None else max)
+    result = value(a) if low is None and high is None else operand(a)
+    if low is not None:
+        result = ufuncs.maximum(result, low)
+    return result if high is None else ufuncs.minimum(result, high)
+
+
+def nan_to_num(
+    x: ArrayLike, copy: bool = True, nan: ArrayLike = 0.0, posinf: ArrayLike | None = None,
+    neginf: ArrayLike | None = None,
+) -> Array:  # fmt: skip
+    """x with NaN and infinities replaced: the infinities by the largest and lowest numbers."""
+    x = value(x)
+    if x.dtype.kind != "f":
+        return x
+    limits = np.finfo(x.dtype)
+    high = limits.max if posinf is None else posinf
+    low = limits.min if neginf is None else neginf
+    is_high, is_low = ufuncs.equal(x, np.inf), ufuncs.equal(x, -np.inf)
+    replaced = where(ufuncs.isnan(x), value(nan, x.dtype), x)
+    replaced = where(is_high, value(high, x.dtype), replaced)
+    return where(is_low, value(low, x.dtype), replaced)
+
+
+def sinc(x: ArrayLike) -> Array:
+    """sin(pi x) / (pi x), 1 at 0. There it is 1 - (pi x)^2 / 6, for the sake of derivatives."""
+    x = ufuncs.multiply(ufuncs.to_float(operand(x)), np.pi)
+    at_zero = ufuncs.equal(x, 0)
+    safe = where(at_zero, 1, x)
+    near = ufuncs.subtract(1, ufuncs.divide(ufuncs.square(x), 6))
+    return where(at_zero, near, ufuncs.divide(ufuncs.sin(safe), safe))
+
+
+def isclose(
+    a: ArrayLike, b: ArrayLike, rtol: ArrayLike = 1e-5, atol: ArrayLike = 1e-8,
+    equal_nan: bool = False,
+) -> Array:  # fmt: skip
+    """Whether |a - b| <= atol + rtol |b|; infinities are close to themselves alone."""
+    a, b = operand(a), operand(b)
+    if result_dtype(a, b).kind != "f":
+        a, b = ufuncs.to_float(a), ufuncs.to_float(b)
+    bound = ufuncs.add(atol, ufuncs.multiply(rtol, ufuncs.absolute(b)))
+    near = ufuncs.less_equal(ufuncs.absolute(ufuncs.subtract(a, b)), bound)
+    near = ufuncs.logical_and(near, ufuncs.isfinite(b))
+    result = ufuncs.logical_or(near, ufuncs.equal(a, b))
+    if not equal_nan:
+        return result
+    return ufuncs.logical_or(result, ufuncs.logical_and(ufuncs.isnan(a), ufuncs.isnan(b)))
+
+
+def angle(z: ArrayLike, deg: bool = False) -> Array:
+    """The angle of a real number in the complex plane: 0, or pi where it is negative."""
+    result = ufuncs.arctan2(0, z)
+    return ufuncs.degrees(result) if deg else result
+
+
+def real(x: ArrayLike) -> Array:
+    """x itself: all numbers are real here."""
+    return value(x)
+
+
+def imag(x: ArrayLike) -> Array:
+    """Zeros: all numbers are real here."""
+    return ufuncs.full_of(0, dtype_of(operand(x)), shape_of(operand(x)))
+
+
+def round(a: ArrayLike, decimals: int = 0, out: None = None) -> Array:
+    """a to so many decimals, ties to even."""
+    reject_out(out, "round")
+    x = value(a)
+    if x.dtype == BOOL:
+        x = value(x, np.dtype(np.int8))
+    if decimals == 0 or (x.dtype.kind != "f" and decimals > 0):
+        return ufuncs.rint(x) if x.dtype.kind == "f" else x
+    scale = 10.0 ** abs(decimals)
+    up, down = ufuncs.multiply, ufuncs.divide
+    if decimals < 0:
+        up, down = down, up
+    return value(down(ufuncs.rint(up(x, scale)), scale), x.dtype)
+
+
+def fix(x: ArrayLike, out: None = None) -> Array:
+    """x rounded toward 0."""
+    reject_out(out, "fix")
+    return ufuncs.trunc(x)
+
+
+around = round

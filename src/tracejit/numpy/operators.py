@@ -1,0 +1,208 @@
+"""What tracers answer to: Python's operators, NumPy's methods and protocols."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterable
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+from tracejit.errors import UnsupportedError, did_you_mean
+from tracejit.ir.types import BOOL
+from tracejit.numpy import (
+    choosing,
+    contraction,
+    creation,
+    indexing,
+    reductions,
+    shaping,
+    sorting,
+    ufuncs,
+    updates,
+)
+from tracejit.numpy.arrays import Array, fault, shape_argument
+from tracejit.numpy.promotion import is_weak
+from tracejit.numpy.ufunc import Ufunc
+from tracejit.trace.tracer import Tracer
+
+#: NumPy's function -> ours; filled by the package when all of its names are there.
+FUNCTIONS: dict[Any, Callable[..., Any]] = {}
+
+
+# Operators
+
+
+def _is_operand(x: Any) -> bool:
+    return isinstance(x, (Tracer, int, float)) or hasattr(x, "__array__") or isinstance(x, list)
+
+
+def _operator(body: Callable[..., Any], swap: bool = False) -> Callable[..., Any]:
+    """x op y as NumPy has it for numbers: the result of Python numbers alone stays weak."""
+
+    def apply(x: Any, *rest: Any) -> Any:
+        if rest and not isinstance(rest[0], (Tracer, int, float)):
+            if not _is_operand(rest[0]):
+                return NotImplemented
+            rest = (ufuncs.value(rest[0]),)
+        result = body(*rest, x) if swap else body(x, *rest)
+        if x.weak and type(result) is Tracer and result.dtype != BOOL and all(map(is_weak, rest)):
+            result.weak = True
+        return result
+
+    return apply
+
+
+def _power(x: Any, y: Any, modulo: None = None) -> Array:
+    return ufuncs.power.body(x, y)
+
+
+_BINARY = {
+    "add": ufuncs.add, "sub": ufuncs.subtract, "mul": ufuncs.multiply,
+    "truediv": ufuncs.divide, "floordiv": ufuncs.floor_divide, "mod": ufuncs.remainder,
+    "divmod": ufuncs.divmod, "pow": ufuncs.power, "matmul": contraction.matmul,
+    "and": ufuncs.bitwise_and, "or": ufuncs.bitwise_or, "xor": ufuncs.bitwise_xor,
+    "lshift": ufuncs.left_shift, "rshift": ufuncs.right_shift,
+}  # fmt: skip
+_COMPARING = {
+    "eq": ufuncs.equal, "ne": ufuncs.not_equal, "lt": ufuncs.less,
+    "le": ufuncs.less_equal, "gt": ufuncs.greater, "ge": ufuncs.greater_equal,
+}  # fmt: skip
+_UNARY = {
+    "neg": ufuncs.negative, "pos": ufuncs.positive, "abs": ufuncs.absolute,
+    "invert": ufuncs.invert, "floor": ufuncs.floor, "ceil": ufuncs.ceil, "trunc": ufuncs.trunc,
+}  # fmt: skip
+
+
+def _round(x: Tracer, ndigits: int | None = None) -> Array:
+    return choosing.round(x, ndigits or 0)
+
+
+def _setitem(x: Tracer, index: Any, value: Any) -> None:
+    raise fault(
+        UnsupportedError, f"assignment to elements of a traced {x.aval}",
+        "make the changed array: x = x.at[index].set(value), or .add, .multiply, .min, .max",
+    )  # fmt: skip
+
+
+# Methods
+
+
+def _reshape(x: Tracer, *shape: Any, order: str = "C", copy: bool | None = None) -> Array:
+    return shaping.reshape(x, shape[0] if len(shape) == 1 else shape_argument(shape), order)
+
+
+def _transpose(x: Tracer, *axes: Any) -> Array:
+    if len(axes) == 1 and (axes[0] is None or isinstance(axes[0], (tuple, list))):
+        axes = axes[0]
+    return shaping.transpose(x, axes or None)
+
+
+def _astype(
+    x: Tracer, dtype: Any, order: str = "K", casting: str = "unsafe", subok: bool = True,
+    copy: bool = True,
+) -> Array:  # fmt: skip
+    return creation.astype(x, dtype)
+
+
+def _compress(x: Tracer, condition: Any, axis: int | None = None, out: None = None) -> Array:
+    return indexing.compress(condition, x, axis, out)
+
+
+def _clip(x: Tracer, min: Any = None, max: Any = None, out: None = None, **limits: Any) -> Array:
+    return choosing.clip(x, min, max, out, **limits)
+
+
+def _in_place(name: str, instead: str) -> Callable[..., Any]:
+    def method(x: Tracer, *args: Any, **options: Any) -> Any:
+        raise fault(UnsupportedError, f"the method {name} would change a traced array", instead)
+
+    return method
+
+
+_METHODS = {
+    name: getattr(room, name)
+    for room, names in (
+        (reductions, "all any argmax argmin cumprod cumsum max mean min prod ptp std sum var"),
+        (shaping, "ravel repeat squeeze swapaxes"),
+        (choosing, "nonzero round"),
+        (indexing, "take"),
+        (contraction, "diagonal dot trace"),
+        (creation, "copy"),
+        (ufuncs, "conj conjugate"),
+        (sorting, "argsort searchsorted"),
+    )
+    for name in names.split()
+} | {
+    "reshape": _reshape, "transpose": _transpose, "astype": _astype, "compress": _compress,
+    "clip": _clip, "flatten": shaping.ravel,
+    "sort": _in_place("sort", "use np.sort(x)"),
+    "fill": _in_place("fill", "use np.full_like(x, value)"),
+}  # fmt: skip
+
+
+_PROPERTIES = {
+    "T": shaping.transpose, "mT": shaping.matrix_transpose, "at": updates.At,
+    "flat": shaping.ravel, "real": choosing.real, "imag": choosing.imag,
+}  # fmt: skip
+
+
+# Protocols
+
+
+def ufunc(ufunc: Any, method: str, inputs: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """np.<ufunc>(...) or np.<ufunc>.<method>(...) with a tracer among the operands."""
+    ours = Ufunc.registry.get(ufunc.__name__)
+    if ours is None:
+        raise _unknown(ufunc.__name__)
+    if any(isinstance(out, Tracer) for out in kwargs.get("out", ())) and method == "__call__":
+        raise fault(
+            UnsupportedError, f"np.{ufunc.__name__}: out= is a traced array, or x op= y is",
+            "x = x + y makes a new one; x = x.at[index].add(y) changes elements",
+        )  # fmt: skip
+    return getattr(ours, method)(*inputs, **kwargs)
+
+
+def function(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """np.<function>(...) with a tracer among the arguments."""
+    ours = FUNCTIONS.get(func)
+    if ours is None:
+        raise _unknown(func.__name__, getattr(func, "__module__", "numpy") or "numpy")
+    return ours(*args, **kwargs)
+
+
+def _unknown(name: str, module: str = "numpy") -> UnsupportedError:
+    known = {f.__name__ for f in FUNCTIONS} | set(Ufunc.registry)
+    near = did_you_mean(name, known)
+    hint = near if near.startswith("did you") else "docs/numpy.md lists what there is"
+    error = fault(UnsupportedError, f"{module}.{name} has no counterpart for traced values", hint)
+    assert isinstance(error, UnsupportedError)
+    return error
+
+
+def answer_for(module: ModuleType, rooms: Iterable[ModuleType]) -> None:
+    """Answer NumPy's functions by those of the same names in our rooms."""
+    for room in rooms:
+        for name in room.__all__:
+            theirs = getattr(module, name, None)
+            if callable(theirs) and hasattr(theirs, "__wrapped__"):
+                FUNCTIONS[theirs] = getattr(room, name)
+
+
+def namespace() -> ModuleType:
+    """The Array API's name for `tracejit.numpy`."""
+    return importlib.import_module("tracejit.numpy")
+
+
+def lend() -> None:
+    """Give tracers their operators, methods and protocols."""
+    table: dict[str, Any] = {f"__{k}__": _operator(v.body) for k, v in _BINARY.items()}
+    table |= {f"__r{k}__": _operator(v.body, swap=True) for k, v in _BINARY.items()}
+    table |= {f"__{k}__": _operator(v.body) for k, v in (_COMPARING | _UNARY).items()}
+    table |= {
+        "__round__": _round, "__getitem__": indexing.getitem, "__setitem__": _setitem,
+        "__pow__": _operator(_power), "ufunc": ufunc, "function": function, "namespace": namespace,
+    }  # fmt: skip
+    Tracer.operators = SimpleNamespace(**table, **_METHODS, **_PROPERTIES)
+
+
+lend()

@@ -1,0 +1,122 @@
+"""Which dtype a NumPy function computes in: NEP 50, and what `config.default_float` makes of it.
+
+Python numbers are weak: they take the dtype of what they meet. A tracer may be weak too: it stands
+for a Python number. Two modes:
+
+    default_float    int and float32    int / int    sqrt(int64)    Python float alone
+    float64          float64            float64      float64        float64              as NumPy
+    float32          float32            float32      float32        float32              as JAX
+
+There is no float16 here, so where NumPy gives it (`sin` of int8 or bool) the result is float32.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from tracejit.config import config
+from tracejit.errors import DTypeError
+from tracejit.ir.atoms import Literal
+from tracejit.ir.types import ALL, BOOL, FLOAT32, FLOAT64, INT64, UINT64
+from tracejit.trace.provenance import user_frame
+from tracejit.trace.tracer import Tracer
+
+_DEFAULTS = {"float64": FLOAT64, "float32": FLOAT32}
+_WEAK_KINDS = {"b": 0, "i": 1, "u": 1, "f": 2}
+
+
+def default_float() -> np.dtype:
+    """The dtype of Python floats and of what creation functions give."""
+    return _DEFAULTS[config.default_float]
+
+
+def as_dtype(dtype: Any) -> np.dtype:
+    """The dtype that the user names: a dtype, a scalar type, a text; `float` is the default one."""
+    if dtype is float:
+        return default_float()
+    found = np.dtype(dtype)
+    if found not in ALL:
+        raise unknown_dtype(found)
+    return found
+
+
+def unknown_dtype(dtype: np.dtype) -> DTypeError:
+    """The error for a dtype outside the language."""
+    return DTypeError(
+        f"there are no arrays of dtype {dtype} in tracejit",
+        where=user_frame(),
+        hint="it knows bool, int8 to int64, uint8 to uint64, float32 and float64",
+    )
+
+
+def is_weak(x: Any) -> bool:
+    """Whether the dtype of x gives way: a Python int or float, or a tracer that stands for one."""
+    if isinstance(x, Tracer):
+        return x.weak
+    return isinstance(x, (int, float)) and not isinstance(x, (np.generic, bool))
+
+
+def dtype_of(x: Any) -> np.dtype:
+    """The dtype of an operand on its own."""
+    if isinstance(x, (Tracer, np.ndarray, np.generic, Literal)):
+        if x.dtype not in ALL:
+            raise unknown_dtype(x.dtype)
+        return x.dtype
+    return BOOL if isinstance(x, bool) else INT64 if isinstance(x, int) else default_float()
+
+
+@lru_cache(maxsize=1024)
+def _promote(x: np.dtype, y: np.dtype, default: np.dtype) -> np.dtype:
+    both = np.promote_types(x, y)
+    if default == FLOAT32 and both == FLOAT64 and x != FLOAT64 and y != FLOAT64:
+        return FLOAT32
+    return both
+
+
+def promote_dtypes(x: np.dtype, y: np.dtype) -> np.dtype:
+    """The dtype that holds both."""
+    return x if x == y else _promote(x, y, default_float())
+
+
+def result_dtype(*xs: Any) -> np.dtype:
+    """The dtype in which operands meet."""
+    strong: np.dtype | None = None
+    weak = -1
+    for x in xs:
+        dtype = dtype_of(x)
+        if is_weak(x):
+            weak = max(weak, _WEAK_KINDS[dtype.kind])
+        else:
+            strong = dtype if strong is None else promote_dtypes(strong, dtype)
+    if weak == 2 and (strong is None or strong.kind != "f"):
+        return default_float()
+    if weak == 1 and (strong is None or strong == BOOL):
+        return INT64
+    return BOOL if strong is None else strong
+
+
+def float_dtype(dtype: np.dtype) -> np.dtype:
+    """The dtype of sin, sqrt and their like for this one."""
+    if dtype.kind == "f":
+        return dtype
+    return FLOAT32 if dtype.itemsize <= 2 else default_float()
+
+
+def result_float(*xs: Any) -> np.dtype:
+    """The float dtype in which operands meet."""
+    return float_dtype(result_dtype(*xs))
+
+
+def quotient_dtype(*xs: Any) -> np.dtype:
+    """The dtype of a true quotient: that of the operands if it is a float, else the default."""
+    dtype = result_dtype(*xs)
+    return dtype if dtype.kind == "f" else default_float()
+
+
+def sum_dtype(dtype: np.dtype) -> np.dtype:
+    """The dtype of sums and products: small integers and bools widen to 64 bits."""
+    if dtype.kind in "bi":
+        return INT64
+    return UINT64 if dtype.kind == "u" else dtype

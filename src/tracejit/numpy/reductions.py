@@ -1,0 +1,392 @@
+"""Reductions over axes, and running ones along an axis: sums, products, extrema, logic."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from typing import Any
+
+import numpy as np
+from tracejit.errors import ArgumentError, ShapeError
+from tracejit.ir.primitive import Primitive
+from tracejit.ir.types import BOOL, INT64, Shape, without_axes
+from tracejit.numpy import ufuncs
+from tracejit.numpy.arrays import (
+    Array,
+    ArrayLike,
+    Axis,
+    DTypeLike,
+    convert,
+    fault,
+    one_axis,
+    reject_out,
+    reshape_to,
+    some_axes,
+    value,
+)
+from tracejit.numpy.choosing import isclose
+from tracejit.numpy.choosing import where as choose_where
+from tracejit.numpy.promotion import as_dtype, quotient_dtype, sum_dtype
+from tracejit.numpy.shaping import broadcast_to, concatenate, ravel
+from tracejit.ops import elementwise, reduction, structure
+from tracejit.trace.tracer import bind
+
+__all__ = [
+    "all", "allclose", "amax", "amin", "any", "argmax", "argmin", "array_equal",
+    "count_nonzero", "cumprod", "cumsum", "cumulative_prod", "cumulative_sum", "max", "mean",
+    "min", "prod", "ptp", "std", "sum", "var",
+]  # fmt: skip
+
+
+def reduce_with(primitive: Primitive, x: Array, axes: tuple[int, ...], keepdims: bool) -> Array:
+    """Bind a reduction over axes, unless there are none."""
+    y = bind(primitive, x, axes=axes) if axes else x
+    return reshape_to(y, kept_shape(x.shape, axes)) if keepdims else y
+
+
+def kept_shape(shape: Shape, axes: tuple[int, ...]) -> Shape:
+    """The shape with length 1 for the reduced axes."""
+    return tuple(1 if i in axes else n for i, n in enumerate(shape))
+
+
+def _masked(x: Array, where: ArrayLike, identity: Any) -> Array:
+    return x if where is True else choose_where(where, x, value(identity, x.dtype))
+
+
+def _with_initial(combine: ufuncs.Ufunc, y: Array, initial: Any) -> Array:
+    return y if initial is None else combine(y, value(initial, y.dtype))
+
+
+def _accumulated(
+    primitive: Primitive, combine: ufuncs.Ufunc, identity: int, a: ArrayLike, axis: Axis,
+    dtype: DTypeLike, keepdims: bool, initial: Any, where: ArrayLike,
+) -> Array:  # fmt: skip
+    x = value(a)
+    x = convert(x, sum_dtype(x.dtype) if dtype is None else as_dtype(dtype))
+    x = _masked(x, where, identity)
+    y = reduce_with(primitive, x, some_axes(axis, x.ndim), keepdims)
+    return _with_initial(combine, y, initial)
+
+
+def sum(
+    a: ArrayLike, axis: Axis = None, dtype: DTypeLike = None, out: None = None,
+    keepdims: bool = False, initial: ArrayLike | None = None, where: ArrayLike = True,
+) -> Array:  # fmt: skip
+    """The sum over axes; bools and small integers are summed in 64 bits."""
+    reject_out(out, "sum")
+    return _accumulated(
+        structure.reduce_sum, ufuncs.add, 0, a, axis, dtype, keepdims, initial, where
+    )
+
+
+def prod(
+    a: ArrayLike, axis: Axis = None, dtype: DTypeLike = None, out: None = None,
+    keepdims: bool = False, initial: ArrayLike | None = None, where: ArrayLike = True,
+) -> Array:  # fmt: skip
+    """The product over axes; bools and small integers are multiplied in 64 bits."""
+    reject_out(out, "prod")
+    return _accumulated(
+        reduction.reduce_prod, ufuncs.multiply, 1, a, axis, dtype, keepdims, initial, where
+    )
+
+
+# Extrema
+
+
+def _extreme(
+    name: str, a: ArrayLike, axis: Axis, keepdims: bool, initial: Any, where: ArrayLike
+) -> Array:
+    largest = name == "max"
+    primitive = reduction.reduce_max if largest else reduction.reduce_min
+    x = value(a)
+    if x.dtype == BOOL:
+        primitive = reduction.reduce_or if largest else reduction.reduce_and
+    axes = some_axes(axis, x.ndim)
+    if where is not True:
+        if initial is None:
+            raise fault(ArgumentError, f"{name}: where= needs initial=, the result of no elements")
+        x = choose_where(where, x, value(initial, x.dtype))
+    if initial is None and math.prod(x.shape[i] for i in axes) == 0:
+        raise fault(
+            ShapeError, f"{name} of no elements, in shape {x.shape} over axes {axes}",
+            "give initial=, the result of no elements",
+        )  # fmt: skip
+    y = reduce_with(primitive, x, axes, keepdims)
+    return _with_initial(ufuncs.maximum if largest else ufuncs.minimum, y, initial)
+
+
+def max(
+    a: ArrayLike, axis: Axis = None, out: None = None, keepdims: bool = False,
+    initial: ArrayLike | None = None, where: ArrayLike = True,
+) -> Array:  # fmt: skip
+    """The largest element over axes; NaN if there is one. Ties share the derivative."""
+    reject_out(out, "max")
+    return _extreme("max", a, axis, keepdims, initial, where)
+
+
+def min(
+    a: ArrayLike, axis: Axis = None, out: None = None, keepdims: bool = False,
+    initial: ArrayLike | None = None, where: ArrayLike = True,
+) -> Array:  # fmt: skip
+    """The smallest element over axes; NaN if there is one. Ties share the derivative."""
+    reject_out(out, "min")
+    return _extreme("min", a, axis, keepdims, initial, where)
+
+
+amax, amin = max, min
+
+
+def ptp(a: ArrayLike, axis: Axis = None, out: None = None, keepdims: bool = False) -> Array:
+    """The largest less the smallest element."""
+    reject_out(out, "ptp")
+    return ufuncs.subtract(max(a, axis, keepdims=keepdims), min(a, axis, keepdims=keepdims))
+
+
+def _place(primitive: Primitive, name: str, a: ArrayLike, axis: Any, keepdims: bool) -> Array:
+    x = value(a)
+    rank = x.ndim
+    if axis is None:
+        x = ravel(x)
+    at = one_axis(0 if axis is None else axis, x.ndim)
+    if x.shape[at] == 0:
+        raise fault(ShapeError, f"{name} of no elements, in shape {x.shape} over axis {at}")
+    y = bind(primitive, x, axis=at, dtype=INT64)
+    if not keepdims:
+        return y
+    return reshape_to(y, (1,) * rank if axis is None else kept_shape(x.shape, (at,)))
+
+
+def argmax(
+    a: ArrayLike, axis: int | None = None, out: None = None, *, keepdims: bool = False
+) -> Array:
+    """The index of the first largest element along an axis (None: of all, flattened)."""
+    reject_out(out, "argmax")
+    return _place(reduction.argmax, "argmax", a, axis, keepdims)
+
+
+def argmin(
+    a: ArrayLike, axis: int | None = None, out: None = None, *, keepdims: bool = False
+) -> Array:
+    """The index of the first smallest element along an axis (None: of all, flattened)."""
+    reject_out(out, "argmin")
+    return _place(reduction.argmin, "argmin", a, axis, keepdims)
+
+
+# Logic
+
+
+def all(
+    a: ArrayLike, axis: Axis = None, out: None = None, keepdims: bool = False, *,
+    where: ArrayLike = True,
+) -> Array:  # fmt: skip
+    """Whether all elements are not 0."""
+    reject_out(out, "all")
+    x = _masked(ufuncs.truth(a), where, True)
+    return reduce_with(reduction.reduce_and, x, some_axes(axis, x.ndim), keepdims)
+
+
+def any(
+    a: ArrayLike, axis: Axis = None, out: None = None, keepdims: bool = False, *,
+    where: ArrayLike = True,
+) -> Array:  # fmt: skip
+    """Whether any element is not 0."""
+    reject_out(out, "any")
+    x = _masked(ufuncs.truth(a), where, False)
+    return reduce_with(reduction.reduce_or, x, some_axes(axis, x.ndim), keepdims)
+
+
+def count_nonzero(a: ArrayLike, axis: Axis = None, *, keepdims: bool = False) -> Array:
+    """The number of elements that are not 0."""
+    return sum(ufuncs.truth(a), axis, keepdims=keepdims)
+
+
+def allclose(
+    a: ArrayLike, b: ArrayLike, rtol: ArrayLike = 1e-5, atol: ArrayLike = 1e-8,
+    equal_nan: bool = False,
+) -> Array:  # fmt: skip
+    """Whether all elements are close, see isclose."""
+    return all(isclose(a, b, rtol, atol, equal_nan))
+
+
+def array_equal(a1: ArrayLike, a2: ArrayLike, equal_nan: bool = False) -> Array:
+    """Whether shapes and all elements are equal."""
+    x, y = value(a1), value(a2)
+    if x.shape != y.shape:
+        return False
+    same = ufuncs.equal(x, y)
+    if equal_nan:
+        both = ufuncs.logical_and(ufuncs.isnan(x), ufuncs.isnan(y))
+        same = ufuncs.logical_or(same, both)
+    return all(same)
+
+
+# Means
+
+
+def count_of(x: Array, axes: tuple[int, ...], where: ArrayLike) -> Any:
+    """The number of elements that a reduction takes: an int, or an array for a mask."""
+    if where is True:
+        return math.prod(x.shape[i] for i in axes)
+    mask = broadcast_to(ufuncs.truth(value(where)), x.shape)
+    return reduce_with(structure.reduce_sum, convert(mask, INT64), axes, True)
+
+
+def _mean_kept(x: Array, axes: tuple[int, ...], where: ArrayLike) -> Array:
+    """The mean with reduced axes kept."""
+    total = reduce_with(structure.reduce_sum, _masked(x, where, 0), axes, True)
+    return ufuncs.divide(total, value(count_of(x, axes, where), x.dtype))
+
+
+def mean(
+    a: ArrayLike, axis: Axis = None, dtype: DTypeLike = None, out: None = None,
+    keepdims: bool = False, *, where: ArrayLike = True,
+) -> Array:  # fmt: skip
+    """The mean over axes; of integers in floats. NaN where there are no elements."""
+    reject_out(out, "mean")
+    x = value(a)
+    x = convert(x, quotient_dtype(x) if dtype is None else as_dtype(dtype))
+    axes = some_axes(axis, x.ndim)
+    y = _mean_kept(x, axes, where)
+    return y if keepdims else reshape_to(y, without_axes(x.shape, axes))
+
+
+def var(
+    a: ArrayLike, axis: Axis = None, dtype: DTypeLike = None, out: None = None, ddof: float = 0,
+    keepdims: bool = False, *, where: ArrayLike = True, correction: float | None = None,
+) -> Array:  # fmt: skip
+    """The mean square distance from the mean; the sum is divided by the count less ddof."""
+    reject_out(out, "var")
+    x = value(a)
+    x = convert(x, quotient_dtype(x) if dtype is None else as_dtype(dtype))
+    axes = some_axes(axis, x.ndim)
+    off = ufuncs.square(ufuncs.subtract(x, _mean_kept(x, axes, where)))
+    total = reduce_with(structure.reduce_sum, _masked(off, where, 0), axes, True)
+    ddof = ddof if correction is None else correction
+    free = ufuncs.maximum(ufuncs.subtract(count_of(x, axes, where), ddof), 0)
+    y = ufuncs.divide(total, value(free, x.dtype))
+    return y if keepdims else reshape_to(y, without_axes(x.shape, axes))
+
+
+def root(x: Array) -> Array:
+    """The square root of something that is never negative, with derivative 0 where it is 0."""
+    at_zero = ufuncs.equal(x, 0)
+    return choose_where(at_zero, 0, ufuncs.sqrt(choose_where(at_zero, 1, x)))
+
+
+def std(
+    a: ArrayLike, axis: Axis = None, dtype: DTypeLike = None, out: None = None, ddof: float = 0,
+    keepdims: bool = False, *, where: ArrayLike = True, correction: float | None = None,
+) -> Array:  # fmt: skip
+    """The root of the variance; its derivative is 0 where the variance is."""
+    reject_out(out, "std")
+    return root(
+        var(a, axis, dtype, ddof=ddof, keepdims=keepdims, where=where, correction=correction)
+    )
+
+
+# Running
+
+
+def running(
+    primitive: Primitive, a: ArrayLike, axis: Any, dtype: DTypeLike = None, widen: bool = True
+) -> Array:
+    """Bind a running reduction along an axis (None: of all elements, flattened)."""
+    x = ravel(a) if axis is None else value(a)
+    natural = sum_dtype(x.dtype) if widen else x.dtype
+    x = convert(x, natural if dtype is None else as_dtype(dtype))
+    at = one_axis(0 if axis is None else axis, x.ndim)
+    return bind(primitive, x, axis=at, reverse=False)
+
+
+def cumsum(
+    a: ArrayLike, axis: int | None = None, dtype: DTypeLike = None, out: None = None
+) -> Array:
+    """The sums of more and more elements along an axis."""
+    reject_out(out, "cumsum")
+    return running(reduction.cumsum, a, axis, dtype)
+
+
+def cumprod(
+    a: ArrayLike, axis: int | None = None, dtype: DTypeLike = None, out: None = None
+) -> Array:
+    """The products of more and more elements along an axis."""
+    reject_out(out, "cumprod")
+    return running(reduction.cumprod, a, axis, dtype)
+
+
+def _array_api_axis(x: Array, axis: int | None, name: str) -> int:
+    if axis is None and x.ndim != 1:
+        raise fault(ArgumentError, f"{name}: name the axis of an array of shape {x.shape}")
+    return one_axis(0 if axis is None else axis, x.ndim)
+
+
+def cumulative_sum(
+    x: ArrayLike, /, *, axis: int | None = None, dtype: DTypeLike = None,
+    include_initial: bool = False,
+) -> Array:  # fmt: skip
+    """cumsum as the Array API has it: may start with a 0."""
+    x = value(x)
+    at = _array_api_axis(x, axis, "cumulative_sum")
+    return _initially(cumsum(x, at, dtype), at, 0) if include_initial else cumsum(x, at, dtype)
+
+
+def cumulative_prod(
+    x: ArrayLike, /, *, axis: int | None = None, dtype: DTypeLike = None,
+    include_initial: bool = False,
+) -> Array:  # fmt: skip
+    """cumprod as the Array API has it: may start with a 1."""
+    x = value(x)
+    at = _array_api_axis(x, axis, "cumulative_prod")
+    return _initially(cumprod(x, at, dtype), at, 1) if include_initial else cumprod(x, at, dtype)
+
+
+def _initially(x: Array, axis: int, number: int) -> Array:
+    first = np.full(kept_shape(x.shape, (axis,)), number, x.dtype)
+    return concatenate((first, x), axis)
+
+
+# reduce and accumulate of the functions element by element
+
+
+def _of_bits(primitive: Primitive) -> Any:
+    def reducer(a: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Array:
+        x = value(a)
+        return reduce_with(primitive, x, some_axes(axis, x.ndim), keepdims)
+
+    return reducer
+
+
+def logsumexp(a: ArrayLike, axis: Axis = None, *, keepdims: bool = False) -> Array:
+    """log of the sum of exp over axes, shifted by the largest element so that nothing overflows."""
+    x = ufuncs.to_float(value(a))
+    axes = some_axes(axis, x.ndim)
+    shift = finite_shift(x, axes)
+    total = reduce_with(structure.reduce_sum, ufuncs.exp(ufuncs.subtract(x, shift)), axes, True)
+    nothing = ufuncs.equal(total, 0)  # all elements are -inf: so is the result, with derivative 0
+    logs = ufuncs.add(ufuncs.log(choose_where(nothing, 1, total)), shift)
+    y = choose_where(nothing, -math.inf, logs)
+    return y if keepdims else reshape_to(y, without_axes(x.shape, axes))
+
+
+def finite_shift(x: Array, axes: tuple[int, ...]) -> Array:
+    """The largest element over axes, kept, as a constant: 0 where it is infinite."""
+    largest = reduce_with(reduction.reduce_max, x, axes, True)
+    largest = bind(elementwise.stop_gradient, largest)
+    return choose_where(ufuncs.isfinite(largest), largest, 0)
+
+
+for _ufunc, _reducer in {
+    ufuncs.add: sum, ufuncs.multiply: prod, ufuncs.maximum: max, ufuncs.minimum: min,
+    ufuncs.logical_and: all, ufuncs.logical_or: any, ufuncs.logaddexp: logsumexp,
+    ufuncs.bitwise_and: _of_bits(reduction.reduce_and),
+    ufuncs.bitwise_or: _of_bits(reduction.reduce_or),
+    ufuncs.bitwise_xor: _of_bits(reduction.reduce_xor),
+}.items():  # fmt: skip
+    _ufunc.reducer = _reducer
+
+for _ufunc, _primitive, _widen in (
+    (ufuncs.add, reduction.cumsum, True), (ufuncs.multiply, reduction.cumprod, True),
+    (ufuncs.maximum, reduction.cummax, False), (ufuncs.minimum, reduction.cummin, False),
+    (ufuncs.logaddexp, reduction.cumlogsumexp, False),
+):  # fmt: skip
+    _ufunc.accumulator = partial(running, _primitive, widen=_widen)

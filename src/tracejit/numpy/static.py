@@ -1,0 +1,90 @@
+"""What needs no traced values: constants, dtypes, questions about dtypes, sets of known arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from tracejit.numpy.arrays import ArrayLike, operand
+from tracejit.numpy.choosing import known
+from tracejit.numpy.promotion import as_dtype, dtype_of, promote_dtypes, result_dtype
+from tracejit.trace.tracer import Tracer
+
+__all__ = [
+    "bool_", "broadcast_shapes", "can_cast", "diag_indices", "dtype", "e", "euler_gamma",
+    "finfo", "float32", "float64", "floating", "generic", "iinfo", "index_exp", "indices",
+    "inexact", "inf", "int16", "int32", "int64", "int8", "integer", "intersect1d",
+    "iscomplexobj", "isdtype", "isrealobj", "isscalar", "issubdtype", "mask_indices", "mgrid",
+    "nan", "ndarray", "newaxis", "number", "ogrid", "pi", "promote_types", "result_type", "s_",
+    "set_printoptions", "setdiff1d", "setxor1d", "signedinteger", "tril_indices",
+    "triu_indices", "uint16", "uint32", "uint64", "uint8", "union1d", "unique", "unique_counts",
+    "unique_inverse", "unique_values", "unsignedinteger",
+]  # fmt: skip
+
+pi, e, inf, nan, euler_gamma, newaxis = np.pi, np.e, np.inf, np.nan, np.euler_gamma, None
+
+bool_, float32, float64 = np.bool_, np.float32, np.float64
+int8, int16, int32, int64 = np.int8, np.int16, np.int32, np.int64
+uint8, uint16, uint32, uint64 = np.uint8, np.uint16, np.uint32, np.uint64
+generic, number, inexact, floating = np.generic, np.number, np.inexact, np.floating
+integer, signedinteger, unsignedinteger = np.integer, np.signedinteger, np.unsignedinteger
+ndarray, dtype = np.ndarray, np.dtype
+
+broadcast_shapes, finfo, iinfo = np.broadcast_shapes, np.finfo, np.iinfo
+isdtype, issubdtype = np.isdtype, np.issubdtype
+index_exp, s_, mgrid, ogrid = np.index_exp, np.s_, np.mgrid, np.ogrid
+indices, diag_indices, mask_indices = np.indices, np.diag_indices, np.mask_indices
+tril_indices, triu_indices = np.tril_indices, np.triu_indices
+set_printoptions = np.set_printoptions
+
+
+def result_type(*arrays_and_dtypes: Any) -> np.dtype:
+    """The dtype in which arrays, numbers and dtypes meet; Python numbers give way."""
+    dtypes = [x for x in arrays_and_dtypes if isinstance(x, (np.dtype, type, str))]
+    values = [operand(x) for x in arrays_and_dtypes if not isinstance(x, (np.dtype, type, str))]
+    return result_dtype(*[as_dtype(d).type(0) for d in dtypes], *values)
+
+
+def promote_types(type1: Any, type2: Any) -> np.dtype:
+    """The dtype that holds both."""
+    return promote_dtypes(as_dtype(type1), as_dtype(type2))
+
+
+def can_cast(from_: Any, to: Any, casting: Any = "safe") -> bool:
+    """Whether values of a dtype (or array) may be converted to another under a rule."""
+    return np.can_cast(from_.dtype if isinstance(from_, Tracer) else from_, to, casting)
+
+
+def isscalar(element: Any) -> bool:
+    """Whether x is a number, not an array; a traced value is an array."""
+    return np.isscalar(element)
+
+
+def iscomplexobj(x: ArrayLike) -> bool:
+    """False: all numbers are real here."""
+    return np.iscomplexobj(x) if not isinstance(x, Tracer) else dtype_of(x).kind == "c"
+
+
+def isrealobj(x: ArrayLike) -> bool:
+    """True: all numbers are real here."""
+    return not iscomplexobj(x)
+
+
+def _of_known(name: str) -> Callable[..., Any]:
+    """NumPy's own function, for known arrays: the shape of its result needs the numbers."""
+    of_numpy = getattr(np, name)
+    arrays = 2 if name.endswith("1d") else 1
+
+    def function(*args: Any, **options: Any) -> Any:
+        return of_numpy(*[known(x, name) for x in args[:arrays]], *args[arrays:], **options)
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = f"np.{name}, for arrays that are known while tracing."
+    return function
+
+
+unique, unique_counts = _of_known("unique"), _of_known("unique_counts")
+unique_inverse, unique_values = _of_known("unique_inverse"), _of_known("unique_values")
+intersect1d, setdiff1d = _of_known("intersect1d"), _of_known("setdiff1d")
+setxor1d, union1d = _of_known("setxor1d"), _of_known("union1d")

@@ -1,0 +1,225 @@
+"""x.at[index].set(values), and add, multiply, divide, power, min, max: x with elements changed.
+
+Where all of the index is known and its slices have no gaps, the elements are one window
+(dynamic_update_slice); else they are scattered. Repeated indices add up; in set the last one wins.
+A traced bool mask of the shape of x takes numbers: the result is a `select`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from tracejit.errors import ShapeError, UnsupportedError
+from tracejit.ir.primitive import Primitive
+from tracejit.numpy import ufuncs
+from tracejit.numpy.arrays import (
+    Array,
+    ArrayLike,
+    fault,
+    operand,
+    reshape_to,
+    shape_of,
+    splat,
+    stretch,
+    value,
+)
+from tracejit.numpy.choosing import where
+from tracejit.numpy.indexing import (
+    Cut,
+    Index,
+    Pick,
+    all_scalars,
+    index_vectors,
+    is_mask,
+    parse,
+    placing_order,
+    read,
+)
+from tracejit.numpy.shaping import broadcast_to, flip, transpose
+from tracejit.ops import indexing
+from tracejit.ops.structure import inverse_order
+from tracejit.trace.tracer import Tracer, bind
+
+
+class At:
+    """x.at: index it to say which elements."""
+
+    __slots__ = ("x",)
+
+    def __init__(self, x: Array):
+        self.x = x
+
+    def __getitem__(self, index: Any) -> Update:
+        return Update(self.x, index)
+
+
+class Update:
+    """x.at[index]: the elements to read or to change. Every method returns a new array."""
+
+    __slots__ = ("index", "x")
+
+    def __init__(self, x: Array, index: Any):
+        self.x = x
+        self.index = index
+
+    def get(self) -> Array:
+        """The elements."""
+        return read(self.x, parse(self.index, self.x.shape))
+
+    def set(self, values: ArrayLike) -> Array:
+        """x with these elements replaced."""
+        return self._changed(indexing.scatter, lambda old, new: new, values)
+
+    def add(self, values: ArrayLike) -> Array:
+        """x with values added to these elements."""
+        return self._changed(indexing.scatter_add, ufuncs.add, values)
+
+    def subtract(self, values: ArrayLike) -> Array:
+        """x with values taken from these elements."""
+        return self.add(ufuncs.negative(values))
+
+    def multiply(self, values: ArrayLike) -> Array:
+        """x with these elements multiplied."""
+        return self._changed(indexing.scatter_mul, ufuncs.multiply, values)
+
+    mul = multiply
+
+    def divide(self, values: ArrayLike) -> Array:
+        """x with these elements divided."""
+        return self.multiply(ufuncs.divide(1, values))
+
+    def power(self, values: ArrayLike) -> Array:
+        """x with these elements raised; an index that is repeated counts once."""
+        return self.set(ufuncs.power(self.get(), values))
+
+    def min(self, values: ArrayLike) -> Array:
+        """x with these elements limited from above."""
+        return self._changed(indexing.scatter_min, ufuncs.minimum, values)
+
+    def max(self, values: ArrayLike) -> Array:
+        """x with these elements limited from below."""
+        return self._changed(indexing.scatter_max, ufuncs.maximum, values)
+
+    def apply(self, function: Callable[[Array], Array]) -> Array:
+        """x with a function applied to these elements; an index that is repeated counts once."""
+        return self.set(function(self.get()))
+
+    def _changed(
+        self, scatter: Primitive, combine: Callable[..., Array], values: ArrayLike
+    ) -> Array:
+        x = self.x
+        if is_mask(self.index) and isinstance(self.index, Tracer):
+            return self._masked(combine, values)
+        index = parse(self.index, x.shape)
+        new = value(operand(values), x.dtype)
+        if _is_window(index):
+            old = None if scatter is indexing.scatter else read(x, index)
+            return _write_window(x, index, new if old is None else combine(old, new))
+        vectors, axes, updates = _scattering(x, index, new)
+        return bind(scatter, x, vectors, updates, axes=axes, batch=0)
+
+    def _masked(self, combine: Callable[..., Array], values: ArrayLike) -> Array:
+        """The change where a traced mask holds: for values that broadcast to x."""
+        x, mask, new = self.x, self.index, value(operand(values), self.x.dtype)
+        if mask.shape != x.shape[: mask.ndim] or (new.ndim and mask.ndim > 1):
+            raise fault(
+                UnsupportedError,
+                f"x.at[mask] of a traced mask {mask.shape} of x {x.shape} with values {new.shape}",
+                "with a number for values the mask may be traced; else use np.where(mask, y, x)",
+            )
+        mask = reshape_to(mask, (*mask.shape, *(1,) * (x.ndim - mask.ndim)))
+        if new.ndim and new.shape != x.shape[1:]:
+            raise fault(UnsupportedError, "x.at[mask] of a traced mask takes a number")
+        return where(mask, combine(x, new), x)
+
+
+def _is_window(index: Index) -> bool:
+    """Whether the elements are a block: slices without gaps, and single numbers."""
+    gaps = any(c.stride != 1 for _, c in index.cuts)
+    computed = [index.entries[i].indices for i in index.picked]
+    return not gaps and all_scalars(index) and not computed
+
+
+def _fitted(new: Array, shape: tuple[int, ...]) -> Array:
+    """Values broadcast to the shape of the elements that they are for."""
+    lead = max(new.ndim - len(shape), 0)
+    if any(n != 1 for n in new.shape[:lead]):
+        raise fault(ShapeError, f"values of shape {new.shape} for elements of shape {shape}")
+    return broadcast_to(reshape_to(new, new.shape[lead:]), shape)
+
+
+def _write_window(x: Array, index: Index, new: Array) -> Array:
+    """x with a block replaced."""
+    lengths = tuple(1 if c.drop else c.length for _, c in index.cuts)
+    shown = tuple(1 if a is None else index.entries[a].length for a in index.layout)
+    new = reshape_to(_fitted(new, shown), lengths)
+    turned = tuple(i for i, c in index.cuts if c.reversed)
+    new = flip(new, turned) if turned else new
+    if lengths == x.shape:
+        return new
+    starts = [splat(c.start, np.dtype(np.int64), ()) for _, c in index.cuts]
+    return bind(indexing.dynamic_update_slice, x, new, *starts)
+
+
+def _scattering(x: Array, index: Index, new: Array) -> tuple[Any, tuple[int, ...], Array]:
+    """Index vectors, the axes that they index, and updates in the order that scatter wants.
+
+    Cuts that are not whole axes become index arrays too, along axes of their own.
+    """
+    picks = [index.entries[i].indices for i in index.picked]
+    shape = np.broadcast_shapes(*[shape_of(i) for i in picks]) if picks else ()
+    cut_axes = [a for a in index.layout if a is not None and a >= 0]
+    gridded = [a for a in cut_axes if not _cut(index, a).is_whole(x.shape[a])]
+    rank = len(shape) + len(gridded)
+    indices = []
+    for axis, entry in enumerate(index.entries):
+        if isinstance(entry, Pick):
+            i = entry.indices
+            i = reshape_to(value(i), (*shape_of(i), *(1,) * len(gridded)))
+        elif entry.drop:
+            i = np.full((1,) * rank, entry.start)
+        elif axis in gridded:
+            at = len(shape) + gridded.index(axis)
+            i = entry.places().reshape([-1 if k == at else 1 for k in range(rank)])
+        else:
+            continue
+        indices.append(i)
+    axes = tuple(
+        a for a, e in enumerate(index.entries) if isinstance(e, Pick) or e.drop or a in gridded
+    )
+    vectors, _ = index_vectors(indices)
+    updates = _for_gather(new, index, shape)
+    # Axes of the updates now: picks, then cuts in order; gridded cuts go first of these.
+    count = len(shape)
+    order = [cut_axes.index(a) for a in gridded]
+    order += [i for i, a in enumerate(cut_axes) if a not in gridded]
+    updates = transpose(updates, (*range(count), *(count + i for i in order)))
+    full = np.broadcast_shapes(*[shape_of(i) for i in indices])
+    vectors = stretch(vectors, (*full, len(axes)))
+    return vectors, axes, updates
+
+
+def _cut(index: Index, axis: int) -> Cut:
+    entry = index.entries[axis]
+    assert isinstance(entry, Cut)
+    return entry
+
+
+def _for_gather(new: Array, index: Index, picks: tuple[int, ...]) -> Array:
+    """Values of the shape of x[index], as the axes of the picks and then those of the cuts."""
+    has_place = -1 in index.layout
+    layout = index.layout if has_place else [-1, *index.layout]
+    plain = Index(index.entries, layout, index.scattered)
+    shown: list[int] = list(picks) if plain.scattered else []
+    bare: list[int] = list(shown)
+    for axis in plain.layout:
+        if axis is None:
+            shown.append(1)
+            continue
+        lengths = (() if plain.scattered else picks) if axis == -1 else (_cut(plain, axis).length,)
+        shown.extend(lengths)
+        bare.extend(lengths)
+    new = reshape_to(_fitted(new, tuple(shown)), tuple(bare))
+    return transpose(new, inverse_order(placing_order(plain, len(picks))))
