@@ -46,10 +46,12 @@ FORMATS = {"double": Format(52, 1023), "float": Format(23, 127)}
 
 
 def format_of(x: Value) -> Format:
+    """The format of the lanes of x."""
     return FORMATS[x.type.lane]
 
 
 def is_single(x: Value) -> bool:
+    """Is x float rather than double?"""
     return x.type.lane == "float"
 
 
@@ -64,26 +66,26 @@ def fma(b: Function, x: Value, y: Value, z: Value) -> Value:
 
 
 def square(b: Function, x: Value) -> Value:
+    """x * x."""
     return b.mul(x, x)
 
 
-def horner(b: Function, x: Value, coefficients: Sequence[float], last: Value | None = None) -> Value:
-    """c[0] + c[1] x + ... with one fma a term; `last` is a computed coefficient behind the others."""
-    terms = [like(x, c) for c in coefficients] + ([last] if last is not None else [])
-    total = terms[-1]
-    for term in reversed(terms[:-1]):
-        total = fma(b, total, x, term)
+def horner(b: Function, x: Value, coefficients: Sequence[float]) -> Value:
+    """c[0] + c[1] x + ... with one fma a term."""
+    total = like(x, coefficients[-1])
+    for coefficient in reversed(coefficients[:-1]):
+        total = fma(b, total, x, like(x, coefficient))
     return total
 
 
-def polynomial(b: Function, x: Value, coefficients: Sequence[float], z: Value | None = None) -> Value:
-    """The same sum in two chains of half the length, even and odd powers; z is x * x if at hand.
+def polynomial(b: Function, x: Value, coefficients: Sequence[float]) -> Value:
+    """The same sum in two chains of half the length, even and odd powers.
 
     One instruction more than `horner`, and half the latency: for long polynomials.
     """
     if len(coefficients) < 5:
         return horner(b, x, coefficients)
-    z = square(b, x) if z is None else z
+    z = square(b, x)
     even, odd = horner(b, z, coefficients[::2]), horner(b, z, coefficients[1::2])
     return fma(b, odd, x, even)
 

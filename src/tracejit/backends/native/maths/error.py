@@ -6,11 +6,15 @@ t = (x - 2) / (x + 2), which maps [0, inf) to [-1, 1).
 
 from __future__ import annotations
 
+import math
+
 from tracejit.backends.native.emit import Function, Value
 from tracejit.backends.native.maths.core import (
-    at_least, at_most, fast_two_sum, fma, in_double, like, polynomial, square, two_product,
+    INF, at_least, at_most, fast_two_sum, fma,
+    in_double, like, polynomial, square, two_product,
 )
 from tracejit.backends.native.maths.exponential import exp_of_negative, parts_for_negative
+from tracejit.backends.native.maths.logarithm import log
 
 # erf(x) / x - 1 in x^2, |x| <= 1; error 2^-56 and 2^-29.
 ERF = {
@@ -44,6 +48,20 @@ ERFC = {
         -0.0007564021507278085, -0.00046244877739809453,
     ),
 }
+# First approximations of erfinv(x) with w = -log(1 - x^2): erfinv(x) / x in w - 5/2 for w <= 5, and
+# in sqrt(w) - 33/8 above; error 2^-27.
+INVERSE_CENTRE = (
+    1.5014093592806845, 0.24664028614886144, -0.004177386790195261, -0.0012527418802769279,
+    0.00021834444780798344, -4.963344280819417e-06, -3.4627069336372546e-06,
+    4.661696190664091e-07, 2.3232817722614248e-08, -8.790969860458258e-09,
+)
+INVERSE_TAIL = (
+    3.9659885059224727, 1.0097696130852636, 0.0009621910233887348, -0.000722831364679992,
+    0.0002573824109600562, -9.058516014472355e-05, 3.5968600519327616e-05,
+    -1.2018092648143268e-05, 8.622966104500544e-06, -8.886103201441417e-06,
+    3.5089853945562723e-06, 2.2994879187871645e-07, -4.1841026159702757e-07,
+    6.354385884772324e-08,
+)
 # Beyond it erf is 1, and erfc is 0.
 ERF_LIMIT = {"double": 6.5, "float": 4.5}
 ERFC_LIMIT = 27.5
@@ -68,12 +86,17 @@ def scaled_erfc(b: Function, x: Value) -> Value:
     return fma(b, residual, reciprocal, quotient)
 
 
+def erf_near_zero(b: Function, x: Value, z: Value) -> Value:
+    """erf x for |x| <= 1; z = x^2."""
+    return fma(b, x, polynomial(b, z, ERF[x.type.lane]), x)
+
+
 def erf(b: Function, x: Value) -> Value:
     """The error function."""
     lane = x.type.lane
     a = at_most(b, b.abs(x), ERF_LIMIT[lane])
     z = square(b, a)
-    near = fma(b, a, polynomial(b, z, ERF[lane]), a)
+    near = erf_near_zero(b, a, z)
     tail = b.mul(scaled_erfc(b, a), exp_of_negative(b, b.neg(z)))
     one = like(x, 1.0)
     return b.copysign(b.select(b.less(a, one), near, b.sub(one, tail)), x)
@@ -88,3 +111,25 @@ def erfc(b: Function, x: Value) -> Value:
     p, s, c = parts_for_negative(b, b.neg(z), b.neg(z_low))
     y = b.mul(b.mul(b.mul(p, scaled_erfc(b, a)), s), like(x, c))
     return b.select(b.less(x, like(x, 0.0)), b.sub(like(x, 2.0), y), y)
+
+
+@in_double
+def erfinv(b: Function, x: Value) -> Value:
+    """The inverse of erf: inf at 1, NaN beyond.
+
+    A first approximation y and one step of Halley's: with u = (erf(y) - |x|) / erf'(y), y becomes
+    y - u / (1 + y u). For y > 1 the difference is taken as that of 1 - |x| and erfc(y).
+    """
+    a, one = b.abs(x), like(x, 1.0)
+    w = b.neg(log(b, fma(b, b.neg(a), a, one)))
+    centre = polynomial(b, b.sub(w, like(x, 2.5)), INVERSE_CENTRE)
+    tail = polynomial(b, b.sub(b.sqrt(w), like(x, 4.125)), INVERSE_TAIL)
+    y = b.mul(a, b.select(b.less(w, like(x, 5.0)), centre, tail))
+    z = square(b, y)
+    density = exp_of_negative(b, b.neg(z))
+    near = b.div(b.sub(erf_near_zero(b, y, z), a), density)
+    far = b.sub(b.div(b.sub(one, a), density), scaled_erfc(b, y))
+    u = b.mul(b.select(b.less(y, one), near, far), like(x, math.sqrt(math.pi) / 2))
+    # 1 / (1 + y u) to first order: u is below 2^-20.
+    y = fma(b, b.neg(u), fma(b, b.neg(y), u, one), y)
+    return b.copysign(b.select(b.equal(a, one), like(x, INF), y), x)

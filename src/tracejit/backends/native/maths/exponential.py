@@ -67,6 +67,7 @@ EXPM1_RANGE = {"double": (-40.0, 710.0), "float": (-20.0, 89.0)}
 
 
 def clamp(b: Function, x: Value, limits: dict[str, tuple[float, float]]) -> Value:
+    """x within the limits of its type, NaN where x is NaN."""
     low, high = limits[x.type.lane]
     return at_least(b, at_most(b, x, high), low)
 
@@ -125,8 +126,8 @@ def half_expm1(b: Function, x: Value, *, negative: bool) -> tuple[Value, Value]:
 
     The pair is precise for negative x if `negative` is said, else for positive x.
 
-    With s = 2^n / 2: s e^r - 1/2 = (s - 1/2) + s r + s (e^r - 1 - r). The first sum is kept exactly,
-    which leaves about 0.05 ulp of error in the pair. Half, so that n = 1024 has a finite s.
+    With s = 2^n / 2: s e^r - 1/2 = (s - 1/2) + s r + s (e^r - 1 - r). The first sum is kept
+    exactly. Half, so that n = 1024 has a finite s.
     """
     lane = x.type.lane
     n, bits = round_biased(b, x, LOG2_E, format_of(x).bias - 1)

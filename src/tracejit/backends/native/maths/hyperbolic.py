@@ -33,10 +33,15 @@ COSH = {
 SINH_LIMIT = {"double": 710.6, "float": 89.5}
 
 
-def quarter_terms(b: Function, x: Value) -> tuple[Value, Value, Value, Value]:
-    """For x >= 0: (2^n - 2^-n) / 4, (2^n + 2^-n) / 4, cosh r - 1 and sinh r, with x = n ln 2 + r.
+def combine_quarters(b: Function, x: Value, *, odd: bool) -> Value:
+    """sinh x or cosh x for x >= 0, from x = n ln 2 + r.
 
-    Quarters, so that 2^n has a float where sinh is just below overflow.
+    With D = (2^n - 2^-n) / 4 and T = (2^n + 2^-n) / 4:
+
+        sinh x / 2 = D cosh r + T sinh r        cosh x / 2 = T cosh r + D sinh r
+
+    Quarters, so that 2^n has a float where sinh is just below overflow. The sum of the largest
+    terms, D + T r or T + D r, is kept exactly.
     """
     lane, f = x.type.lane, format_of(x)
     x = at_most(b, x, SINH_LIMIT[lane])
@@ -46,23 +51,27 @@ def quarter_terms(b: Function, x: Value) -> tuple[Value, Value, Value, Value]:
     least = at_most(b, n, float(f.bias - 3))
     inverse_bits = b.bits_of(b.sub(like(x, f.shifter + f.bias - 2), least))
     up, down = power_of_two(b, x, bits), power_of_two(b, x, inverse_bits)
+    even, uneven = b.sub(up, down), b.add(up, down)
+    if not odd:
+        even, uneven = uneven, even
     z = square(b, r)
-    sinh_r = fma(b, b.mul(r, z), horner(b, z, SINH[lane]), r)
-    return b.sub(up, down), b.add(up, down), b.mul(z, horner(b, z, COSH[lane])), sinh_r
+    high = fma(b, uneven, r, even)
+    low = fma(b, uneven, r, b.sub(even, high))
+    low = fma(b, even, b.mul(z, horner(b, z, COSH[lane])), low)
+    low = fma(b, uneven, b.mul(b.mul(r, z), horner(b, z, SINH[lane])), low)
+    half = b.add(high, low)
+    return b.add(half, half)
 
 
 def sinh(b: Function, x: Value) -> Value:
     """The hyperbolic sine."""
-    difference, total, c, s = quarter_terms(b, b.abs(x))
-    half = fma(b, total, s, fma(b, difference, c, difference))
-    return unchanged_near_zero(b, x, b.copysign(b.add(half, half), x))
+    y = combine_quarters(b, b.abs(x), odd=True)
+    return unchanged_near_zero(b, x, b.copysign(y, x))
 
 
 def cosh(b: Function, x: Value) -> Value:
     """The hyperbolic cosine."""
-    difference, total, c, s = quarter_terms(b, b.abs(x))
-    half = fma(b, difference, s, fma(b, total, c, total))
-    return b.add(half, half)
+    return combine_quarters(b, b.abs(x), odd=False)
 
 
 def log1p_or_log_of_double(b: Function, a: Value, t: Value) -> Value:

@@ -43,29 +43,32 @@ TAN_PI_8 = math.sqrt(2.0) - 1.0
 EXTREMES = {"double": ((1000, -200), (-900, 200)), "float": ((120, -30), (-100, 40))}
 
 
-def arc(b: Function, x: Value) -> tuple[Value, Value]:
-    """Is |x| > 1/2, and asin |x| where it is not, else asin sqrt((1 - |x|) / 2)."""
+def arc(b: Function, x: Value) -> tuple[Value, Value, Value]:
+    """Is |x| > 1/2, and asin |x| where it is not, else asin sqrt((1 - |x|) / 2), as a pair."""
     a = b.abs(x)
     half = like(x, 0.5)
     big = b.greater(a, half)
     z = b.select(big, fma(b, a, like(x, -0.5), half), square(b, a))
     s = b.select(big, b.sqrt(z), a)
-    return big, fma(b, b.mul(s, z), polynomial(b, z, ASIN[x.type.lane]), s)
+    return big, s, b.mul(b.mul(s, z), polynomial(b, z, ASIN[x.type.lane]))
 
 
 def asin(b: Function, x: Value) -> Value:
     """asin |x| = pi/2 - 2 asin sqrt((1 - |x|) / 2) above 1/2."""
     hi, lo = PI[x.type.lane]
-    big, angle = arc(b, x)
-    rest = fma(b, angle, like(x, -2.0), like(x, lo / 2))
-    return b.copysign(b.select(big, b.add(rest, like(x, hi / 2)), angle), x)
+    big, angle, rest = arc(b, x)
+    minus_two = like(x, -2.0)
+    far = fma(b, angle, minus_two, like(x, hi / 2))
+    far = b.add(far, fma(b, rest, minus_two, like(x, lo / 2)))
+    return b.copysign(b.select(big, far, b.add(angle, rest)), x)
 
 
 def acos(b: Function, x: Value) -> Value:
     """pi/2 - asin x, or 2 asin sqrt((1 - x) / 2) near 1, or pi less that near -1."""
     hi, lo = PI[x.type.lane]
     zero, signs = like(x, 0.0), sign_bits(b, x)
-    big, angle = arc(b, x)
+    big, *parts = arc(b, x)
+    angle = b.add(*parts)
     angle = b.select(big, b.add(angle, angle), angle)
     # Added to the base: angle where |x| is near 1 and x > 0, or is not and x < 0; else -angle.
     small_flip = b.xor(signs, sign_bits(b, like(x, -0.0)))

@@ -70,6 +70,7 @@ def reduce(b: Function, x: Value) -> Reduced:
 
 
 def reduce_common(b: Function, x: Value) -> Reduced:
+    """The same for |x| up to LARGEST, without a branch."""
     first, *middle, last = (like(x, -part) for part in HALF_PI[x.type.lane])
     n, bits = round_biased(b, x, TWO_OVER_PI, 0)
     r, r_low = fma(b, n, first, x), None
@@ -135,6 +136,7 @@ def half_turns(b: Function, f: Value) -> tuple[Value, Value]:
 
 
 def is_odd(b: Function, quadrant: Value) -> Value:
+    """Does the quadrant swap sine and cosine?"""
     one = constant(quadrant.type, 1)
     return b.equal(b.and_(quadrant, one), one)
 
