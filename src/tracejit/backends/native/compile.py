@@ -61,7 +61,8 @@ class NativeExecutable:
         self.in_types = [v.type for v in jaxpr.invars[len(constants) :]]
         self.out_types = jaxpr.out_types
         self.llvm, workspace = emit_kernel(jaxpr, len(constants), self.log)
-        self._code = Code(self.llvm)
+        cells = ["workspace", *(f"constant.{i}" for i in range(len(self.constants)))]
+        self._code = Code(self.llvm, ["kernel", *cells])
         self.kernel = self._code.address("kernel")
         self._run = _KERNEL(self.kernel)
         self.workspace_bytes = workspace

@@ -7,7 +7,9 @@ what the code generator gets (see ../shared measurements in docs/backends.md).
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Mapping
+import itertools
+import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -24,6 +26,9 @@ class Features:
     has_fma: bool
     cpu: str
     flags: str
+
+
+_linking = threading.Lock()
 
 
 @cache
@@ -47,29 +52,43 @@ def target_machine() -> llvm.TargetMachine:
     )
 
 
+@cache
+def _linker() -> llvm.LLJIT:
+    """The linker of this process; it owns a target machine, so it gets one of its own."""
+    features = host()
+    machine = llvm.Target.from_default_triple().create_target_machine(
+        cpu=features.cpu, features=features.flags, opt=2, jit=True
+    )
+    return llvm.create_lljit_compiler(machine)
+
+
+_numbers = itertools.count()
+
+
 class Code:
     """Machine code in memory, as long as the object lives."""
 
-    def __init__(self, text: str, symbols: Mapping[str, int] | None = None):
-        """Compile LLVM assembly; `symbols` are addresses of what it declares external."""
+    def __init__(self, text: str, exports: Sequence[str]):
+        """Compile LLVM assembly; `exports` are the symbols whose addresses are wanted."""
         machine = target_machine()
         try:
             module = llvm.parse_assembly(text)
         except RuntimeError as error:
             raise CompileError(f"LLVM does not take the emitted code: {error}") from None
-        for name, address in (symbols or {}).items():
-            llvm.add_symbol(name, address)
-        self.engine = llvm.create_mcjit_compiler(module, machine)
-        self.engine.finalize_object()
+        library = llvm.JITLibraryBuilder().add_object_img(machine.emit_object(module))
+        for name in exports:
+            library.export_symbol(name)
+        library.add_current_process()
+        with _linking:
+            self._library = library.link(_linker(), f"tracejit.{next(_numbers)}")
 
     def address(self, name: str) -> int:
-        """The address of a function."""
-        return self.engine.get_function_address(name)
+        """The address of an exported symbol."""
+        return self._library[name]
 
     def set_pointer(self, name: str, address: int) -> None:
         """Store an address in a pointer variable of the module."""
-        place = self.engine.get_global_value_address(name)
-        ctypes.c_void_p.from_address(place).value = address
+        ctypes.c_void_p.from_address(self.address(name)).value = address
 
 
 def assembly(text: str) -> str:
