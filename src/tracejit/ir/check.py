@@ -66,8 +66,7 @@ class _Scope:
 
     def bind(self, variables: Iterable[Var]) -> None:
         for v in variables:
-            if not isinstance(v, Var):
-                self.fail(f"{v!r} is bound, but is no variable")
+            assert isinstance(v, Var), v
             _check_type(v.type, self)
             if v in self.bound:
                 self.fail(f"{Names(self.jaxpr)[v]} is bound twice")

@@ -75,7 +75,7 @@ class ArrayType:
         return array_type(dtype, self.shape)
 
     def __str__(self) -> str:
-        return f"{DTYPE_NAMES[self.dtype]}[{','.join(map(str, self.shape))}]"
+        return f"{DTYPE_NAMES.get(self.dtype, self.dtype)}[{','.join(map(str, self.shape))}]"
 
     __repr__ = __str__
 
