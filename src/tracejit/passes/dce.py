@@ -4,12 +4,15 @@
     %2: f64[] = cos(%0)    ->    %2: f64[] = cos(%0)
     return %2                    return %2
 
+Operations that hold jaxprs lose the results that nobody reads, and what only those needed.
+
 Needs: nothing. Leaves: every equation has a result that is read, at any depth.
-Does not: drop inputs of the jaxpr; take apart equations with several results of which one is read.
+Does not: drop inputs of the jaxpr.
 """
 
 from __future__ import annotations
 
+from tracejit.control.prune import prune
 from tracejit.ir.atoms import Atom, Literal
 from tracejit.ir.graph import Equation, Jaxpr
 from tracejit.passes.held import Pass, through_held, with_held
@@ -25,7 +28,10 @@ def dce(jaxpr: Jaxpr, inner: Pass) -> Jaxpr:
         if live.isdisjoint(eqn.outvars):
             changed = True
             continue
-        after = with_held(eqn, inner) if eqn.params else eqn
+        after = eqn
+        if len(eqn.outvars) > 1 and not live.issuperset(eqn.outvars):
+            after = prune(eqn, [v in live for v in eqn.outvars])
+        after = with_held(after, inner) if eqn.params else after
         changed = changed or after is not eqn
         live.update([x for x in after.inputs if not isinstance(x, Literal)])
         kept.append(after)
