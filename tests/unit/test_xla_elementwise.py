@@ -21,7 +21,8 @@ from tracejit.ir.types import (
 from tracejit.ops import elementwise as ops
 from tracejit.ops import special
 
-SPECIAL = [0.0, -0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5, 2.5, -3.5, np.inf, -np.inf, np.nan]
+SPECIAL = [0.0, -0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5, 2.5, -3.5, 1e30, -1e30]
+SPECIAL += [np.inf, -np.inf, np.nan]
 
 
 def by_name(dtypes):

@@ -38,8 +38,8 @@ LOWERINGS.rows(__name__, {
     ops.shift_left: lax.shift_left, ops.shift_right_logical: lax.shift_right_logical,
     ops.population_count: lax.population_count, ops.clz: lax.clz, ops.nextafter: lax.nextafter,
     ops.select: lax.select, ops.stop_gradient: lambda x: x,
-    ops.log2: lambda x: lax.log(x) / full_like(x, math.log(2.0)),
-    ops.log10: lambda x: lax.log(x) / full_like(x, math.log(10.0)),
+    ops.log2: lambda x: lax.log(x) * full_like(x, 1 / math.log(2.0)),
+    ops.log10: lambda x: lax.log(x) * full_like(x, 1 / math.log(10.0)),
     ops.abs: lambda x: x if x.dtype in UNSIGNED else lax.abs(x),
     ops.bitcast: lambda x, *, dtype: lax.bitcast_convert_type(x, dtype),
     ops.convert: lambda x, *, dtype: lax.convert_element_type(x, dtype),
@@ -58,8 +58,8 @@ def trunc(x: jax.Array) -> jax.Array:
 
 @LOWERINGS.rule(ops.log1p)
 def log1p(x: jax.Array) -> jax.Array:
-    """For negative numbers -log1p(-x / (1 + x)), which is good since its argument is positive."""
-    negative = lax.lt(x, full_like(x, 0))
+    """In -1 .. 0, -log1p(-x / (1 + x)), which is good since its argument is positive."""
+    negative = lax.bitwise_and(lax.lt(x, full_like(x, 0)), lax.gt(x, full_like(x, -1)))
     y = lax.log1p(lax.select(negative, -x / (full_like(x, 1) + x), x))
     return lax.select(negative, -y, y)
 
