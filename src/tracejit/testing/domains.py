@@ -10,14 +10,14 @@ A row says its domain, so that no law has a special case.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from tracejit.errors import ArgumentError
-from tracejit.ir.types import DTYPES, ArrayType, array_type
+from tracejit.ir.types import DTYPE_NAMES, DTYPES, ArrayType, array_type
 
 Draw = Callable[[np.random.Generator, ArrayType], Any]
 
@@ -125,13 +125,21 @@ def splat(number: bool | int | float, type: str) -> Arg:
 def special_values(dtype: str) -> np.ndarray:
     """Where implementations of a function on floats go wrong: the ends, zeros, and around them."""
     info = np.finfo(DTYPES[dtype])
-    ends = [np.inf, info.max, info.tiny, info.smallest_subnormal, 0.0]
+    ends = [np.inf, info.max, info.tiny, 0.0]
     inner = [1.0, 0.5, 1.5, 2.0, np.pi, 1e-10, 1e10, 20.0, 100.0, info.eps]
     both = np.array(ends + inner, info.dtype)
     return np.concatenate([both, -both, [np.nan]]).astype(info.dtype)
 
 
-def special_args(dtype: str, arity: int) -> Sequence[Arg]:
-    """Every combination of special values."""
-    grids = np.meshgrid(*[special_values(dtype)] * arity, indexing="ij")
-    return tuple(exactly(grid.ravel(), dtype) for grid in grids)
+def subnormal_values(dtype: str) -> np.ndarray:
+    """The numbers that some machines flush to zero, and partners that make such results."""
+    info = np.finfo(DTYPES[dtype])
+    values = [info.smallest_subnormal, info.tiny / 2, info.tiny, info.tiny * 3, 0.0, 0.5, 2.0]
+    both = np.array(values, info.dtype)
+    return np.concatenate([both, -both])
+
+
+def combinations(values: np.ndarray, arity: int) -> tuple[Arg, ...]:
+    """Operands that hold every combination of the values."""
+    grids = np.meshgrid(*[values] * arity, indexing="ij")
+    return tuple(exactly(grid.ravel(), DTYPE_NAMES[values.dtype]) for grid in grids)

@@ -33,6 +33,7 @@ class Sample:
     smooth: whether the operation has a derivative here, so that the laws of the calculus apply.
     reverse: whether it has an adjoint; a loop without a known end has not.
     rtol: how near a derivative comes to the quotient of differences.
+    needs: what a backend may lack: "subnormals", where it flushes them to zero.
     note: tells rows of the same types apart.
     """
 
@@ -44,6 +45,7 @@ class Sample:
     smooth: bool = True
     reverse: bool = True
     rtol: float = 1e-7
+    needs: frozenset[str] = frozenset()
     note: str = ""
 
     def __str__(self) -> str:

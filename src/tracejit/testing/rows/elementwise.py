@@ -15,14 +15,15 @@ from tracejit.testing.domains import (
     away_from,
     bits,
     booleans,
+    combinations,
     distinct,
     exactly,
     integers,
     positive,
     reals,
-    special_args,
     special_values,
     splat,
+    subnormal_values,
 )
 from tracejit.testing.samples import Sample
 
@@ -49,7 +50,7 @@ UNARY: dict[Primitive, tuple[Domain, int]] = {
     ops.expm1: (reals(-2, 2), 2),
     ops.log: (positive(), 2),
     ops.log2: (positive(), 2),
-    ops.log10: (positive(), 2),
+    ops.log10: (positive(), 4),
     ops.log1p: (reals(-0.7, 2), 2),
     ops.logistic: (reals(-4, 4), 3),
     ops.softplus: (reals(-4, 4), 3),
@@ -73,7 +74,7 @@ BINARY: dict[Primitive, tuple[Domain, Domain, int]] = {
     ops.add: (reals(-2, 2), reals(-2, 2), 0),
     ops.sub: (reals(-2, 2), reals(-2, 2), 0),
     ops.mul: (reals(-2, 2), reals(-2, 2), 0),
-    ops.div: (reals(-2, 2), away_from(0.0, gap=0.3), 0),
+    ops.div: (reals(-2, 2), away_from(0.0, gap=0.3), 1),
     ops.rem: (reals(2.3, 2.6), reals(0.93, 1.03), 0),
     ops.max: (reals(-1, 1), away_from(low=1.2, high=2), 0),
     ops.min: (reals(-1, 1), away_from(low=1.2, high=2), 0),
@@ -95,18 +96,26 @@ def unary_rows(primitive: Primitive, domain: Domain, ulps: int, **params: Any) -
     smooth = primitive not in (ops.stop_gradient,)
     for type in SHAPES:
         yield Sample(primitive, (domain(type),), params, ulps=ulps, smooth=smooth)
+    yield from extreme_rows(primitive, 1, ulps, **params)
+
+
+def extreme_rows(primitive: Primitive, arity: int, ulps: int, **params: Any) -> Iterator[Sample]:
+    """Infinities, NaN, zeros and subnormal numbers; a value, but no derivative."""
     for dtype in ("f64", "f32"):
+        args = combinations(special_values(dtype), arity)
+        yield Sample(primitive, args, params, ulps=ulps, smooth=False, note="specials")
+        args = combinations(subnormal_values(dtype), arity)
         yield Sample(
-            primitive, special_args(dtype, 1), params, ulps=ulps, smooth=False, note="specials"
-        )
+            primitive, args, params, ulps=ulps, smooth=False,
+            needs=frozenset({"subnormals"}), note="subnormals",
+        )  # fmt: skip
 
 
 def _binary_rows(primitive: Primitive, x: Domain, y: Domain, ulps: int) -> Iterator[Sample]:
     smooth = primitive is not ops.nextafter
     for type in SHAPES:
         yield Sample(primitive, (x(type), y(type)), ulps=ulps, smooth=smooth)
-    for dtype in ("f64", "f32"):
-        yield Sample(primitive, special_args(dtype, 2), ulps=ulps, smooth=False, note="specials")
+    yield from extreme_rows(primitive, 2, ulps)
     number = 1.5 if primitive is not ops.rem else 0.95
     yield Sample(primitive, (x("f64[4]"), splat(number, "f64[4]")), ulps=ulps, smooth=smooth)
 
@@ -143,11 +152,11 @@ def _comparison_rows() -> Iterator[Sample]:
         for type in ("f64[2,3]", "f32[4]", "i64[7]", "u64[3]", "bool[5]", "f64[]", "f64[0]"):
             domain = booleans() if type.startswith("bool") else integers(0, 2)
             yield Sample(primitive, (domain(type), domain(type)), ulps=0)
-        yield Sample(primitive, special_args("f64", 2), ulps=0, note="specials")
+        yield from extreme_rows(primitive, 2, 0)
     for primitive in (ops.is_finite, ops.sign_bit):
         for type in ("f64[2,3]", "f32[4]", "f64[]"):
             yield Sample(primitive, (reals(-1, 1)(type),), ulps=0)
-        yield Sample(primitive, special_args("f64", 1), ulps=0, note="specials")
+        yield from extreme_rows(primitive, 1, 0)
 
 
 def _power_rows() -> Iterator[Sample]:

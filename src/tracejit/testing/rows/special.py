@@ -27,6 +27,6 @@ def _gamma_rows() -> Iterator[Sample]:
 ROWS: tuple[Sample, ...] = (
     *unary_rows(ops.erf, reals(-2, 2), 4),
     *unary_rows(ops.erfc, reals(-2, 2), 8),
-    *unary_rows(ops.erfinv, reals(-0.8, 0.8), 8),
+    *unary_rows(ops.erfinv, reals(-0.8, 0.8), 64),
     *_gamma_rows(),
 )
