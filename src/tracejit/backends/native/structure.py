@@ -191,6 +191,7 @@ def _concatenate(program: Any, eqn: Equation) -> None:
         start[axis] = at
         program.copy(x, buffer.window(program.fn, start, x.shape))
         at += x.shape[axis]
+    program.settle(out, buffer)
 
 
 LOWERINGS.rows(
