@@ -23,10 +23,10 @@ from tracejit.ir.graph import Equation, Jaxpr
 from tracejit.ir.primitive import Primitive
 from tracejit.ops.elementwise import convert
 from tracejit.passes.held import Pass, Renaming, through_held, with_held
-from tracejit.passes.rules import elementwise, structure
+from tracejit.passes.rules import contraction, elementwise, reduction, structure
 from tracejit.passes.rules.table import TABLE, Rules
 
-FAMILIES = (elementwise, structure)  # their import fills the table
+FAMILIES = (elementwise, structure, reduction, contraction)  # their import fills the table
 
 
 @through_held

@@ -79,6 +79,14 @@ def _repeat_twice(inner: Equation, x: Atom, *, shape: Shape, dims: Axes) -> Atom
     return broadcast(inner.inputs[0], shape=shape, dims=through)
 
 
+def drop_repeats(source: Atom, shape: Shape, dims: Axes, axes: Axes) -> Atom:
+    """What broadcast(source, shape, dims) is without `axes`, none of them in dims."""
+    kept = [a for a in range(len(shape)) if a not in axes]
+    return broadcast(
+        source, shape=without_axes(shape, axes), dims=tuple(kept.index(d) for d in dims)
+    )
+
+
 # reshape
 
 always(reshape)(lambda x, *, shape: x if shape == x.shape else None)
@@ -224,14 +232,6 @@ def _concatenate_less(*xs: Atom, axis: int) -> Atom | None:
 # reduce_sum
 
 
-@always(reduce_sum)
-def _sum_of_one(x: Atom, *, axes: Axes) -> Atom | None:
-    """Over axes of one element."""
-    if any(x.shape[a] != 1 for a in axes):
-        return None
-    return reshape(x, shape=without_axes(x.shape, axes))
-
-
 @over(reduce_sum, broadcast)
 def _sum_of_repeated(inner: Equation, x: Atom, *, axes: Axes) -> Atom | None:
     """The sum of n equal numbers is n times the number (better than adding them up)."""
@@ -241,10 +241,7 @@ def _sum_of_repeated(inner: Equation, x: Atom, *, axes: Axes) -> Atom | None:
         return None
     if not source.type.is_float and not is_within(count, source.dtype):
         return None
-    kept = [a for a in range(x.ndim) if a not in axes]
-    many = mul(source, Literal(count, source.type))
-    shape = tuple(x.shape[a] for a in kept)
-    return broadcast(many, shape=shape, dims=tuple(kept.index(d) for d in dims))
+    return drop_repeats(mul(source, Literal(count, source.type)), x.shape, dims, axes)
 
 
 # iota
