@@ -40,10 +40,16 @@ class Backend(Protocol):
     name: str
 
     def compile(
-        self, jaxpr: Jaxpr, *, name: str = "", observer: Observer | None = None
+        self,
+        jaxpr: Jaxpr,
+        *,
+        name: str = "",
+        observer: Observer | None = None,
+        constants: Sequence[np.ndarray] = (),
     ) -> Executable:
         """Compile a jaxpr; `name` is what profiles and texts call it.
 
+        `constants` are the values of the first invars: the executable takes the others.
         The observer is told of every pass that the backend runs over the jaxpr.
         Raises MissingLoweringError for a primitive that the backend has no row for, CompileError
         where the machine refuses.

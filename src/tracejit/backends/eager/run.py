@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,12 +15,14 @@ from tracejit.passes.pipeline import Observer
 class EagerExecutable:
     """A jaxpr as it is; there is no form below it, so `texts` has nothing to show."""
 
-    def __init__(self, jaxpr: Jaxpr):
+    def __init__(self, jaxpr: Jaxpr, constants: Sequence[np.ndarray] = ()):
         self.jaxpr = jaxpr
+        self.constants = tuple(constants)
 
     def __call__(self, *arrays: Any) -> tuple[np.ndarray, ...]:
-        taken = {id(x) for x in arrays}
-        return tuple(_fresh(y, taken) for y in evaluate(self.jaxpr, *arrays))
+        inputs = (*self.constants, *arrays)
+        taken = {id(x) for x in inputs}
+        return tuple([_fresh(y, taken) for y in evaluate(self.jaxpr, *inputs)])
 
     def texts(self) -> dict[str, str]:
         return {}
@@ -43,10 +46,15 @@ class EagerBackend:
     name = "eager"
 
     def compile(
-        self, jaxpr: Jaxpr, *, name: str = "", observer: Observer | None = None
+        self,
+        jaxpr: Jaxpr,
+        *,
+        name: str = "",
+        observer: Observer | None = None,
+        constants: Sequence[np.ndarray] = (),
     ) -> EagerExecutable:
         """The jaxpr as it is: a reference runs no passes, so there is nothing to observe."""
-        return EagerExecutable(jaxpr)
+        return EagerExecutable(jaxpr, constants)
 
 
 BACKEND = EagerBackend()

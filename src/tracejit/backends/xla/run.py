@@ -8,6 +8,7 @@ for the block, in this thread. Integers and floats keep their 64 bits whatever t
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -24,11 +25,12 @@ from tracejit.passes.standard import SIMPLIFY
 class XlaExecutable:
     """A jaxpr compiled by XLA for jax's default device."""
 
-    def __init__(self, jaxpr: Jaxpr, name: str):
+    def __init__(self, jaxpr: Jaxpr, name: str, constants: Sequence[np.ndarray] = ()):
         self.jaxpr = jaxpr
         self.name = name
         try:
             with jax.enable_x64(True):
+                self._constants = [jax.device_put(np.asarray(x)) for x in constants]
                 self._compiled = self._lowered().compile()
         except jax.errors.JaxRuntimeError as error:
             raise CompileError(f"XLA could not compile {name}: {error}") from error
@@ -40,7 +42,7 @@ class XlaExecutable:
     def on_device(self, *arrays: Any) -> tuple[jax.Array, ...]:
         """The results as jax arrays, on the device, perhaps still being computed."""
         with jax.enable_x64(True):
-            return self._compiled(*arrays)
+            return self._compiled(*self._constants, *arrays)
 
     def texts(self) -> dict[str, str]:
         """`stablehlo` and `hlo`."""
@@ -79,7 +81,12 @@ class XlaBackend:
     name = "xla"
 
     def compile(
-        self, jaxpr: Jaxpr, *, name: str = "", observer: Observer | None = None
+        self,
+        jaxpr: Jaxpr,
+        *,
+        name: str = "",
+        observer: Observer | None = None,
+        constants: Sequence[np.ndarray] = (),
     ) -> XlaExecutable:
         """Compile for jax's default device. Ours are the simple passes, XLA has the others."""
         executable = XlaExecutable(SIMPLIFY(jaxpr, observer), name or "program")

@@ -1,0 +1,5 @@
+"""The door: what users call. jit, derivatives, vmap, and the views of what they make.
+
+Reading order: recording (a function at a point), gradients, linear_maps (jvp, vjp, linearize),
+jacobians, batching, jit, inspect.
+"""

@@ -1,0 +1,134 @@
+"""grad and value_and_grad: reverse mode for functions with a scalar result."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tracejit.api.recording import Argnums, Recording, positions, record
+from tracejit.errors import GradError, UnsupportedError
+from tracejit.ir.types import FLOAT0
+from tracejit.runtime.arguments import check_callable
+from tracejit.runtime.report import report, wanted
+from tracejit.runtime.run import run
+from tracejit.trace.provenance import user_frame
+from tracejit.transforms.gradient import adjoint, first_output_only, value_and_gradient
+from tracejit.transforms.linearize import linearize
+
+
+def value_and_grad(
+    fun: Callable[..., Any],
+    argnums: Argnums = 0,
+    has_aux: bool = False,
+    *,
+    holomorphic: bool = False,
+    allow_int: bool = False,
+) -> Callable[..., Any]:
+    """A function that returns (value, gradient) of `fun`, as `jax.value_and_grad`.
+
+    fun:       returns a float of shape (); with `has_aux`, a pair of it and auxiliary data, and then
+               the value is such a pair too.
+    argnums:   which positional arguments to differentiate. An int gives one gradient, a tuple a
+               tuple of them. A gradient has the structure, shapes and dtypes of its argument.
+    allow_int: gives integer and bool arguments a gradient of dtype float0 instead of an error.
+
+    Other arguments, and those given by keyword, reach `fun` as they are.
+    Raises GradError for a result that is no scalar float, or an argument that is no float.
+    """
+    check_callable(fun, "value_and_grad")
+    if holomorphic:
+        raise UnsupportedError("there are no complex numbers in tracejit yet: holomorphic=True")
+
+    @functools.wraps(fun)
+    def value_and_gradients(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
+        places = positions(argnums, args, fun)
+        floats_for = "" if allow_int else "grad"
+        tape = record(
+            fun, args, kwargs, argnums=places, has_aux=has_aux, floats_for=floats_for
+        )
+        _require_scalar(tape)
+        (value, *aux), gradients = _evaluate(tape)
+        trees = tape.in_tree.unflatten(gradients)
+        gradient = trees[0] if isinstance(argnums, int) else trees
+        return ((value, tape.aux.fill(aux)) if has_aux else value), gradient
+
+    return value_and_gradients
+
+
+def grad(
+    fun: Callable[..., Any],
+    argnums: Argnums = 0,
+    has_aux: bool = False,
+    *,
+    holomorphic: bool = False,
+    allow_int: bool = False,
+) -> Callable[..., Any]:
+    """A function that returns the gradient of `fun`; with `has_aux`, (gradient, auxiliary data).
+
+    The arguments are those of `value_and_grad`.
+    """
+    check_callable(fun, "grad")
+    both = value_and_grad(fun, argnums, has_aux, holomorphic=holomorphic, allow_int=allow_int)
+
+    @functools.wraps(fun)
+    def gradient(*args: Any, **kwargs: Any) -> Any:
+        value, result = both(*args, **kwargs)
+        return (result, value[1]) if has_aux else result
+
+    return gradient
+
+
+def _evaluate(tape: Recording) -> tuple[list[Any], list[Any]]:
+    """The outputs of a recording, and the gradient of the first for each leaf."""
+    floats = tape.floats
+    if wanted():
+        _report(tape)
+    results = run(value_and_gradient(tape.jaxpr, floats), tape.inputs)
+    count = len(tape.jaxpr.outvars)
+    gradients = iter(results[count:])
+    return results[:count], [
+        next(gradients) if t.is_float else np.zeros(t.shape, FLOAT0) for t in tape.in_types
+    ]
+
+
+def _report(tape: Recording) -> None:
+    """Tell of the forms on the way to a gradient."""
+    parts = linearize(tape.jaxpr, tape.floats)
+    report("traced", tape.jaxpr)
+    report("linearized: known", parts.known)
+    report("linearized: linear", parts.linear)
+    if parts.unknown[0]:
+        report("transposed", adjoint(first_output_only(parts)))
+
+
+def _require_scalar(tape: Recording) -> None:
+    """GradError unless the result is one float of shape ()."""
+    if tape.out_tree.kind != "leaf":
+        raise GradError(
+            f"grad needs a scalar result, and {tape.name} returned {_shown(tape)}",
+            where=user_frame(),
+            hint="return the scalar alone, or (scalar, other things) with has_aux=True",
+        )
+    (type,) = tape.out_types
+    if not type.is_float:
+        raise GradError(
+            f"grad needs a float result, and {tape.name} returned {type}", where=user_frame(),
+            hint="integers have no derivative: compute it in floats",
+        )  # fmt: skip
+    if type.shape:
+        raise GradError(
+            f"grad needs a scalar result, and {tape.name} returned {type}", where=user_frame(),
+            hint="reduce it (sum, mean), or take all derivatives with jacrev or jacfwd, or "
+            "those of one direction with vjp or jvp",
+        )  # fmt: skip
+
+
+def _shown(tape: Recording) -> str:
+    """A result that is a container, as a message shows it."""
+    if tape.out_tree.kind == "none":
+        return "None"
+    kind = tape.out_tree.type
+    return f"a {kind.__name__ if kind else 'container'} of {tape.out_tree.num_leaves} arrays"

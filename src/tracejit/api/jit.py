@@ -1,0 +1,137 @@
+"""jit: a function traced once for each kind of arguments, compiled, and called as machine code."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+from tracejit.backends import NEEDS
+from tracejit.backends.native.callable import NativeCallable, uninstall
+from tracejit.config import Config, config
+from tracejit.errors import BackendError, did_you_mean
+from tracejit.ir.graph import Jaxpr
+from tracejit.runtime.arguments import check_callable
+from tracejit.runtime.once import Once
+from tracejit.runtime.programs import (
+    Call,
+    Compiled,
+    Traced,
+    bind_call,
+    compile_traced,
+    take_apart,
+    trace,
+)
+from tracejit.runtime.statics import Statics
+from tracejit.trace.tracer import is_traced
+
+
+class JitFunction(NativeCallable):
+    """What `jit` returns. Attributes: `__wrapped__`, the function; `cache_size`; see the methods."""
+
+    def __init__(
+        self,
+        fun: Callable[..., Any],
+        statics: Statics,
+        backend: str | None,
+    ):
+        functools.update_wrapper(self, fun)
+        self._statics = statics
+        self._backend = backend
+        self._traces: Once[Traced] = Once()
+        self._programs: Once[Compiled] = Once()
+
+    def _miss(self, *args: Any, **kwargs: Any) -> Any:
+        """The call, where no machine code takes it at once."""
+        if config.disable_jit:
+            return self.__wrapped__(*args, **kwargs)
+        call, key = self._take(args, kwargs)
+        if is_traced(*call.leaves):
+            return bind_call(self._traced(call, key), call.leaves)
+        backend = self._backend or config.backend
+        compiled = self._programs.get((key, backend))
+        if compiled is None:
+            traced = self._traced(call, key)
+            if not traced.closed:
+                return bind_call(traced, call.leaves)
+            compiled = self._programs.make(
+                (key, backend), lambda: compile_traced(traced, backend), keep=lambda _: True
+            )
+        return compiled(call.leaves)
+
+    def _take(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Call, Any]:
+        """The call taken apart, and the key of its trace."""
+        rest, named, fixed = self._statics.split(args, kwargs)
+        call = take_apart(self.__wrapped__, rest, named, fixed)
+        return call, (call.types_key(), self._statics.key(fixed))
+
+    def _traced(self, call: Call, key: Any) -> Traced:
+        """The traced function; kept unless it holds values of a trace around it."""
+        known = self._traces.get(key)
+        return known or self._traces.make(key, lambda: trace(call), keep=lambda t: t.closed)
+
+    def trace(self, *args: Any, **kwargs: Any) -> Jaxpr:
+        """The jaxpr for such arguments: captured arrays first, then the leaves of the arguments."""
+        call, key = self._take(args, kwargs)
+        return self._traced(call, key).jaxpr
+
+    @property
+    def cache_size(self) -> int:
+        """How many programs have been compiled."""
+        return len(self._programs)
+
+    def clear_cache(self) -> None:
+        """Forget what was traced and compiled."""
+        uninstall(self)
+        self._traces.clear()
+        self._programs.clear()
+
+    def __reduce__(self) -> str:
+        """Pickled by name, as functions are."""
+        return str(self.__qualname__)
+
+    def __repr__(self) -> str:
+        return f"<jit of {self.__wrapped__!r}>"
+
+
+def jit(
+    fun: Callable[..., Any] | None = None,
+    /,
+    *,
+    static_argnums: int | Sequence[int] | None = None,
+    static_argnames: str | Iterable[str] | None = None,
+    backend: str | None = None,
+    donate_argnums: int | Sequence[int] | None = None,
+    donate_argnames: str | Iterable[str] | None = None,
+    keep_unused: bool = False,
+    inline: bool = False,
+) -> Any:
+    """`fun`, compiled for each structure, dtypes and shapes of its arguments, as `jax.jit`.
+
+        @jit                                    @jit(static_argnames="n")
+        def f(x): ...                           def g(x, n): ...
+
+    static_argnums, static_argnames: arguments that belong to the program: any values with == and
+        hash. One is inferred from the other.
+    backend: "native", "eager" or "xla"; None takes `config.backend` at each call.
+    donate_argnums, donate_argnames, keep_unused, inline: accepted for JAX's sake, without effect:
+        arguments are never overwritten, and nested calls are inlined by a pass.
+
+    Arguments are arrays, numbers, and trees of them. Results are fresh ndarrays, and NumPy scalars
+    for rank 0. The function runs once for each kind of arguments, on tracers; what it does besides
+    computing its result (printing, appending) happens then.
+    """
+    if fun is None:
+        return functools.partial(
+            jit, static_argnums=static_argnums, static_argnames=static_argnames, backend=backend
+        )
+    check_callable(fun, "jit")
+    if backend is not None and backend not in NEEDS:
+        raise BackendError(f"there is no backend {backend!r}", hint=did_you_mean(backend, NEEDS))
+    return JitFunction(fun, Statics(fun, static_argnums, static_argnames), backend)
+
+
+def disable_jit(disable: bool = True) -> AbstractContextManager[Config]:
+    """In this block, functions that `jit` decorates run as plain Python."""
+    return config.override(disable_jit=disable)

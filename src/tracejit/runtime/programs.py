@@ -1,0 +1,127 @@
+"""From a call to a program: the leaves and their types, the traced function, the compiled one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tracejit import backends, tree
+from tracejit.backends.protocol import Executable
+from tracejit.config import config
+from tracejit.control.call import call as call_primitive
+from tracejit.ir.graph import Jaxpr
+from tracejit.passes.standard import SIMPLIFY
+from tracejit.runtime.arguments import argument, name_of, result
+from tracejit.runtime.report import listener
+from tracejit.runtime.run import unboxed
+from tracejit.runtime.statics import Fixed, put_back
+from tracejit.runtime.values import canonical, is_number, returned, type_of_value
+from tracejit.trace.stage import stage
+from tracejit.trace.tracer import Tracer, bind, current_trace, is_traced
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call taken apart: canonical leaves, which of them are Python numbers, what is static."""
+
+    fun: Callable[..., Any]
+    leaves: list[Any]
+    weak: tuple[bool, ...]
+    in_tree: tree.TreeDef
+    fixed: Fixed
+
+    def types_key(self) -> Hashable:
+        """Equal for calls that one traced program serves, static values apart."""
+        types = tuple([(x.dtype, x.shape) for x in self.leaves])
+        return self.in_tree, types, self.weak, config.default_float
+
+
+def take_apart(
+    fun: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], fixed: Fixed = ()
+) -> Call:
+    """The call fun(*args, **kwargs); DTypeError, naming the argument, for a leaf that is no array."""
+    given, in_tree = tree.flatten((args, kwargs))
+    leaves = [
+        canonical(x, lambda i=i: argument(fun, args, kwargs, i)) for i, x in enumerate(given)
+    ]
+    return Call(fun, leaves, tuple(map(is_number, given)), in_tree, fixed)
+
+
+@dataclass(frozen=True, slots=True)
+class Traced:
+    """A traced function: its jaxpr takes the captured values, then the leaves. weak: of the outputs."""
+
+    name: str
+    jaxpr: Jaxpr
+    captured: tuple[Any, ...]
+    weak: tuple[bool, ...]
+    out_tree: tree.TreeDef
+
+    @property
+    def closed(self) -> bool:
+        """Whether it stands alone: no value of a trace around it is in it."""
+        return not is_traced(*self.captured)
+
+
+class _Flat:
+    """A function on the leaves of its arguments; remembers the structure of the result."""
+
+    def __init__(self, call: Call):
+        self.fun, self.in_tree, self.fixed = call.fun, call.in_tree, call.fixed
+
+    def __call__(self, *tracers: Tracer) -> list[Any]:
+        args, kwargs = put_back(*self.in_tree.unflatten(tracers), self.fixed)
+        leaves, self.out_tree = tree.flatten(self.fun(*args, **kwargs))
+        here = current_trace()
+        return [
+            returned(y, here, lambda i=i: result(self.fun, self.out_tree, i))
+            for i, y in enumerate(leaves)
+        ]
+
+
+def trace(call: Call) -> Traced:
+    """Run the function on tracers."""
+    flat, name = _Flat(call), name_of(call.fun)
+    types = [type_of_value(x) for x in call.leaves]
+    staged = stage(flat, types, weak=call.weak, name=name)
+    return Traced(name, staged.jaxpr, staged.captured, staged.weak, flat.out_tree)
+
+
+def bind_call(traced: Traced, leaves: Sequence[Any]) -> Any:
+    """The call as one equation of the current trace."""
+    outs = bind(call_primitive, *traced.captured, *leaves, jaxpr=traced.jaxpr, name=traced.name)
+    for y, weak in zip(outs, traced.weak, strict=True):
+        y.weak = weak
+    return traced.out_tree.unflatten(outs)
+
+
+class Compiled:
+    """A program of one backend, called with canonical leaves."""
+
+    def __init__(self, executable: Executable, out_tree: tree.TreeDef):
+        self.executable = executable
+        self.out_tree = out_tree
+
+    def __call__(self, leaves: Sequence[Any]) -> Any:
+        outs = self.executable(*[_plain(x) for x in leaves])
+        return self.out_tree.unflatten(unboxed(outs))
+
+
+def _plain(x: np.ndarray | np.generic) -> np.ndarray:
+    """A leaf as a backend takes it: C-contiguous and aligned."""
+    array = np.asarray(x)
+    flags = array.flags
+    return array if flags.c_contiguous and flags.aligned else array.copy()
+
+
+def compile_traced(traced: Traced, backend: str) -> Compiled:
+    """Simplify, and compile for a backend."""
+    observer = listener()
+    jaxpr = SIMPLIFY(traced.jaxpr, observer)
+    executable = backends.load(backend).compile(
+        jaxpr, name=traced.name, observer=observer, constants=traced.captured
+    )
+    return Compiled(executable, traced.out_tree)

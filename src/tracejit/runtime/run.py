@@ -1,0 +1,28 @@
+"""Run a jaxpr on values: into the trace that they belong to, or at once, by NumPy.
+
+Results are fresh arrays, rank 0 as NumPy scalars; none shares memory with an argument.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tracejit.backends.eager.run import BACKEND
+from tracejit.ir.graph import Jaxpr
+from tracejit.trace.stage import apply
+from tracejit.trace.tracer import is_traced
+
+
+def run(jaxpr: Jaxpr, args: Sequence[Any]) -> list[Any]:
+    """The results for tracers, arrays and NumPy scalars."""
+    if is_traced(*args):
+        return apply(jaxpr, args)
+    return unboxed(BACKEND.compile(jaxpr)(*[np.asarray(x) for x in args]))
+
+
+def unboxed(arrays: Sequence[np.ndarray]) -> list[Any]:
+    """Arrays as NumPy functions return them: those of rank 0 as scalars."""
+    return [y[()] if y.ndim == 0 else y for y in arrays]
