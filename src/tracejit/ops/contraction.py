@@ -80,9 +80,9 @@ def _dot_jvp(
     (x, y), (s, t), (z,) = primals, tangents, outs
     if not z.type.is_float or (is_zero(s) and is_zero(t)):
         return (zero(tangent_type(z.type)),)
-    from_x = None if is_zero(s) else dot(s, y, contract=contract, batch=batch)
-    from_y = None if is_zero(t) else dot(x, t, contract=contract, batch=batch)
-    return (from_y if from_x is None else from_x if from_y is None else from_x + from_y,)
+    pairs = [(a, b) for a, b, tangent in ((s, y, s), (x, t, t)) if not is_zero(tangent)]
+    terms: list[Atom] = [dot(a, b, contract=contract, batch=batch) for a, b in pairs]
+    return (terms[0] if len(terms) == 1 else terms[0] + terms[1],)
 
 
 def _dot_transpose(
@@ -133,10 +133,7 @@ def _dot_batch(
 ) -> tuple[Atom]:
     """One more batch axis if both have it, else one more free axis, which goes to the front."""
     x, y = inputs
-    contract, batch = (
-        tuple(shifted(axes) if b else axes for axes, b in zip(pair, batched, strict=True))
-        for pair in (contract, batch)
-    )
+    contract, batch = _shifted_where(contract, batched), _shifted_where(batch, batched)
     if all(batched):
         batch = ((0, *batch[0]), (0, *batch[1]))
         return (dot(x, y, contract=contract, batch=batch),)
@@ -144,6 +141,11 @@ def _dot_batch(
     rows = len(free_axes(x.ndim, contract[0], batch[0]))
     place = len(batch[0]) + (0 if batched[0] else rows)
     return (move_axis(result, place, 0),)
+
+
+def _shifted_where(pair: AxisPair, batched: Any) -> AxisPair:
+    x, y = (shifted(axes) if b else axes for axes, b in zip(pair, batched, strict=True))
+    return x, y
 
 
 dot = Primitive(

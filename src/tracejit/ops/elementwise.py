@@ -99,7 +99,7 @@ def _div_value(x: Any, y: Any) -> Any:
     return np.where(np.equal(y, 0), -np.ones_like(x), quotient + inexact.astype(quotient.dtype))
 
 
-div = binary(
+div: Primitive = binary(
     "div", accepts=NUMBERS, evaluate=_div_value,
     derivatives=(lambda x, y, z: 1.0 / y, lambda x, y, z: -(z / y)),
     transpose=lambda cts, inputs: (div(cts[0], inputs[1]), None), scales=True,
@@ -119,17 +119,17 @@ rem = binary(
     doc="The remainder with the sign of x (C's fmod); x itself for an integer y of 0.",
 )  # fmt: skip
 
-neg = elementwise(
+neg: Primitive = elementwise(
     "neg", arity=1, accepts=NUMBERS, evaluate=np.negative,
     jvp=lambda primals, tangents, outs: (neg(tangents[0]),),
     transpose=lambda cts, inputs: (neg(cts[0]),),
 )  # fmt: skip
 
 abs = unary("abs", accepts=NUMBERS, evaluate=np.abs, derivative=lambda x, y: sign(x))
-sign = unary("sign", accepts=NUMBERS, evaluate=np.sign, derivative=None)
+sign: Primitive = unary("sign", accepts=NUMBERS, evaluate=np.sign, derivative=None)
 floor = unary("floor", accepts=FLOATS, evaluate=np.floor, derivative=None)
 ceil = unary("ceil", accepts=FLOATS, evaluate=np.ceil, derivative=None)
-trunc = unary("trunc", accepts=FLOATS, evaluate=np.trunc, derivative=None)
+trunc: Primitive = unary("trunc", accepts=FLOATS, evaluate=np.trunc, derivative=None)
 round_even = unary("round_even", accepts=FLOATS, evaluate=np.rint, derivative=None)
 square = unary("square", accepts=NUMBERS, evaluate=np.square, derivative=lambda x, y: 2.0 * x)
 
@@ -247,7 +247,7 @@ softplus = unary(
 # Trigonometric and hyperbolic functions.
 
 sin = unary("sin", accepts=FLOATS, evaluate=np.sin, derivative=lambda x, y: cos(x))
-cos = unary("cos", accepts=FLOATS, evaluate=np.cos, derivative=lambda x, y: -sin(x))
+cos: Primitive = unary("cos", accepts=FLOATS, evaluate=np.cos, derivative=lambda x, y: -sin(x))
 tan = unary("tan", accepts=FLOATS, evaluate=np.tan, derivative=lambda x, y: 1.0 + y * y)
 asin = unary(
     "asin", accepts=FLOATS, evaluate=np.arcsin,
@@ -266,7 +266,7 @@ atan2 = binary(
     doc="The angle of the point with ordinate x and abscissa y.",
 )  # fmt: skip
 sinh = unary("sinh", accepts=FLOATS, evaluate=np.sinh, derivative=lambda x, y: cosh(x))
-cosh = unary("cosh", accepts=FLOATS, evaluate=np.cosh, derivative=lambda x, y: sinh(x))
+cosh: Primitive = unary("cosh", accepts=FLOATS, evaluate=np.cosh, derivative=lambda x, y: sinh(x))
 tanh = unary(
     "tanh", accepts=FLOATS, evaluate=np.tanh, derivative=lambda x, y: (1.0 - y) * (1.0 + y)
 )
@@ -413,7 +413,7 @@ def _convert_typing(x: ArrayType, *, dtype: np.dtype) -> tuple[ArrayType, ...]:
     return (x.with_dtype(dtype),)
 
 
-convert = Primitive(
+convert: Primitive = Primitive(
     "convert", typing=_convert_typing,
     evaluate=lambda x, *, dtype: np.asarray(x).astype(dtype),
     jvp=_convert_jvp,

@@ -186,7 +186,7 @@ def _scatter_transpose(cts: Any, inputs: Any, *, axes: Axes, batch: int) -> Cota
     So x gets the cotangent with zeros written, and each winner among the updates its place's.
     """
     (ct,), (x, indices, updates) = cts, inputs
-    params = {"axes": axes, "batch": batch}
+    params: dict[str, Any] = {"axes": axes, "batch": batch}
     around = scatter(ct, indices, zero(updates.type), **params) if isinstance(x, Unknown) else None
     back = None
     if isinstance(updates, Unknown):
@@ -240,7 +240,7 @@ def _scatter_mul_jvp(
     return (scatter_add(total, indices, others * t, **params),)
 
 
-scatter_mul = Primitive(
+scatter_mul: Primitive = Primitive(
     "scatter_mul", typing=_scatter_typing("scatter_mul", NUMBERS),
     evaluate=scatter_value(np.multiply.at), jvp=_scatter_mul_jvp,
     transpose=lambda cts, inputs, *, axes, batch: (
@@ -409,7 +409,7 @@ def _dynamic_update_slice_transpose(cts: Any, inputs: Any) -> Cotangents:
     return (around, back, *[None] * len(starts))
 
 
-dynamic_update_slice = linear(
+dynamic_update_slice: Primitive = linear(
     "dynamic_update_slice", operands=(0, 1), typing=_dynamic_update_slice_typing,
     evaluate=_dynamic_update_slice_value, transpose=_dynamic_update_slice_transpose,
     batch=_dynamic_update_slice_batch, masks=True,

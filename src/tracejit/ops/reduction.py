@@ -196,7 +196,7 @@ def linear_recurrence(a: Atom, b: Atom, axis: int, reverse: bool) -> Atom:
     """
     n, distance = b.shape[axis], 1
     while distance < n:
-        where = {"axis": axis, "reverse": reverse, "distance": distance}
+        where: dict[str, Any] = {"axis": axis, "reverse": reverse, "distance": distance}
         b = b + a * previous(b, fill=0, **where)
         distance *= 2
         if distance < n:
@@ -231,7 +231,7 @@ def _running_rules(name: str, accepts: frozenset[np.dtype], ufunc: np.ufunc) -> 
     }  # fmt: skip
 
 
-cumsum = linear(
+cumsum: Primitive = linear(
     "cumsum", **_running_rules("cumsum", NUMBERS, np.add),
     transpose=lambda cts, inputs, *, axis, reverse: (
         cumsum(cts[0], axis=axis, reverse=not reverse),
@@ -344,7 +344,7 @@ def _sort_jvp(primals: Any, tangents: Any, *, axis: int, keys: int) -> Any:
     return outs, ts
 
 
-sort = Primitive(
+sort: Primitive = Primitive(
     "sort", typing=_sort_typing, evaluate=_sort_value, jvp=Joint(_sort_jvp), single=False,
     batch=lambda size, inputs, batched, *, axis, keys: sort.bind(
         *batch_all(size, inputs, batched), axis=axis + 1, keys=keys

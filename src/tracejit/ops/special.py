@@ -44,7 +44,7 @@ lgamma = unary(
     derivative=lambda x, y: digamma(x),
     doc="log |gamma(x)|.",
 )  # fmt: skip
-digamma = unary(
+digamma: Primitive = unary(
     "digamma", accepts=FLOATS, evaluate=lambda x: _scipy_special().psi(x),
     derivative=lambda x, y: polygamma(x, n=1),
     doc="The derivative of lgamma.",
@@ -62,7 +62,7 @@ def _polygamma_derivative(x: Atom, y: Atom, *, n: int) -> Atom:
     return polygamma(x, n=n + 1)
 
 
-polygamma = Primitive(
+polygamma: Primitive = Primitive(
     "polygamma", typing=_polygamma_typing,
     evaluate=lambda x, *, n: _scipy_special().polygamma(n, x).astype(x.dtype),
     jvp=Derivatives((_polygamma_derivative,)), batch=POINTWISE,

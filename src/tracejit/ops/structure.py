@@ -91,7 +91,7 @@ def expand(x: Atom, shape: Shape, axes: Axes) -> Atom:
     return broadcast(x, shape=shape, dims=tuple(a for a in range(len(shape)) if a not in axes))
 
 
-reduce_sum = linear(
+reduce_sum: Primitive = linear(
     "reduce_sum", typing=reduce_typing("reduce_sum", NUMBERS),
     evaluate=lambda x, *, axes: np.sum(x, axis=axes, dtype=x.dtype),
     transpose=_reduce_sum_transpose,
@@ -121,7 +121,7 @@ def _reshape_typing(x: ArrayType, *, shape: Shape) -> tuple[ArrayType, ...]:
     return (x.with_shape(shape),)
 
 
-reshape = linear(
+reshape: Primitive = linear(
     "reshape", typing=_reshape_typing,
     evaluate=lambda x, *, shape: np.reshape(x, shape),
     transpose=lambda cts, inputs, *, shape: (reshape(cts[0], shape=inputs[0].type.shape),),
@@ -141,7 +141,7 @@ def inverse_order(order: Axes) -> Axes:
     return tuple(sorted(range(len(order)), key=order.__getitem__))
 
 
-permute = linear(
+permute: Primitive = linear(
     "permute", typing=_permute_typing,
     evaluate=lambda x, *, order: np.transpose(x, order),
     transpose=lambda cts, inputs, *, order: (permute(cts[0], order=inverse_order(order)),),
@@ -166,7 +166,7 @@ def _reverse_typing(x: ArrayType, *, axes: Axes) -> tuple[ArrayType, ...]:
     return (x,)
 
 
-reverse = linear(
+reverse: Primitive = linear(
     "reverse", typing=_reverse_typing,
     evaluate=lambda x, *, axes: np.flip(x, axes),
     transpose=lambda cts, inputs, *, axes: (reverse(cts[0], axes=axes),),
@@ -206,7 +206,7 @@ def _slice_transpose(
     return (pad(ct, nothing, low=start, high=high, interior=tuple(s - 1 for s in stride)),)
 
 
-slice = linear(
+slice: Primitive = linear(
     "slice", typing=_slice_typing, evaluate=_slice_value, transpose=_slice_transpose,
     batch=lambda size, inputs, batched, *, start, limit, stride: slice.bind(
         inputs[0], start=(0, *start), limit=(size, *limit), stride=(1, *stride)
@@ -322,7 +322,7 @@ def _concatenate_transpose(cts: Any, inputs: Any, *, axis: int) -> Cotangents:
     return tuple(results)
 
 
-concatenate = linear(
+concatenate: Primitive = linear(
     "concatenate", typing=_concatenate_typing,
     evaluate=lambda *xs, axis: np.concatenate(xs, axis=axis),
     transpose=_concatenate_transpose,
@@ -348,7 +348,7 @@ def _iota_value(*, dtype: np.dtype, shape: Shape, axis: int) -> Any:
     return np.broadcast_to(np.arange(shape[axis]).astype(dtype).reshape(spread), shape)
 
 
-iota = Primitive(
+iota: Primitive = Primitive(
     "iota", typing=_iota_typing, evaluate=_iota_value, jvp=ZERO,
     batch=lambda size, inputs, batched, *, dtype, shape, axis: iota.bind(
         dtype=dtype, shape=(size, *shape), axis=axis + 1

@@ -312,6 +312,7 @@ def _directional(
 def _strided(x: np.ndarray) -> np.ndarray:
     """The same values in an array that is contiguous in no way, where its shape allows."""
     room = np.zeros(tuple(2 * n + 1 for n in x.shape[::-1]), x.dtype)
-    view = room[(..., *[np.s_[1::2]] * x.ndim)].T
+    every_other: Any = (..., *[np.s_[1::2]] * x.ndim)
+    view = room[every_other].T
     view[...] = x
     return view

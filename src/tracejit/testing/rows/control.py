@@ -19,7 +19,7 @@ from tracejit.ir.graph import Jaxpr
 from tracejit.ir.types import INT64, array_type
 from tracejit.ops.elementwise import convert, cos, exp, lt, select, sin
 from tracejit.ops.structure import broadcast, reduce_sum
-from tracejit.testing.domains import Domain, exactly, integers, read_type, reals, splat
+from tracejit.testing.domains import Arg, Domain, exactly, integers, read_type, reals, splat
 from tracejit.testing.samples import Sample
 
 X, NUMBER = reals(-1.0, 1.0), array_type(INT64)
@@ -76,6 +76,7 @@ def _scans() -> Iterator[Sample]:
         after = sin(s * c) + x
         return [after, after * s]
 
+    args: tuple[Arg, ...]
     for n in (0, 1, 5):
         args = (X("f64[]"), X("f64[]"), X(f"f64[{n}]"))
         counts = {"length": n, "num_consts": 1, "num_carry": 1}
@@ -111,6 +112,7 @@ def _whiles() -> Iterator[Sample]:
         large = lt(Literal(1.0, s.type), s)
         return [i + 1, select(large, s * 0.5, s * 0.9)]
 
+    args: tuple[Arg, ...]
     below = body("i64[] i64[] f64[3]", lambda n, i, s: [lt(i, n)])
     steps: tuple[tuple[Domain, str], ...] = (
         (integers(0, 0), "never"), (integers(1, 1), "once"), (integers(2, 6), "some steps"),
