@@ -4,8 +4,8 @@
     native    LLVM, kernels over index spaces: the default
     xla       jax.lax inside jax.jit: GPU, TPU
 
-A backend's folder defines `BACKEND`. It is imported on first use, and so is the package that it
-stands on: `import tracejit` loads none of them. Backends never import each other.
+The module `run` in a backend's folder defines `BACKEND`. It is imported on first use, and so is the
+package that it stands on: `import tracejit` loads none of them. Backends never import each other.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def load(name: str) -> Backend:
             f"the {name} backend needs {' and '.join(absent)}, which cannot be imported",
             hint=f"{_INSTALL[name]}, or choose another backend",
         )
-    backend: Backend = importlib.import_module(f"tracejit.backends.{name}").BACKEND
+    backend: Backend = importlib.import_module(f"tracejit.backends.{name}.run").BACKEND
     return backend
 
 

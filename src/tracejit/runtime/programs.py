@@ -13,7 +13,6 @@ from tracejit.backends.protocol import Executable
 from tracejit.config import config
 from tracejit.control.call import call as call_primitive
 from tracejit.ir.graph import Jaxpr
-from tracejit.passes.standard import SIMPLIFY
 from tracejit.runtime.arguments import argument, name_of, result
 from tracejit.runtime.report import listener
 from tracejit.runtime.run import unboxed
@@ -118,10 +117,8 @@ def _plain(x: np.ndarray | np.generic) -> np.ndarray:
 
 
 def compile_traced(traced: Traced, backend: str) -> Compiled:
-    """Simplify, and compile for a backend."""
-    observer = listener()
-    jaxpr = SIMPLIFY(traced.jaxpr, observer)
+    """Compile for a backend."""
     executable = backends.load(backend).compile(
-        jaxpr, name=traced.name, observer=observer, constants=traced.captured
+        traced.jaxpr, name=traced.name, observer=listener(), constants=traced.captured
     )
     return Compiled(executable, traced.out_tree)

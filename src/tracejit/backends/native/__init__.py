@@ -6,11 +6,6 @@ Structure is never copied: reshape, slice, broadcast, permute and pad rewrite th
 kernel reads. Elementwise work is computed where it is read, in registers, on explicit vectors.
 
 Reading order: lowering, index, nest, kernel, plan, program, then the families (elementwise,
-structure, reduction, contraction, indexing, control), then compile. Calls: abi, callable, entry.
+structure, reduction, contraction, indexing, control), then compile. Calls: abi, callable, entry. Importing this package, or the modules for
+calls but entry, does not load llvmlite: `run` has the backend.
 """
-
-from __future__ import annotations
-
-from tracejit.backends.native.compile import NativeBackend
-
-BACKEND = NativeBackend()

@@ -18,8 +18,11 @@ from tracejit.backends.native import (  # noqa: F401  each fills its rows of the
     sorting,
     structure,
 )
+from tracejit.backends.native.call_signature import CallSignature
+from tracejit.backends.native.callable import NativeEntry
 from tracejit.backends.native.elementwise import memory_type
 from tracejit.backends.native.emit import I64, PTR, Function, Module, Value, constant
+from tracejit.backends.native.entry import native_entry
 from tracejit.backends.native.nest import Buffer, Nest, Scalar
 from tracejit.backends.native.program import Arena, Program
 from tracejit.backends.native.target import Code, assembly, host
@@ -78,6 +81,10 @@ class NativeExecutable:
         outputs = [np.empty(t.shape, t.dtype) for t in self.out_types]
         self._run(_pointers(inputs), _pointers(outputs))
         return tuple(outputs)
+
+    def entry(self, signature: CallSignature) -> NativeEntry | None:
+        """What `install` takes, for calls like these; None where they stay in Python."""
+        return native_entry(signature, self.kernel, owner=self)
 
     def texts(self) -> dict[str, str]:
         """The kernels, the LLVM assembly and the machine's."""
