@@ -10,7 +10,7 @@ import llvmlite.binding as llvm
 import mpmath
 import numpy as np
 
-from tracejit.backends.native.emit import F32, F64, I64, PTR, VOID, Function, Module, Value
+from tracejit.backends.native.emit import F32, F64, I64, PTR, VOID, Module, Value
 
 llvm.initialize_native_target()
 llvm.initialize_native_asmprinter()
@@ -99,10 +99,13 @@ def reference(function: Callable, *arrays: np.ndarray) -> tuple[np.ndarray, np.n
     return values, rest
 
 
-def ulps(got: np.ndarray, values: np.ndarray, rest: np.ndarray) -> np.ndarray:
-    """Distance of `got` from the exact value in units of the last place of the exact value."""
+def ulps(
+    got: np.ndarray, values: np.ndarray, rest: np.ndarray, floor: float = 0.0
+) -> np.ndarray:
+    """Distance of `got` from the exact value in units of its last place, at least `floor`."""
     with np.errstate(all="ignore"):
         unit = np.abs(np.spacing(values)).astype(np.float64)
-        error = np.abs((got.astype(np.float64) - values) / unit - rest)
+        distance = np.abs((got.astype(np.float64) - values) / unit - rest)
+        error = distance * np.minimum(1.0, unit / floor) if floor else distance
     same = (got == values) & ~np.isfinite(values) | np.isnan(got) & np.isnan(values)
     return np.where(same, 0.0, np.where(np.isnan(error), np.inf, error))

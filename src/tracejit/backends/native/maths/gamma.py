@@ -1,14 +1,15 @@
 """lgamma and digamma.
 
-Positive arguments below 8 are brought to an interval of length 1 by the recurrence, larger ones
-have Stirling's series. Negative ones are reflected in a block that is entered only when a lane
-needs it.
+With n = rint(x) and y = x - n: for n <= 4 the recurrence leads to polynomials in y for arguments
+2 + y, larger numbers have Stirling's series. Negative ones are reflected in a block that is entered
+only when a lane needs it.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from tracejit.backends.native.emit import Function, Value
 from tracejit.backends.native.maths.core import (
@@ -25,18 +26,26 @@ LGAMMA = (
     -9.456091022014335e-06, 4.393502555669794e-06, -1.974795832107892e-06, 8.999508111103876e-07,
     -5.806437770460582e-07, 2.9765296064409435e-07,
 )
-# x (lgamma(x) - (x - 1/2) log x + x - log(2 pi) / 2) in 1/x^2, x >= 7.5; error 2^-57.
+# digamma(2 + y), |y| <= 1/2; error 2^-54.
+PSI = (
+    0.42278433509846713, 0.6449340668482267, -0.2020569031595996, 0.08232323371105744,
+    -0.036927755142780475, 0.01734306199019021, -0.008349277407380349, 0.004077356013140786,
+    -0.0020083922684597712, 0.0009945783371747056, -0.0004941955897137093, 0.0002460539698259099,
+    -0.0001226605044373019, 6.144670680950202e-05, -3.083220198409438e-05, 1.4571868167696563e-05,
+    -6.973222341344526e-06, 5.16686814141482e-06, -2.8575381635666157e-06,
+)
+# x (lgamma(x) - (x - 1/2) log x + x - log(2 pi) / 2) in 1/x^2, x >= 4.5; error 2^-57.
 STIRLING = (
-    0.08333333333333333, -0.0027777777777701273, 0.000793650786664783, -0.0005952356958037623,
-    0.0008413558660373944, -0.0018836808780149396, 0.004919536502951398,
+    0.08333333333333333, -0.0027777777777665625, 0.000793650787364365, -0.0005952367317485771,
+    0.0008416012200950783, -0.0019081349156030414, 0.00605183876835127, -0.020988906979262603,
+    0.048633504519702525,
 )
-# x^2 (log x - 1/(2 x) - digamma(x)) in 1/x^2, x >= 8; error 2^-58.
+# x^2 (log x - 1/(2 x) - digamma(x)) in 1/x^2, x >= 4.5; error 2^-60.
 DIGAMMA = (
-    0.08333333333332647, -0.008333333324368825, 0.003968250127740505, -0.004165912143410002,
-    0.007500305204859786, -0.017286607605548183,
+    0.08333333333333182, -0.00833333333202774, 0.0039682535833912074, -0.004166610913825783,
+    0.007571142065196483, -0.020857153928589094, 0.07561294198885285, -0.277242431867791,
+    0.6368328487901965,
 )
-# Where Stirling's series begins.
-LARGE = 8.0
 HALF_LOG_TWO_PI = 0.9189385332046728
 
 
@@ -58,30 +67,51 @@ def where_negative(
     return phi.value
 
 
+@dataclass(frozen=True)
+class Ladder:
+    """How x comes to 2 + y with n = rint(x) <= 4 and y = x - n.
+
+    Gamma(x) is Gamma(2 + y) times `product`, or divided by it where `below`; the logarithmic
+    derivative of the product is slope / product. For n > 4, where `large`, product and slope are
+    nothing.
+    """
+
+    y: Value
+    below: Value
+    large: Value
+    product: Value
+    slope: Value
+
+
+def ladder(b: Function, x: Value) -> Ladder:
+    """The product is x (x+1) for n = 0, x for 1, 1 for 2, x-1 for 3, (x-1)(x-2) for 4."""
+    zero, one = like(x, 0.0), like(x, 1.0)
+    n = b.round_even(x)
+    below, large = b.less(n, like(x, 1.5)), b.greater(n, like(x, 4.5))
+    none = b.equal(n, like(x, 2.0))
+    two = b.or_(b.less(n, like(x, 0.5)), b.greater(n, like(x, 3.5)))
+    up, down = b.add(x, one), b.sub(x, one)
+    p = b.select(below, x, down)
+    q = b.select(below, up, b.sub(x, like(x, 2.0)))
+    product = b.select(none, one, b.select(two, b.mul(p, q), p))
+    slope = b.select(none, zero, b.select(two, b.add(p, q), one))
+    return Ladder(b.sub(x, n), below, large, product, slope)
+
+
 def lgamma_of_positive(b: Function, a: Value) -> Value:
     """lgamma for a >= 0.
 
-    With n = rint(a) and y = a - n: lgamma(a) = lgamma(2 + y) + log((a-1)(a-2)...(2+y)) for n > 2,
-    and less log a or log a(a+1) for n = 1 or 0. Both vanish at 1 and 2 like a - 1 and a - 2, which
-    are exact, so lgamma is precise next to its zeros.
+    lgamma(2 + y) and the logarithm vanish at 1 and 2 like a - 1 and a - 2, which are exact, so
+    lgamma is precise next to its zeros.
     """
-    one = like(a, 1.0)
-    n = b.round_even(a)
-    y = b.sub(a, n)
-    product = one
-    for j in range(1, 7):
-        factor = b.select(b.less(like(a, j + 1.5), n), b.sub(a, like(a, float(j))), one)
-        product = factor if product is one else b.mul(product, factor)
-    low = b.select(b.less(n, like(a, 0.5)), fma(b, a, a, a), a)
-    below = b.less(n, like(a, 1.5))
-    large = b.greater_equal(a, like(a, LARGE))
-    logarithm = log(b, b.select(large, a, b.select(below, low, product)))
-    signed = b.select(below, b.neg(logarithm), logarithm)
-    small_result = fma(b, y, polynomial(b, y, LGAMMA), signed)
+    one, step = like(a, 1.0), ladder(b, a)
+    logarithm = log(b, b.select(step.large, a, step.product))
+    signed = b.select(step.below, b.neg(logarithm), logarithm)
+    small_result = fma(b, step.y, polynomial(b, step.y, LGAMMA), signed)
     r = b.div(one, a)
     series = fma(b, r, horner(b, square(b, r), STIRLING), like(a, HALF_LOG_TWO_PI - 0.5))
     large_result = fma(b, b.sub(a, like(a, 0.5)), b.sub(logarithm, one), series)
-    return b.select(large, large_result, small_result)
+    return b.select(step.large, large_result, small_result)
 
 
 @in_double
@@ -103,21 +133,6 @@ def lgamma(b: Function, x: Value) -> Value:
     return where_negative(b, x, positive, reflected)
 
 
-def inverse_sum(b: Function, x: Value) -> Value:
-    """1/x + 1/(x+1) + ... + 1/(x+7), as q'/q with q = x (x+1) ... (x+7).
-
-    Of the pairs x (x+7), (x+1)(x+6), ... all are w + constant with w = x (x+7).
-    """
-    w = b.mul(x, b.add(x, like(x, 7.0)))
-    first = b.mul(w, b.add(w, like(x, 6.0)))
-    second = b.mul(b.add(w, like(x, 10.0)), b.add(w, like(x, 12.0)))
-    first_slope = fma(b, w, like(x, 2.0), like(x, 6.0))
-    second_slope = fma(b, w, like(x, 2.0), like(x, 22.0))
-    slope = fma(b, first, second_slope, b.mul(first_slope, second))
-    slope = b.mul(slope, fma(b, x, like(x, 2.0), like(x, 7.0)))
-    return b.div(slope, b.mul(first, second))
-
-
 def cotangent_of_turns(b: Function, x: Value) -> Value:
     """cot(pi x)."""
     sine, cosine = half_turns(b, b.sub(x, b.round_even(x)))
@@ -125,20 +140,26 @@ def cotangent_of_turns(b: Function, x: Value) -> Value:
     return b.div(b.mul(b.sub(cosine, sine), b.add(cosine, sine)), double_sine)
 
 
+def digamma_of_positive(b: Function, a: Value) -> Value:
+    """digamma for a >= 0; -0 counts as coming from below."""
+    one, step = like(a, 1.0), ladder(b, a)
+    top = b.select(step.large, one, step.slope)
+    quotient = b.div(top, b.select(step.large, a, step.product))
+    signed = b.select(step.below, b.neg(quotient), quotient)
+    small_result = b.add(polynomial(b, step.y, PSI), signed)
+    z = square(b, quotient)
+    correction = fma(b, z, horner(b, z, DIGAMMA), b.mul(quotient, like(a, 0.5)))
+    return b.select(step.large, b.sub(log(b, a), correction), small_result)
+
+
 @in_double
 def digamma(b: Function, x: Value) -> Value:
     """The derivative of lgamma; -inf at 0, inf at -0, NaN at the other poles."""
-    zero, one = like(x, 0.0), like(x, 1.0)
-    a = b.select(b.less(x, zero), b.sub(one, x), x)
-    small = b.less(a, like(x, LARGE))
-    y = b.select(small, b.add(a, like(x, 8.0)), a)
-    r = b.div(one, y)
-    z = square(b, r)
-    correction = fma(b, z, horner(b, z, DIGAMMA), b.mul(r, like(x, 0.5)))
-    before = b.select(small, inverse_sum(b, a), zero)
-    positive = b.sub(b.sub(log(b, y), correction), before)
+    reflected_x = b.sub(like(x, 1.0), x)
+    positive = digamma_of_positive(b, b.select(b.less(x, like(x, 0.0)), reflected_x, x))
 
     def reflected() -> Value:
+        # digamma(x) = digamma(1 - x) - pi cot(pi x).
         value = fma(b, cotangent_of_turns(b, x), like(x, -math.pi), positive)
         return b.select(b.equal(b.round_even(x), x), like(x, NAN), value)
 

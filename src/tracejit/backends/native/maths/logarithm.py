@@ -55,7 +55,7 @@ def cut(b: Function, x: Value) -> tuple[Value, Value, Value]:
 
 
 def to_float(b: Function, x: Value, biased: Value, minus: Value) -> Value:
-    """2^fraction + a small integer - minus, by putting the integer in the fraction: no conversion."""
+    """2^fraction + a small integer - minus: the integer is put in the fraction, not converted."""
     f = format_of(x)
     base = (f.bias + f.fraction) << f.fraction
     return b.sub(b.bitcast(b.or_(biased, integer(x, base)), x.type), minus)
