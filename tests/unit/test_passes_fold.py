@@ -133,6 +133,22 @@ ELEMENTWISE = [
     ("%a: i32[] = convert(1e+30: f64[], dtype=i32)", "%a = convert(1e+30: f64[], dtype=i32); %a"),
     ("%a: i32[] = convert(-7.5: f64[], dtype=i32)", "-7"),
     ("%a: f32[3] = add(0.1: f32[3], 0.2: f32[3])", "0.3"),
+    ("%a: f64[3] = mul(%x, 3.0); %b: f64[3] = mul(%a, 0.5)", "%a = mul(%x, 1.5); %a"),
+    ("%a: f64[3] = mul(%x, 2.0); %b: f64[3] = mul(%a, -0.5)", "%a = neg(%x); %a"),
+    (
+        "%a: f64[3] = mul(%x, 3.0); %b: f64[3] = mul(%a, 5.0)",
+        "%a = mul(%x, 3.0); %b = mul(%a, 5.0); %b",
+    ),
+    (
+        "%a: f64[3] = mul(%x, 1e-300); %b: f64[3] = mul(%a, 1.2e-38)",
+        "%a = mul(%x, 1e-300); %b = mul(%a, 1.2e-38); %b",
+    ),
+    ("%a: f64[3] = select(%c, 1.0, 0.0); %b: bool[3] = eq(%a, 0.0)", "%a = not(%c); %a"),
+    (
+        "%a: f64[3] = select(%c, 2.0, 0.0); %b: f64[3] = mul(%a, %y);"
+        "%c2: f64[3] = select(%c, %b, %x)",
+        "%a = mul(%y, 2.0); %b = select(%c, %a, %x); %b",
+    ),
 ]
 
 STRUCTURE = [
@@ -142,6 +158,11 @@ STRUCTURE = [
         "%a: f64[2,3] = broadcast(%x, shape=(2,3), dims=(1,));"
         "%b: f64[4,2,3] = broadcast(%a, shape=(4,2,3), dims=(1,2))",
         "%a = broadcast(%x, dims=(2,), shape=(4, 2, 3)); %a",
+    ),
+    (
+        "%a: f64[2,3] = broadcast(%x, shape=(2,3), dims=(1,)); %b: f64[2,3] = div(1.0, %a);"
+        "%c1: f64[2,3] = broadcast(%y, shape=(2,3), dims=(1,)); %d: f64[2,3] = add(%b, %c1)",
+        "%a = div(1.0, %x); %b = add(%a, %y); %c = broadcast(%b, dims=(1,), shape=(2, 3)); %c",
     ),
     ("%a: f64[6] = reshape(%m, shape=(6,)); %b: f64[2,3] = reshape(%a, shape=(2,3))", "%m"),
     (

@@ -22,6 +22,7 @@ from tracejit.ir.builder import Builder, building
 from tracejit.ir.graph import Equation, Jaxpr
 from tracejit.ir.primitive import Primitive
 from tracejit.ops.elementwise import convert
+from tracejit.ops.structure import broadcast
 from tracejit.passes.held import Pass, Renaming, through_held, with_held
 from tracejit.passes.rules import contraction, elementwise, reduction, structure
 from tracejit.passes.rules.table import TABLE, Rules
@@ -87,10 +88,35 @@ class Folder(Builder):
                 if constant is not None:
                     return constant
         rules = TABLE.get(primitive)
-        if rules is None:
-            return None
-        out = self.apply(rules, inputs, params)
+        out = None if rules is None else self.apply(rules, inputs, params)
+        if out is None and primitive.is_pointwise and primitive.single:
+            out = self.before_broadcast(primitive, inputs, params)
         return None if out is None else (out,)
+
+    def before_broadcast(
+        self, primitive: Primitive, inputs: Sequence[Atom], params: dict[str, Any]
+    ) -> Atom | None:
+        """f(broadcast(x), c) -> broadcast(f(x, c)): computed on fewer elements."""
+        first = None
+        for x in inputs:
+            if x.__class__ is not Literal:
+                first = self.origin.get(x)
+                break
+        if first is None or first.primitive is not broadcast:
+            return None
+        (source,), dims = first.inputs, first.params["dims"]
+        if source.type.size >= inputs[0].type.size:
+            return None
+        sources = []
+        for x in inputs:
+            if isinstance(x, Literal):
+                sources.append(structure.splat(x, source.shape))
+                continue
+            view = self.origin.get(x)
+            if view is None or view.primitive is not broadcast or view.params["dims"] != dims:
+                return None
+            sources.append(view.inputs[0])
+        return broadcast(primitive(*sources, **params), **first.params)
 
     def apply(self, rules: Rules, inputs: Sequence[Atom], params: dict[str, Any]) -> Atom | None:
         """The answer of the first rule that has one."""

@@ -46,7 +46,7 @@ from tracejit.ops.elementwise import (
     sub,
     xor,
 )
-from tracejit.passes.rules.table import always, identities, literal, over
+from tracejit.passes.rules.table import always, identities, literal, origin, over
 
 #: Larger exponents stay with `pow`: each multiplication of a chain may cost half an ulp.
 LARGEST_POWER = 8
@@ -84,9 +84,35 @@ def _divide_by_power_of_two(x: Atom, c: Literal) -> Atom | None:
     """x / 2^k -> x * 2^-k, which is exact unless 2^-k is not a normal number."""
     if c.dtype not in FLOATS or c.value == 0 or not math.isfinite(c.value):
         return None
-    tiny = float(np.finfo(c.dtype).tiny)
-    exact = math.frexp(c.value)[0] in (0.5, -0.5) and tiny <= math.fabs(1 / c.value) <= 1 / tiny
+    exact = (
+        _is_power_of_two(c) and _is_normal(c.value, c.dtype) and _is_normal(1 / c.value, c.dtype)
+    )
     return mul(x, Literal(1 / c.value, c.type)) if exact else None
+
+
+def _is_power_of_two(c: Atom) -> bool:
+    return isinstance(c, Literal) and math.frexp(c.value)[0] in (0.5, -0.5)
+
+
+@over(mul, mul)
+def _two_factors(inner: Equation, x: Atom, c: Atom) -> Atom | None:
+    """(a * c) * d -> a * (c d), one of them a power of two.
+
+    Exact, but where a * c overflows or is not normal: there the result is the better one.
+    """
+    a, d = inner.inputs
+    if not (isinstance(c, Literal) and isinstance(d, Literal) and c.dtype in FLOATS):
+        return None
+    product = c.value * d.value
+    if not (_is_power_of_two(c) or _is_power_of_two(d)) or not _is_normal(product, c.dtype):
+        return None
+    return mul(a, Literal(product, c.type))
+
+
+def _is_normal(number: float, dtype: np.dtype) -> bool:
+    """Whether a float is finite and has all the bits of its dtype."""
+    info = np.finfo(dtype)
+    return float(info.tiny) <= math.fabs(number) <= float(info.max)
 
 
 # Signs.
@@ -245,6 +271,34 @@ def _same_condition(side: int, inner: Equation, condition: Atom, x: Atom, y: Ato
 
 for position in (1, 2):
     over(select, select, position)(partial(_same_condition, position))
+
+
+@over(select, mul, 1)
+def _product_within_choice(inner: Equation, condition: Atom, x: Atom, y: Atom) -> Atom | None:
+    """A factor that was chosen by the same condition, out of literals: what the gradient of a
+    select leaves. select(c, select(c, 1, 0) * a, y) -> select(c, a, y)
+    """
+    for factor, other in (inner.inputs, inner.inputs[::-1]):
+        chooser = origin(factor)
+        if chooser is None or chooser.primitive is not select:
+            continue
+        chosen = chooser.inputs[1]
+        if chooser.inputs[0] is condition and isinstance(chosen, Literal):
+            return select(condition, mul(other, chosen), y)
+    return None
+
+
+def _choose_result(op: Primitive, inner: Equation, x: Atom, c: Atom | None = None) -> Atom | None:
+    """op(select(condition, 1, 0), 0) -> select(condition, op(1, 0), op(0, 0)), all literals."""
+    condition, a, b = inner.inputs
+    rest = () if c is None else (c,)
+    if not all(isinstance(z, Literal) for z in (a, b, *rest)):
+        return None
+    return select(condition, op(a, *rest), op(b, *rest))
+
+
+for primitive in (eq, ne, lt, le, gt, ge, add, sub, mul, neg):
+    over(primitive, select)(partial(_choose_result, primitive))
 
 # Conversion.
 

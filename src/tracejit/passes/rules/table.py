@@ -19,6 +19,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tracejit.ir.atoms import Atom, Literal
+from tracejit.ir.current import current
+from tracejit.ir.graph import Equation
 from tracejit.ir.primitive import Primitive
 
 Rule = Callable[..., Atom | None]
@@ -69,6 +71,11 @@ def over(primitive: Primitive, inner: Primitive, position: int = 0) -> Callable[
         return rule
 
     return add
+
+
+def origin(x: Atom) -> Equation | None:
+    """The equation that computes an operand, for rules that look further; None for inputs."""
+    return current().origin.get(x)  # type: ignore[no-any-return]
 
 
 def identities(primitive: Primitive, cases: Mapping[Any, Callable[[Atom], Atom]]) -> None:
