@@ -16,7 +16,6 @@ from tracejit.ir.types import (
     FLOATS,
     INTEGERS,
     SIGNED,
-    UNSIGNED,
 )
 from tracejit.ops import elementwise as ops
 from tracejit.ops import special
@@ -52,6 +51,9 @@ def integers(dtype):
     small = np.arange(9) if info.min == 0 else np.arange(-8, 9)
     return np.concatenate([np.array(ends, dtype), small.astype(dtype), draw])
 
+
+#: Both ends of the widths: each dtype costs seconds of compiling.
+SOME = [np.dtype(name) for name in ("int8", "int64", "uint8", "uint64")]
 
 WIDE, UNIT = (-20.0, 20.0), (-1.0, 1.0)
 TINY = (-1e-8, 1e-8)
@@ -111,7 +113,7 @@ def test_exp2_of_integers_is_exact():
           case(ops.exp2, np.array([-2000, 1e300, -1e300, 2044, 5000.0])))  # fmt: skip
 
 
-@pytest.mark.parametrize("dtype", by_name(INTEGERS), ids=str)
+@pytest.mark.parametrize("dtype", SOME, ids=str)
 def test_integer_arithmetic(dtype):
     x, y = pairs(integers(dtype))
     small = (y >= 0) & (y < 8)
@@ -130,7 +132,7 @@ def test_integer_powers_with_negative_exponents_truncate():
     np.testing.assert_array_equal(got, [0, 1, -1, 1, 0, 1])
 
 
-@pytest.mark.parametrize("dtype", by_name(BITS), ids=str)
+@pytest.mark.parametrize("dtype", [BOOL, *SOME], ids=str)
 def test_bits(dtype):
     x, y = pairs(integers(dtype))
     cases = [case(p, x, y) for p in (ops.and_, ops.or_, ops.xor, ops.eq, ops.lt, ops.max, ops.min)]
@@ -180,9 +182,3 @@ def test_scalars_and_empty_arrays():
         x = np.full(shape, 0.5)
         agree(case(ops.sin, x, ulps=2), case(ops.add, x, x), case(ops.lt, x, x),
               case(ops.pow, x.astype(int), x.astype(int)))  # fmt: skip
-
-
-def test_every_unsigned_dtype_has_all_rows_of_numbers():
-    for dtype in by_name(UNSIGNED):
-        x = integers(dtype)
-        agree(case(ops.abs, x), case(ops.sign, x), case(ops.neg, x))

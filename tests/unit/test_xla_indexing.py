@@ -98,14 +98,16 @@ def test_the_last_of_many_updates_wins():
 
 def test_the_last_wins_also_where_xla_writes_in_any_order():
     """`scatter_last` is for other machines, but its result is the same on any."""
-    for layout in LAYOUTS:
-        x, indices, updates, params = operands(layout)
-        with jax.enable_x64(True):
-            got = jax.jit(lambda *xs, params=params: scatter_last(*xs, **params))(
-                x, indices, updates
-            )
-        want = ops.scatter.evaluate(x, indices, updates, **params)[0]
-        np.testing.assert_array_equal(np.asarray(got), want, err_msg=str(layout))
+    rows = [operands(layout) for layout in LAYOUTS]
+
+    def run(arrays):
+        return [scatter_last(*xs, **params) for xs, (*_, params) in zip(arrays, rows, strict=True)]
+
+    with jax.enable_x64(True):
+        results = jax.jit(run)([xs for *xs, _ in rows])
+    for (*xs, params), y in zip(rows, results, strict=True):
+        (z,) = ops.scatter.evaluate(*xs, **params)
+        np.testing.assert_array_equal(np.asarray(y), z, err_msg=str(params))
 
 
 def test_nan_spreads_through_scattered_extrema():
@@ -114,7 +116,9 @@ def test_nan_spreads_through_scattered_extrema():
     agree(*[case(p, x, indices, updates, axes=(0,), batch=0) for p in SCATTERS[3:]])
 
 
-@pytest.mark.parametrize("dtype", map(np.dtype, ["int8", "uint8", "int64", "uint64"]), ids=str)
+@pytest.mark.parametrize(
+    "dtype", [np.dtype(d) for d in ("int8", "uint8", "int64", "uint64")], ids=str
+)
 def test_windows_are_moved_to_fit(dtype):
     x = np.arange(20.0).reshape(4, 5)
     info = np.iinfo(dtype)

@@ -14,8 +14,9 @@ import jax.numpy as jnp
 
 from tracejit import backends
 from tracejit.backends.xla import FAMILIES, LOWERINGS
+from tracejit.backends.xla.run import XlaExecutable
 from tracejit.config import config
-from tracejit.errors import MissingLoweringError
+from tracejit.errors import CompileError, MissingLoweringError
 from tracejit.ir.graph import Provenance
 from tracejit.ir.parsing import parse
 from tracejit.ir.primitive import POINTWISE, ZERO, Primitive
@@ -115,6 +116,15 @@ def test_a_missing_row_names_the_place(monkeypatch):
     assert "the xla backend has no lowering of strange" in str(caught.value)
     assert "at model.py:12 in loss" in str(caught.value)
     assert strange not in LOWERINGS
+
+
+def test_what_xla_refuses_is_a_compile_error(monkeypatch):
+    def refuse(self):
+        raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: out of memory")
+
+    monkeypatch.setattr(XlaExecutable, "_lowered", refuse)
+    with pytest.raises(CompileError, match="XLA could not compile loss: RESOURCE_EXHAUSTED"):
+        compiled(SHIFT, name="loss")
 
 
 def test_every_primitive_has_a_row():
