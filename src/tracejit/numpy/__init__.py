@@ -10,8 +10,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from tracejit.errors import did_you_mean
+
 from tracejit.numpy import (
+    calculus,
     choosing,
     contraction,
     creation,
@@ -23,8 +24,11 @@ from tracejit.numpy import (
     shaping,
     sorting,
     static,
+    statistics,
     ufuncs,
 )
+from tracejit.numpy.arrays import nearest
+from tracejit.numpy.calculus import *  # noqa: F403
 from tracejit.numpy.choosing import *  # noqa: F403
 from tracejit.numpy.contraction import *  # noqa: F403
 from tracejit.numpy.creation import *  # noqa: F403
@@ -34,11 +38,12 @@ from tracejit.numpy.reductions import *  # noqa: F403
 from tracejit.numpy.shaping import *  # noqa: F403
 from tracejit.numpy.sorting import *  # noqa: F403
 from tracejit.numpy.static import *  # noqa: F403
+from tracejit.numpy.statistics import *  # noqa: F403
 from tracejit.numpy.ufuncs import *  # noqa: F403
 
 _ROOMS = (
-    choosing, contraction, creation, einstein, indexing, reductions, shaping, sorting, static,
-    ufuncs,
+    calculus, choosing, contraction, creation, einstein, indexing, reductions, shaping, sorting,
+    static, statistics, ufuncs,
 )  # fmt: skip
 
 __all__ = sorted({"linalg", *(name for room in _ROOMS for name in room.__all__)})
@@ -48,6 +53,4 @@ operators.answer_for(np.linalg, (linalg,))
 
 
 def __getattr__(name: str) -> Any:
-    raise AttributeError(
-        f"tracejit.numpy has no {name!r}; {did_you_mean(name, __all__).partition(', ')[0]}"
-    )
+    raise AttributeError(f"tracejit.numpy has no {name!r}; {nearest(name, __all__)}")

@@ -13,7 +13,15 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
-from tracejit.errors import ArgumentError, AxisError, ShapeError, TracejitError, UnsupportedError
+
+from tracejit.errors import (
+    ArgumentError,
+    AxisError,
+    ShapeError,
+    TracejitError,
+    UnsupportedError,
+    did_you_mean,
+)
 from tracejit.ir.atoms import Literal, is_literal
 from tracejit.ir.types import ALL, FLOAT64, Shape, array_type
 from tracejit.numpy.promotion import default_float, dtype_of, result_dtype, unknown_dtype
@@ -30,6 +38,12 @@ Axis = int | tuple[int, ...] | None
 def fault(error: type[TracejitError], what: str, hint: str | None = None) -> TracejitError:
     """An error at the user's line."""
     return error(what, where=user_frame(), hint=hint)
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """The name that a misspelt one may have meant, as a hint."""
+    hint = did_you_mean(name, names)
+    return hint if hint.startswith("did you mean") else "dir() lists its names"
 
 
 def reject_out(out: Any, name: str) -> None:
@@ -216,6 +230,11 @@ def fit(x: Any, dtype: np.dtype, shape: Shape, *, traced: bool) -> Any:
         if traced and (x.dtype != dtype or x.shape != shape):
             x = lifted(x)
     return stretch(convert(x, dtype), shape)
+
+
+def plain(x: Any) -> Array:
+    """What `fit` gave as an array: literals filled in."""
+    return full_of(x.value, x.dtype, x.shape) if isinstance(x, Literal) else x
 
 
 def common_shape(xs: Iterable[Any]) -> Shape:

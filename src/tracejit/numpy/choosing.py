@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+
 from tracejit.errors import ArgumentError, UnsupportedError
 from tracejit.ir.types import BOOL
 from tracejit.numpy import ufuncs

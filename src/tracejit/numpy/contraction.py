@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+
 from tracejit.errors import ArgumentError, ShapeError
 from tracejit.ir.types import BOOL, INT32
 from tracejit.numpy import ufuncs

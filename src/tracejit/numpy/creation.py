@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+
 from tracejit.errors import ArgumentError, TracedConversionError
 from tracejit.ir.types import FLOAT64
 from tracejit.numpy import ufuncs

@@ -6,6 +6,7 @@ from collections import Counter
 from typing import Any
 
 import numpy as np
+
 from tracejit.errors import ArgumentError, ShapeError
 from tracejit.numpy import ufuncs
 from tracejit.numpy.arrays import Array, fault, operand, reject_out, reshape_to, value

@@ -1,6 +1,6 @@
 """x[index]: NumPy's indexing, as windows, turned axes and gathers.
 
-An index is taken apart once (`parse`) into an entry for each axis of x, and the order of the result:
+An index is taken apart once (`parse`) into an entry for each axis, and the order of the result:
 
     Cut      a slice, or an int (a slice of length 1 that goes away)
     Pick     an array of indices, or a traced int; all of these together are one gather
@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+
 from tracejit.errors import IndexingError, TracerError, UnsupportedError
 from tracejit.ir.types import BOOL, INT64, Shape
 from tracejit.numpy import ufuncs

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from tracejit.errors import ArgumentError, UnsupportedError, did_you_mean
+
+from tracejit.errors import ArgumentError, UnsupportedError
 from tracejit.numpy import ufuncs
-from tracejit.numpy.arrays import Array, ArrayLike, Axis, fault, some_axes, value
+from tracejit.numpy.arrays import Array, ArrayLike, Axis, fault, nearest, some_axes, value
 from tracejit.numpy.contraction import (
     cross,
     matmul,
@@ -120,6 +121,4 @@ def multi_dot(arrays: Sequence[ArrayLike]) -> Array:
 
 
 def __getattr__(name: str) -> Any:
-    raise AttributeError(
-        f"tracejit.numpy.linalg has no {name!r}; {did_you_mean(name, __all__).partition(', ')[0]}"
-    )
+    raise AttributeError(f"tracejit.numpy.linalg has no {name!r}; {nearest(name, __all__)}")

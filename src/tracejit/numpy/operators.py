@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
-from tracejit.errors import UnsupportedError, did_you_mean
+from tracejit.errors import UnsupportedError
 from tracejit.ir.types import BOOL
 from tracejit.numpy import (
     choosing,
@@ -20,7 +20,7 @@ from tracejit.numpy import (
     ufuncs,
     updates,
 )
-from tracejit.numpy.arrays import Array, fault, shape_argument
+from tracejit.numpy.arrays import Array, fault, nearest, shape_argument
 from tracejit.numpy.promotion import is_weak
 from tracejit.numpy.ufunc import Ufunc
 from tracejit.trace.tracer import Tracer
@@ -170,13 +170,10 @@ def function(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     return ours(*args, **kwargs)
 
 
-def _unknown(name: str, module: str = "numpy") -> UnsupportedError:
+def _unknown(name: str, module: str = "numpy") -> Exception:
     known = {f.__name__ for f in FUNCTIONS} | set(Ufunc.registry)
-    near = did_you_mean(name, known)
-    hint = near if near.startswith("did you") else "docs/numpy.md lists what there is"
-    error = fault(UnsupportedError, f"{module}.{name} has no counterpart for traced values", hint)
-    assert isinstance(error, UnsupportedError)
-    return error
+    what = f"{module}.{name} has no counterpart for traced values"
+    return fault(UnsupportedError, what, nearest(name, known))
 
 
 def answer_for(module: ModuleType, rooms: Iterable[ModuleType]) -> None:

@@ -16,6 +16,7 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+
 from tracejit.config import config
 from tracejit.errors import DTypeError
 from tracejit.ir.atoms import Literal

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+
 from tracejit.errors import ArgumentError, ShapeError
 from tracejit.ir.primitive import Primitive
 from tracejit.ir.types import BOOL, INT64, Shape, without_axes
@@ -27,7 +28,7 @@ from tracejit.numpy.arrays import (
 from tracejit.numpy.choosing import isclose
 from tracejit.numpy.choosing import where as choose_where
 from tracejit.numpy.promotion import as_dtype, quotient_dtype, sum_dtype
-from tracejit.numpy.shaping import broadcast_to, concatenate, ravel
+from tracejit.numpy.shaping import broadcast_arrays, broadcast_to, concatenate, ravel
 from tracejit.ops import elementwise, reduction, structure
 from tracejit.trace.tracer import bind
 
@@ -356,16 +357,34 @@ def _of_bits(primitive: Primitive) -> Any:
     return reducer
 
 
-def logsumexp(a: ArrayLike, axis: Axis = None, *, keepdims: bool = False) -> Array:
-    """log of the sum of exp over axes, shifted by the largest element so that nothing overflows."""
+def logsumexp(
+    a: ArrayLike, axis: Axis = None, b: ArrayLike | None = None, keepdims: bool = False,
+    return_sign: bool = False, where: ArrayLike | None = None,
+) -> Any:  # fmt: skip
+    """log of the sum of b exp(a) over axes, shifted by the largest a so that nothing overflows.
+
+    With `return_sign`, the log of its size, and its sign. Where the sum is 0 the derivative is 0.
+    """
     x = ufuncs.to_float(value(a))
+    if b is not None:
+        x, weights = broadcast_arrays(x, ufuncs.to_float(value(b)))
+        x = choose_where(ufuncs.equal(weights, 0), -math.inf, x)
+    if where is not None:
+        x = choose_where(where, x, -math.inf)
     axes = some_axes(axis, x.ndim)
     shift = finite_shift(x, axes)
-    total = reduce_with(structure.reduce_sum, ufuncs.exp(ufuncs.subtract(x, shift)), axes, True)
-    nothing = ufuncs.equal(total, 0)  # all elements are -inf: so is the result, with derivative 0
-    logs = ufuncs.add(ufuncs.log(choose_where(nothing, 1, total)), shift)
+    terms = ufuncs.exp(ufuncs.subtract(x, shift))
+    terms = terms if b is None else ufuncs.multiply(terms, weights)
+    total = reduce_with(structure.reduce_sum, terms, axes, True)
+    size, sign = (ufuncs.absolute(total), ufuncs.sign(total)) if return_sign else (total, None)
+    nothing = ufuncs.equal(size, 0)
+    logs = ufuncs.add(ufuncs.log(choose_where(nothing, 1, size)), shift)
     y = choose_where(nothing, -math.inf, logs)
-    return y if keepdims else reshape_to(y, without_axes(x.shape, axes))
+    if not keepdims:
+        y = reshape_to(y, without_axes(x.shape, axes))
+    if not return_sign:
+        return y
+    return y, sign if keepdims else reshape_to(sign, without_axes(x.shape, axes))
 
 
 def finite_shift(x: Array, axes: tuple[int, ...]) -> Array:

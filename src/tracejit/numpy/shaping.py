@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+
 from tracejit.errors import ArgumentError, AxisError, ShapeError, UnsupportedError
 from tracejit.ir.types import Shape
 from tracejit.numpy.arrays import (

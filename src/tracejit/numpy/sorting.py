@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+
 from tracejit.errors import ArgumentError, ShapeError
 from tracejit.numpy import ufuncs
 from tracejit.numpy.arrays import (

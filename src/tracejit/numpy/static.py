@@ -6,20 +6,22 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+
 from tracejit.numpy.arrays import ArrayLike, operand
 from tracejit.numpy.choosing import known
-from tracejit.numpy.promotion import as_dtype, dtype_of, promote_dtypes, result_dtype
+from tracejit.numpy.promotion import as_dtype, default_float, dtype_of, promote_dtypes, result_dtype
 from tracejit.trace.tracer import Tracer
 
 __all__ = [
-    "bool_", "broadcast_shapes", "can_cast", "diag_indices", "dtype", "e", "euler_gamma",
-    "finfo", "float32", "float64", "floating", "generic", "iinfo", "index_exp", "indices",
-    "inexact", "inf", "int16", "int32", "int64", "int8", "integer", "intersect1d",
-    "iscomplexobj", "isdtype", "isrealobj", "isscalar", "issubdtype", "mask_indices", "mgrid",
-    "nan", "ndarray", "newaxis", "number", "ogrid", "pi", "promote_types", "result_type", "s_",
-    "set_printoptions", "setdiff1d", "setxor1d", "signedinteger", "tril_indices",
-    "triu_indices", "uint16", "uint32", "uint64", "uint8", "union1d", "unique", "unique_counts",
-    "unique_inverse", "unique_values", "unsignedinteger",
+    "bartlett", "blackman", "bool_", "broadcast_shapes", "can_cast", "diag_indices", "dtype",
+    "e", "euler_gamma", "finfo", "float32", "float64", "floating", "generic", "hamming",
+    "hanning", "iinfo", "index_exp", "indices", "inexact", "inf", "int8", "int16", "int32",
+    "int64", "integer", "intersect1d", "iscomplexobj", "isdtype", "isrealobj", "isscalar",
+    "issubdtype", "kaiser", "mask_indices", "mgrid", "nan", "ndarray", "newaxis", "number",
+    "ogrid", "pi", "promote_types", "result_type", "s_", "set_printoptions", "setdiff1d",
+    "setxor1d", "signedinteger", "tril_indices", "triu_indices", "uint8", "uint16", "uint32",
+    "uint64", "union1d", "unique", "unique_counts", "unique_inverse", "unique_values",
+    "unsignedinteger",
 ]  # fmt: skip
 
 pi, e, inf, nan, euler_gamma, newaxis = np.pi, np.e, np.inf, np.nan, np.euler_gamma, None
@@ -69,6 +71,21 @@ def iscomplexobj(x: ArrayLike) -> bool:
 def isrealobj(x: ArrayLike) -> bool:
     """True: all numbers are real here."""
     return not iscomplexobj(x)
+
+
+def _window(name: str) -> Callable[..., np.ndarray]:
+    of_numpy = getattr(np, name)
+
+    def function(M: int, *shape: float) -> np.ndarray:
+        return of_numpy(M, *shape).astype(default_float(), copy=False)
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = f"The {name} window of M points."
+    return function
+
+
+bartlett, blackman, hamming = _window("bartlett"), _window("blackman"), _window("hamming")
+hanning, kaiser = _window("hanning"), _window("kaiser")
 
 
 def _of_known(name: str) -> Callable[..., Any]:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+
 from tracejit.errors import ArgumentError, DTypeError
 from tracejit.ir.primitive import Primitive
 from tracejit.ir.types import BOOL, FLOAT32, FLOAT64, INT32, INT64, SIGNED
@@ -41,7 +42,7 @@ __all__ = [
     "cos", "cosh", "deg2rad", "degrees", "divide", "divmod", "equal", "exp", "exp2", "expm1",
     "fabs", "float_power", "floor", "floor_divide", "fmax", "fmin", "fmod", "frexp", "greater",
     "greater_equal", "heaviside", "hypot", "invert", "isfinite", "isinf", "isnan", "ldexp",
-    "left_shift", "less", "less_equal", "log", "log10", "log1p", "log2", "logaddexp",
+    "left_shift", "less", "less_equal", "log", "log1p", "log2", "log10", "logaddexp",
     "logaddexp2", "logical_and", "logical_not", "logical_or", "logical_xor", "maximum",
     "minimum", "mod", "modf", "multiply", "negative", "nextafter", "not_equal", "positive",
     "pow", "power", "rad2deg", "radians", "reciprocal", "remainder", "right_shift", "rint",

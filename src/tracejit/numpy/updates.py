@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+
 from tracejit.errors import ShapeError, UnsupportedError
 from tracejit.ir.primitive import Primitive
 from tracejit.numpy import ufuncs
