@@ -227,17 +227,46 @@ class Nest:
         return self.computed(x, index)
 
     def computed(self, x: Any, index: Indices) -> Emitted:
-        """The element of a variable that is computed in place, once for each index."""
-        predicate = self.predicate
-        found = (
+        """The element of a variable that is computed in place, once for each index.
+
+        What is pointwise behind it has the same index and is emitted first, so that long chains need
+        no deep recursion.
+        """
+        pending = [x]
+        while True:
+            y = pending[-1]
+            result = self.recall(y, index)
+            if result is None:
+                eqn = self.program.makers[y]
+                rule = rule_of(eqn)
+                if isinstance(rule, Pointwise):
+                    missing = [z for z in eqn.inputs if self._is_pending(z, index)]
+                    if missing:
+                        pending += missing
+                        continue
+                result = self._compute(y, eqn, rule, index)
+            pending.pop()
+            if not pending:
+                return result
+
+    def recall(self, x: Any, index: Indices) -> Emitted | None:
+        """The element, if it has been emitted and holds here."""
+        return (
             self.memo.get((x, index, None, None))
             or self.memo.get((x, index, self.chain, None))
-            or (predicate and self.memo.get((x, index, self.chain, predicate)))
+            or (self.predicate and self.memo.get((x, index, self.chain, self.predicate)))
         )
-        if found:
-            return found
-        eqn = self.program.makers[x]
-        rule = rule_of(eqn)
+
+    def _is_pending(self, x: Atom, index: Indices) -> bool:
+        """Whether x is pointwise, computed in place, and not emitted yet."""
+        if isinstance(x, Literal) or x in self.program.locations:
+            return False
+        if not isinstance(rule_of(self.program.makers[x]), Pointwise):
+            return False
+        return self.recall(x, index) is None
+
+    def _compute(self, x: Any, eqn: Any, rule: Any, index: Indices) -> Emitted:
+        predicate = self.predicate
         if isinstance(rule, Reader):
             result = rule.read(self, eqn, index)
         else:

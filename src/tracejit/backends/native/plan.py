@@ -6,9 +6,10 @@
     level 2   kernel over (N,):    s += exp(z[i]);  g[i] = 2 exp(z[i])        (exp computed once)
 
 A variable is *stored* if it is an output, comes from a reduction or a statement, or is needed by
-address; everything else is computed in place where it is read. A stored variable gets a level: 1 more
-than what it needs finished. Statements of one level and one space share a nest. What is dear and would
-be computed in two nests, or again and again along another axis, is stored after all.
+address; other arrays are computed in place where they are read, and scalars once, in registers. What
+is finished gets a level: 1 more than what it needs finished. Statements of one level and one space
+share a nest. An array that is dear and would be computed in two nests, at several indices, or again
+and again along another axis, is stored after all.
 """
 
 from __future__ import annotations
@@ -23,16 +24,19 @@ from tracejit.ir.graph import Equation, Jaxpr
 
 #: Computing in place again is given up for a store and a load above this cost.
 DEAR = 8
+#: Readers (slices, pads, ...) read through each other this deep; then the result is stored.
+DEEP = 40
 
 
 @dataclass(slots=True, eq=False)
 class Step:
-    """A kernel (stores and reductions over one space) or one statement, in order of execution."""
+    """Scalars, a kernel (stores and reductions over one space) or one statement."""
 
     level: int
     space: tuple[int, ...] = ()
     stores: list[Var] = field(default_factory=list)
     sums: list[Equation] = field(default_factory=list)
+    scalars: list[Var] = field(default_factory=list)
     statement: Equation | None = None
 
 
@@ -52,10 +56,11 @@ class Plan:
             if not again:
                 break
             self.stored |= again
+            self.costs = self._costs()
 
     def _inline(self, x: Atom) -> bool:
-        """Whether x is computed in place (in this program, not stored)."""
-        return isinstance(x, Var) and x in self.makers and x not in self.stored
+        """Whether x is an array that is computed in place."""
+        return isinstance(x, Var) and x.ndim > 0 and x in self.makers and x not in self.stored
 
     def _must_be_stored(self) -> set[Var]:
         stored = {y for y in self.jaxpr.outvars if isinstance(y, Var) and y in self.makers and y.ndim}
@@ -71,30 +76,45 @@ class Plan:
         return stored
 
     def _costs(self) -> dict[Var, int]:
-        """What computing a variable in place costs for one element, down to what is stored."""
+        """What an element of a variable costs in place, down to what is stored or a scalar.
+
+        Arrays behind too many readers are stored on the way.
+        """
         costs: dict[Var, int] = {}
+        deep: dict[Var, int] = {}
         for eqn in self.jaxpr.equations:
             rule = self.rules[eqn]
             own = rule.cost if isinstance(rule, Pointwise) else 1
-            total = own + sum(costs.get(x, 0) for x in eqn.inputs if self._inline(x))
+            arrays = [x for x in eqn.inputs if self._inline(x)]
+            total = own + sum(costs[x] for x in arrays)  # type: ignore[index]
+            depth = max([deep[x] for x in arrays], default=0)  # type: ignore[index]
+            depth += isinstance(rule, Reader)
             for v in eqn.outvars:
-                costs[v] = min(total, 1 << 30)
+                if depth > DEEP and v.ndim:
+                    self.stored.add(v)
+                costs[v], deep[v] = min(total, 1 << 30), depth
         return costs
 
     def _store_what_spreads(self) -> None:
-        """Store what is dear and read several times for each element of its own."""
+        """Store what is dear and read several times: along another axis, or at several indices."""
+        places: dict[Var, set[Any]] = {}
         for eqn in self.jaxpr.equations:
             rule = self.rules[eqn]
+            often: tuple[Any, ...] = ()
             if isinstance(rule, Reader):
-                spreading = rule.spreads(eqn)
-                operands = eqn.inputs if spreading else ()
+                often = eqn.inputs if rule.spreads(eqn) else ()
             elif isinstance(rule, Reduction):
-                operands = rule.spread(eqn)
-            else:
-                continue
-            for x in operands:
-                if self._inline(x) and x.ndim and self.costs[x] > DEAR:  # type: ignore[index]
-                    self.stored.add(x)  # type: ignore[arg-type]
+                often = rule.spread(eqn)
+            for x in eqn.inputs:
+                if self._inline(x):
+                    at = "own index" if isinstance(rule, Pointwise) else eqn
+                    places.setdefault(x, set()).add(at)  # type: ignore[arg-type]
+                    if x in often and self.costs[x] > DEAR:  # type: ignore[index]
+                        self.stored.add(x)  # type: ignore[arg-type]
+        for x, where in places.items():
+            if len(where) > 1 and self.costs[x] * (len(where) - 1) > DEAR:
+                self.stored.add(x)
+        self.costs = self._costs()
 
     # Levels.
 
@@ -102,6 +122,7 @@ class Plan:
         ready: dict[Var, int] = {}
         kernels: dict[tuple[int, tuple[int, ...]], Step] = {}
         steps: list[Step] = []
+        scalars: dict[int, Step] = {}
         self.level: dict[Var, int] = {}
 
         def after(x: Atom) -> int:
@@ -136,14 +157,16 @@ class Plan:
                 step(first, rule.space(eqn)).sums.append(eqn)
             else:
                 for v in eqn.outvars:
-                    if v in self.stored and v.ndim:
+                    if v in self.stored:
                         step(first, v.shape).stores.append(v)
                         self.level[v] = first
+                    elif not v.ndim:
+                        scalars.setdefault(first, Step(first)).scalars.append(v)
                 continue
             for v in eqn.outvars:
                 self.level[v] = first
                 ready[v] = first + 1
-        return sorted(steps, key=lambda s: s.level)
+        return sorted([*scalars.values(), *steps], key=lambda s: s.level)
 
     # Reads.
 
@@ -151,22 +174,25 @@ class Plan:
         """What a step evaluates, before anything is followed."""
         if step.statement is not None:
             yield from step.statement.inputs
-        for v in step.stores:
+        for v in (*step.stores, *step.scalars):
             yield from self.makers[v].inputs
         for eqn in step.sums:
             yield from eqn.inputs
 
     def reads(self, step: Step) -> set[Var]:
-        """All variables that a step touches, stored ones and those computed on the way."""
+        """The variables that a step touches: stored ones, scalars, and arrays computed in place."""
+        return self.behind(self.roots(step), set(step.stores))
+
+    def behind(self, roots: Iterable[Atom], own: set[Var] = frozenset()) -> set[Var]:  # type: ignore[assignment]
+        """What is touched when these are evaluated; those of `own` are computed here."""
         seen: set[Var] = set()
-        own = set(step.stores)
-        pending = [x for x in self.roots(step) if isinstance(x, Var)]
+        pending = [x for x in roots if isinstance(x, Var)]
         while pending:
             x = pending.pop()
             if x in seen:
                 continue
             seen.add(x)
-            if x in self.makers and (x not in self.stored or x in own):
+            if x in own or self._inline(x):
                 pending += [y for y in self.makers[x].inputs if isinstance(y, Var)]
         return seen
 
@@ -175,7 +201,7 @@ class Plan:
         count: dict[Var, int] = {}
         for step in self.steps:
             for x in self.reads(step):
-                if x.ndim and self._inline(x) and self.costs[x] > DEAR:
+                if self._inline(x) and self.costs[x] > DEAR:
                     count[x] = count.get(x, 0) + 1
         several = {x for x, n in count.items() if n > 1}
         # Of a chain of dear ones only the last is needed by address.

@@ -118,7 +118,7 @@ class Program:
         for number, step in enumerate(steps):
             for x in self.plan.reads(step):
                 last[x] = number
-        kept = self._behind(self.jaxpr.outvars)
+        kept = self.plan.behind(self.jaxpr.outvars)
         frees: dict[int, list[Var]] = {}
         for x, number in last.items():
             if x in self.plan.stored and x not in kept:
@@ -126,25 +126,16 @@ class Program:
         self.frees = frees
         return frees
 
-    def _behind(self, outs: Sequence[Atom]) -> set[Any]:
-        """What is read when the outputs are delivered."""
-        seen: set[Any] = set()
-        pending = [y for y in outs if isinstance(y, Var)]
-        while pending:
-            x = pending.pop()
-            if x in seen:
-                continue
-            seen.add(x)
-            if x in self.makers and x not in self.plan.stored:
-                pending += [y for y in self.makers[x].inputs if isinstance(y, Var)]
-        return seen
-
     def _run(self, step: Step) -> None:
         self.current = step
         if step.statement is not None:
             if self.log is not None:
                 self.log.append(f"statement {step.statement.primitive.name}")
             rule_of(step.statement).emit(self, step.statement)
+            return
+        if step.scalars:
+            for v in step.scalars:
+                self.scalar(v)
             return
         stores = [Store(v, self.allocate(v)) for v in step.stores]
         sums = []
@@ -242,6 +233,7 @@ class Program:
         if (
             isinstance(x, Var) and x in self.blocks and out not in self.targets
             and x in self.frees.get(number, ())
+            and x not in self.plan.behind(self.makers[out].inputs[1:])
         ):
             self.blocks[out] = self.blocks.pop(x)
             location = self.locations[x]
