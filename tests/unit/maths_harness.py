@@ -19,6 +19,13 @@ LANES = {np.dtype(np.float64): F64, np.dtype(np.float32): F32}
 Emitter = Callable[..., Value]
 
 
+def host_features() -> set[str]:
+    """What the host's instruction set has, in LLVM's names; of a host that is not x86, nothing."""
+    if not llvm.get_default_triple().startswith(("x86_64", "amd64")):
+        return set()
+    return {name for name, present in llvm.get_host_cpu_features().items() if present}
+
+
 @lru_cache(maxsize=None)
 def target_machine(features: str | None = None) -> llvm.TargetMachine:
     if features is None:

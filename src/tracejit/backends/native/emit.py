@@ -181,6 +181,7 @@ class Module:
     """What one compilation unit holds: functions, constants, and the declarations they need."""
 
     def __init__(self) -> None:
+        self.has_fma = True  # Has the target the instruction? If not, llvm.fma is a call.
         self.functions: list[Function] = []
         self.defined: set[str] = set()
         self.declarations: dict[str, str] = {}

@@ -8,7 +8,7 @@ Functions with a rare slow path (huge angles, negative arguments of lgamma, quot
 2^52) branch to a cold block, and `zeta` loops: `b.here` may be another block afterwards.
 
 `module.has_fma = False` says that the target has no fused multiply-add; then products that must be
-exact are split, and the errors are a little larger (ULPS_WITHOUT_FMA is the factor).
+exact are split, and the errors may be a fifth larger.
 
 ULPS states the largest error of each function, in units in the last place of the exact result,
 over its whole range; tests/unit/test_native_maths.py holds them to it against mpmath.

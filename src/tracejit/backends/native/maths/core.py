@@ -61,8 +61,40 @@ def like(x: Value, number: float | int | bool) -> Value:
 
 
 def fma(b: Function, x: Value, y: Value, z: Value) -> Value:
-    """x * y + z, rounded once where the target can."""
-    return b.fma(x, y, z)
+    """x * y + z, rounded once where the target can, else twice."""
+    return b.fma(x, y, z) if b.module.has_fma else b.add(b.mul(x, y), z)
+
+
+def exact_fma(b: Function, x: Value, y: Value, z: Value) -> Value:
+    """x * y + z for the places that need the low half of the product, on every target.
+
+    Without the instruction: in double for float; for double by Dekker's product of 26-bit halves
+    and an exact sum, which is NaN for infinite x and y.
+    """
+    if b.module.has_fma:
+        return b.fma(x, y, z)
+    if is_single(x):
+        doubles = vector_type("double", x.type.lanes)
+        x_wide, y_wide, z_wide = (b.fpext(v, doubles) for v in (x, y, z))
+        return b.fptrunc(b.add(b.mul(x_wide, y_wide), z_wide), x.type)
+    product, low = split_product(b, x, y)
+    total, rest = two_sum(b, product, z)
+    return b.add(total, b.add(rest, low))
+
+
+def split_product(b: Function, x: Value, y: Value) -> tuple[Value, Value]:
+    """x * y of doubles as a pair, without fma."""
+
+    def halves(v: Value) -> tuple[Value, Value]:
+        high = b.bitcast(b.and_(b.bits_of(v), integer(v, -(1 << 27))), v.type)
+        return high, b.sub(v, high)
+
+    (x_high, x_low), (y_high, y_low) = halves(x), halves(y)
+    product = b.mul(x, y)
+    error = b.sub(b.mul(x_high, y_high), product)
+    error = b.add(error, b.mul(x_high, y_low))
+    error = b.add(error, b.mul(x_low, y_high))
+    return product, b.add(error, b.mul(x_low, y_low))
 
 
 def square(b: Function, x: Value) -> Value:
@@ -118,7 +150,7 @@ def two_sum(b: Function, x: Value, y: Value) -> tuple[Value, Value]:
 def two_product(b: Function, x: Value, y: Value) -> tuple[Value, Value]:
     """x * y exactly as a pair."""
     product = b.mul(x, y)
-    return product, fma(b, x, y, b.neg(product))
+    return product, exact_fma(b, x, y, b.neg(product))
 
 
 def divide_pairs(b: Function, x: Sequence[Value], y: Sequence[Value]) -> Value:
@@ -126,7 +158,8 @@ def divide_pairs(b: Function, x: Sequence[Value], y: Sequence[Value]) -> Value:
     reciprocal = b.div(like(y[0], 1.0), y[0])
     quotient = b.mul(x[0], reciprocal)
     negative = b.neg(quotient)
-    residual = fma(b, negative, y[1], b.add(fma(b, negative, y[0], x[0]), x[1]))
+    residual = b.add(exact_fma(b, negative, y[0], x[0]), x[1])
+    residual = fma(b, negative, y[1], residual)
     return fma(b, residual, reciprocal, quotient)
 
 

@@ -10,8 +10,8 @@ import math
 
 from tracejit.backends.native.emit import Function, Value
 from tracejit.backends.native.maths.core import (
-    INF, at_least, at_most, fast_two_sum, fma,
-    in_double, like, polynomial, square, two_product,
+    INF, at_least, at_most, exact_fma, fast_two_sum, fma, in_double, like, polynomial, square,
+    two_product,
 )
 from tracejit.backends.native.maths.exponential import exp_of_negative, parts_for_negative
 from tracejit.backends.native.maths.logarithm import log
@@ -75,14 +75,15 @@ def scaled_erfc(b: Function, x: Value) -> Value:
     reciprocal = b.div(one, d)
     t = b.mul(b.sub(x, two), reciprocal)
     # What t (x + 2) lacks of x - 2, that is x - 2 (1 + t) - t x, corrects t to its last place.
-    missing = fma(b, b.neg(t), x, fma(b, b.add(t, one), like(x, -2.0), x))
+    missing = exact_fma(b, b.neg(t), x, fma(b, b.add(t, one), like(x, -2.0), x))
     t = fma(b, missing, reciprocal, t)
     first, *rest = ERFC[x.type.lane]
     product, product_low = two_product(b, t, polynomial(b, t, rest))
     v, v_low = fast_two_sum(b, like(x, first), product)
     quotient = b.mul(v, reciprocal)
     minus = b.neg(quotient)
-    residual = fma(b, minus, d_low, b.add(fma(b, minus, d, v), b.add(v_low, product_low)))
+    residual = b.add(exact_fma(b, minus, d, v), b.add(v_low, product_low))
+    residual = fma(b, minus, d_low, residual)
     return fma(b, residual, reciprocal, quotient)
 
 
@@ -106,8 +107,7 @@ def erf(b: Function, x: Value) -> Value:
 def erfc(b: Function, x: Value) -> Value:
     """1 - erf(x), with its own relative precision down to the subnormals."""
     a = at_most(b, b.abs(x), ERFC_LIMIT)
-    z = square(b, a)
-    z_low = fma(b, a, a, b.neg(z))
+    z, z_low = two_product(b, a, a)
     p, s, c = parts_for_negative(b, b.neg(z), b.neg(z_low))
     y = b.mul(b.mul(b.mul(p, scaled_erfc(b, a)), s), like(x, c))
     return b.select(b.less(x, like(x, 0.0)), b.sub(like(x, 2.0), y), y)
@@ -121,7 +121,7 @@ def erfinv(b: Function, x: Value) -> Value:
     y - u / (1 + y u). For y > 1 the difference is taken as that of 1 - |x| and erfc(y).
     """
     a, one = b.abs(x), like(x, 1.0)
-    w = b.neg(log(b, fma(b, b.neg(a), a, one)))
+    w = b.neg(log(b, exact_fma(b, b.neg(a), a, one)))
     centre = polynomial(b, b.sub(w, like(x, 2.5)), INVERSE_CENTRE)
     tail = polynomial(b, b.sub(b.sqrt(w), like(x, 4.125)), INVERSE_TAIL)
     y = b.mul(a, b.select(b.less(w, like(x, 5.0)), centre, tail))

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from tracejit.backends.native.emit import Function, Value
 from tracejit.backends.native.maths.core import (
-    at_least, at_most, divide_pairs, fast_two_sum, fma, format_of, horner, integer, like, square,
-    unchanged_near_zero,
+    at_least, at_most, divide_pairs, exact_fma, fast_two_sum, fma, format_of, horner, integer,
+    like, square, unchanged_near_zero,
 )
 
 LOG2_E = 1.4426950408889634
@@ -85,7 +85,7 @@ def round_biased(b: Function, x: Value, factor: float, bias: int) -> tuple[Value
 def reduce_by_ln2(b: Function, x: Value, n: Value) -> Value:
     """r = x - n ln 2."""
     hi, lo = LN2[x.type.lane]
-    return fma(b, n, like(x, -lo), fma(b, n, like(x, -hi), x))
+    return fma(b, n, like(x, -lo), exact_fma(b, n, like(x, -hi), x))
 
 
 def power_of_two(b: Function, x: Value, bits: Value) -> Value:
@@ -132,7 +132,7 @@ def half_expm1(b: Function, x: Value, *, negative: bool) -> tuple[Value, Value]:
     lane = x.type.lane
     n, bits = round_biased(b, x, LOG2_E, format_of(x).bias - 1)
     hi, lo = LN2[lane]
-    first = fma(b, n, like(x, -hi), x)
+    first = exact_fma(b, n, like(x, -hi), x)
     r = fma(b, n, like(x, -lo), first)
     r_low = fma(b, n, like(x, -lo), b.sub(first, r))
     cubic = b.mul(r, horner(b, r, EXPM1[lane][1:]))
@@ -194,5 +194,5 @@ def logistic(b: Function, x: Value) -> Value:
     reciprocal = b.div(one, d)
     quotient = b.mul(top, reciprocal)
     negative = b.neg(quotient)
-    residual = fma(b, negative, d_low, fma(b, negative, d, top))
+    residual = fma(b, negative, d_low, exact_fma(b, negative, d, top))
     return fma(b, residual, reciprocal, quotient)

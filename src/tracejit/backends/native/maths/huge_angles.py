@@ -14,6 +14,7 @@ from functools import lru_cache
 from tracejit.backends.native.emit import (
     F64, I64, PTR, VOID, Function, Module, Value, constant, vector_type,
 )
+from tracejit.backends.native.maths.core import fma, two_product
 
 I128 = vector_type("i128", 1)
 NAME = "maths.reduce_huge_angles"
@@ -81,9 +82,8 @@ def to_pair(b: Function, fraction: Value) -> tuple[Value, Value]:
 
     high, low = piece(75), piece(22)
     half_pi = constant(F64, math.pi / 2)
-    product = b.mul(high, half_pi)
-    rest = b.fma(high, half_pi, b.neg(product))
-    rest = b.fma(high, constant(F64, 6.123233995736766e-17), b.fma(low, half_pi, rest))
+    product, rest = two_product(b, high, half_pi)
+    rest = fma(b, high, constant(F64, 6.123233995736766e-17), fma(b, low, half_pi, rest))
     return b.select(negative, b.neg(product), product), b.select(negative, b.neg(rest), rest)
 
 

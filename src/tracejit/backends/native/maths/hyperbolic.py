@@ -6,7 +6,8 @@ import math
 
 from tracejit.backends.native.emit import Function, Value
 from tracejit.backends.native.maths.core import (
-    NAN, at_least, at_most, fma, format_of, horner, like, square, unchanged_near_zero,
+    NAN, at_least, at_most, exact_fma, fma, format_of, horner, like, square,
+    unchanged_near_zero,
 )
 from tracejit.backends.native.maths.exponential import (
     LOG2_E, exp_of_negative, power_of_two, reduce_by_ln2, round_biased,
@@ -55,8 +56,8 @@ def combine_quarters(b: Function, x: Value, *, odd: bool) -> Value:
     if not odd:
         even, uneven = uneven, even
     z = square(b, r)
-    high = fma(b, uneven, r, even)
-    low = fma(b, uneven, r, b.sub(even, high))
+    high = exact_fma(b, uneven, r, even)
+    low = exact_fma(b, uneven, r, b.sub(even, high))
     low = fma(b, even, b.mul(z, horner(b, z, COSH[lane])), low)
     low = fma(b, uneven, b.mul(b.mul(r, z), horner(b, z, SINH[lane])), low)
     half = b.add(high, low)

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from tracejit.backends.native.emit import Function, Value
 from tracejit.backends.native.maths.core import (
-    INF, NAN, at_least, at_most, fast_two_sum, fma, format_of, integer, like, polynomial, square,
-    unchanged_near_zero,
+    INF, NAN, at_least, at_most, fast_two_sum, fma, format_of, integer, like, polynomial,
+    square, two_product, unchanged_near_zero,
 )
 
 # (2 atanh s - 2 s) / s^3 as a polynomial in s^2, |s| <= (sqrt 2 - 1)^2; error 2^-59 and 2^-30 of s.
@@ -133,8 +133,7 @@ def log_in_base(
     k, f = decompose(b, x)
     hi, lo = inverse
     rest = b.neg(log_excess(b, f))
-    p = b.mul(f, like(x, hi))
-    p_low = fma(b, f, like(x, hi), b.neg(p))
+    p, p_low = two_product(b, f, like(x, hi))
     p_low = fma(b, f, like(x, lo), fma(b, rest, like(x, hi), p_low))
     whole = b.mul(k, like(x, of_two[0])) if of_two[0] != 1.0 else k
     if of_two[1]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from tracejit.backends.native.emit import Function, Value, constant, vector_type
 from tracejit.backends.native.maths.core import (
-    INF, NAN, at_least, at_most, fast_two_sum, flip_sign, fma, format_of, horner, integer,
-    is_single, like, sign_bits, square, two_product,
+    INF, NAN, at_least, at_most, exact_fma, fast_two_sum, flip_sign, fma, format_of, horner,
+    integer, is_single, like, sign_bits, square, two_product,
 )
 from tracejit.backends.native.maths.exponential import (
     EXP2, exp2, power_of_two, round_biased, scale_widely,
@@ -72,7 +72,7 @@ def cbrt(b: Function, x: Value) -> Value:
     z = square(b, y)
     c = b.mul(v, z)
     c2, c2_low = two_product(b, c, c)
-    error = fma(b, b.neg(c2_low), c, fma(b, b.neg(c2), c, v))
+    error = fma(b, b.neg(c2_low), c, exact_fma(b, b.neg(c2), c, v))
     c = fma(b, b.mul(error, z), like(x, 1 / 3), c)
     root = b.mul(c, power_of_two(b, x, root_bits))
     root = b.select(subnormal, b.mul(root, like(x, 2.0**-shift)), root)
@@ -101,7 +101,7 @@ def log2_pair(b: Function, x: Value) -> tuple[Value, Value]:
     reciprocal = b.div(like(x, 1.0), d)
     s = b.mul(f, reciprocal)
     minus_s = b.neg(s)
-    s_low = b.mul(fma(b, minus_s, d_low, fma(b, minus_s, d, f)), reciprocal)
+    s_low = b.mul(fma(b, minus_s, d_low, exact_fma(b, minus_s, d, f)), reciprocal)
     z, z_low = two_product(b, s, s)
     z_low = fma(b, b.add(s, s), s_low, z_low)
     u, u_low = fast_two_sum(b, like(x, POW_B[0]), b.mul(z, horner(b, z, POW_P)))
@@ -120,8 +120,8 @@ def pow_of_magnitude(b: Function, a: Value, y: Value) -> Value:
     high, low = log2_pair(b, a)
     high = b.select(b.less(a, like(a, INF)), high, a)
     high = b.select(b.equal(a, like(a, 0.0)), like(a, -INF), high)
-    exponent = b.mul(y, high)
-    rest = fma(b, y, low, fma(b, y, high, b.neg(exponent)))
+    exponent, rest = two_product(b, y, high)
+    rest = fma(b, y, low, rest)
     moderate = b.less(b.abs(exponent), like(a, 1100.0))
     rest = b.select(moderate, rest, like(a, 0.0))
     exponent = at_least(b, at_most(b, exponent, POW_RANGE[1]), POW_RANGE[0])

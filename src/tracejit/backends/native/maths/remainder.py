@@ -6,7 +6,7 @@ from tracejit.backends.native.emit import (
     F64, I64, PTR, VOID, Function, Module, Value, constant, vector_type,
 )
 from tracejit.backends.native.maths.core import (
-    INF, any_lane, fma, format_of, in_double, like,
+    INF, any_lane, exact_fma, in_double, like,
 )
 
 NAME = "maths.remainders"
@@ -20,15 +20,16 @@ def fmod(b: Function, x: Value, y: Value) -> Value:
     """The remainder of the truncated division, as C's fmod and NumPy's.
 
     With a quotient below 2^52 the truncated one is at most one too large, and x - q y is a number
-    of the type: one fma is exact. Larger quotients are divided out bit by bit in a cold function.
+    of the type: one fma is exact (without the instruction, for quotients below 2^26). Larger
+    quotients are divided out bit by bit in a cold function.
     """
     a, d = b.abs(x), b.abs(y)
     quotient = b.trunc_to_integer(b.div(a, d))
-    rest = fma(b, b.neg(quotient), d, a)
+    rest = exact_fma(b, b.neg(quotient), d, a)
     rest = b.select(b.less(rest, like(x, 0.0)), b.add(rest, d), rest)
     rest = b.select(b.less(a, d), a, rest)
     finite = b.and_(b.less(a, like(x, INF)), b.greater(d, like(x, 0.0)))
-    limit = like(x, 2.0**format_of(x).fraction)
+    limit = like(x, 2.0**52 if b.module.has_fma else 2.0**26)
     long = b.and_(finite, b.greater_equal(quotient, limit))
     before, cold, after = b.here, b.block("divide"), b.block("remainder")
     b.branch_if(any_lane(b, long), cold, after)

@@ -10,7 +10,8 @@ from __future__ import annotations
 from tracejit.backends.native.emit import I64, VOID, Function, Value, constant, vector_type
 from tracejit.backends.native.maths import huge_angles
 from tracejit.backends.native.maths.core import (
-    any_lane, divide_pairs, fast_two_sum, flip_sign, fma, horner, integer, is_single, like, square,
+    any_lane, divide_pairs, exact_fma, fast_two_sum, flip_sign, fma, horner, integer, is_single,
+    like, square, two_product,
 )
 from tracejit.backends.native.maths.exponential import round_biased
 
@@ -73,10 +74,10 @@ def reduce_common(b: Function, x: Value) -> Reduced:
     """The same for |x| up to LARGEST, without a branch."""
     first, *middle, last = (like(x, -part) for part in HALF_PI[x.type.lane])
     n, bits = round_biased(b, x, TWO_OVER_PI, 0)
-    r, r_low = fma(b, n, first, x), None
+    r, r_low = exact_fma(b, n, first, x), None
     for part in middle:
-        before, r = r, fma(b, n, part, r)
-        error = fma(b, n, part, b.sub(before, r))
+        before, r = r, exact_fma(b, n, part, r)
+        error = exact_fma(b, n, part, b.sub(before, r))
         r_low = error if r_low is None else b.add(r_low, error)
     return bits, r, fma(b, n, last, r_low)
 
@@ -129,8 +130,8 @@ def rounded_quarter(b: Function, x: Value) -> tuple[Value, Value, Value]:
 def half_turns(b: Function, f: Value) -> tuple[Value, Value]:
     """sin and cos of pi f / 2 for |f| <= 1/2, for the reflection formulas."""
     high, low, *_ = HALF_PI[f.type.lane]
-    r = b.mul(f, like(f, high))
-    r_low = fma(b, f, like(f, low), fma(b, f, like(f, high), b.neg(r)))
+    r, r_low = two_product(b, f, like(f, high))
+    r_low = fma(b, f, like(f, low), r_low)
     z = square(b, r)
     return b.add(*sin_near_zero(b, r, r_low, z)), b.add(*cos_near_zero(b, r, r_low, z))
 
