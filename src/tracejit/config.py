@@ -23,6 +23,8 @@ JAX's `jax_enable_x64` and `jax_disable_jit` are understood wherever a name is.
 from __future__ import annotations
 
 import os
+import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
@@ -162,7 +164,7 @@ class Config:
     A read costs about 0.1 us.
     """
 
-    __slots__ = ("_overrides", "_values")
+    __slots__ = ("_blocks", "_lock", "_overrides", "_values", "_watchers")
 
     backend: str = _attribute("backend")
     default_float: str = _attribute("default_float")
@@ -185,6 +187,9 @@ class Config:
                 self._values[name] = _resolve(name, environ[variable], variable)[1]
         self._overrides: ContextVar[dict[str, Any] | None]
         self._overrides = ContextVar("tracejit.config", default=None)
+        self._blocks: Counter[str] = Counter()
+        self._watchers: list[Callable[[], None]] = []
+        self._lock = threading.RLock()
 
     def update(self, name: str, value: object) -> None:
         """Set a knob for the whole process, except in blocks that override it.
@@ -192,7 +197,9 @@ class Config:
         Raises ConfigError, and changes nothing, for an unknown knob or an unfit value.
         """
         name, value = _resolve(name, value)
-        self._values[name] = value
+        with self._lock:
+            self._values[name] = value
+            self._tell()
 
     def override(self, **knobs: object) -> AbstractContextManager[Config]:
         """A context manager (or decorator) that sets knobs for a block, in this thread alone.
@@ -206,10 +213,33 @@ class Config:
     @contextmanager
     def _overriding(self, knobs: dict[str, Any]) -> Iterator[Config]:
         token = self._overrides.set((self._overrides.get() or {}) | knobs)
+        self._count(knobs, 1)
         try:
             yield self
         finally:
+            self._count(knobs, -1)
             self._overrides.reset(token)
+
+    def for_all(self, name: str) -> Any:
+        """A knob's value if it is the same in every thread; None while a block sets the knob."""
+        return None if self._blocks[name] else self._values[name]
+
+    def watch(self, watcher: Callable[[], None]) -> None:
+        """Call `watcher` now, and whenever a knob changes or a block begins or ends, in any thread."""
+        with self._lock:
+            self._watchers.append(watcher)
+            watcher()
+
+    def _count(self, knobs: Iterable[str], step: int) -> None:
+        """Note that a block begins (1) or ends (-1)."""
+        with self._lock:
+            for name in knobs:
+                self._blocks[name] += step
+            self._tell()
+
+    def _tell(self) -> None:
+        for watcher in self._watchers:
+            watcher()
 
     def __repr__(self) -> str:
         values = ", ".join(f"{name}={getattr(self, name)!r}" for name in _KNOBS)

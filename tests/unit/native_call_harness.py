@@ -13,7 +13,13 @@ import pytest
 
 from tracejit.backends.native import abi
 from tracejit.backends.native.call_signature import CallSignature, Leaf, Node, describe
-from tracejit.backends.native.callable import NativeCallable, NativeEntry, install
+from tracejit.backends.native.callable import (
+    ALWAYS_OPEN,
+    Gate,
+    NativeCallable,
+    NativeEntry,
+    install,
+)
 from tracejit.backends.native.entry import native_entry
 
 needs_native = pytest.mark.skipif(not abi.SUPPORTED, reason=abi.WHY_NOT)
@@ -63,7 +69,9 @@ def compiled(signature: CallSignature, text: str) -> NativeEntry | None:
 
 
 def scripted(
-    signature: CallSignature, function: Callable[[object, object], int | None]
+    signature: CallSignature,
+    function: Callable[[object, object], int | None],
+    gate: Gate = ALWAYS_OPEN,
 ) -> NativeEntry | None:
     """The entry for a kernel in Python, which gets the two rows of pointers and may return a
     status.
@@ -71,7 +79,7 @@ def scripted(
     kernel = _KERNEL(lambda inputs, outputs: function(inputs, outputs) or 0)
     address = ctypes.cast(kernel, ctypes.c_void_p).value
     assert address is not None
-    return native_entry(signature, address, owner=kernel)
+    return native_entry(signature, address, owner=kernel, gate=gate)
 
 
 def function_of(entry: NativeEntry | None) -> Counting:

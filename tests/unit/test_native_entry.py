@@ -40,6 +40,7 @@ from tracejit.backends.native.call_signature import (
     Tuple,
     describe,
 )
+from tracejit.backends.native.callable import Gate
 from tracejit.backends.native.entry import Runtime, runtime_object, runtime_text
 
 pytestmark = needs_native
@@ -476,3 +477,18 @@ def test_the_object_code_can_be_loaded_again() -> None:
     kept = runtime_object()
     first, second = Runtime(kept), Runtime(kept)
     assert first.call and second.call and first.call != second.call
+
+
+# ---- gates
+
+
+def test_a_closed_gate_passes_every_call_on() -> None:
+    gate = Gate()
+    entry = scripted(CallSignature((VECTOR,), (), Tuple(())), lambda inputs, outputs: None, gate)
+    f = function_of(entry)
+    assert f(X) == ()
+    gate.is_open = False
+    assert f(X)[0] == "miss"
+    gate.is_open = True
+    assert f(X) == ()
+    assert f.misses == 1

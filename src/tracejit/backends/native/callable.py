@@ -103,6 +103,28 @@ def _vectorcall_base() -> type:
     return make(ctypes.addressof(_spec))
 
 
+class Gate:
+    """Opens and closes the entries that were made with it, all at once, in every thread."""
+
+    __slots__ = ("word",)
+
+    def __init__(self) -> None:
+        self.word = ctypes.c_int64(0)  # what their records point at; not zero: closed
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the entries take calls."""
+        return self.word.value == 0
+
+    @is_open.setter
+    def is_open(self, value: bool) -> None:
+        self.word.value = not value
+
+
+ALWAYS_OPEN = Gate()
+"""The gate of entries that have no other."""
+
+
 class NativeEntry:
     """What is called for one signature: the vectorcall function, and the record that it reads.
 

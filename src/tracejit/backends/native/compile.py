@@ -19,7 +19,7 @@ from tracejit.backends.native import (  # noqa: F401  each fills its rows of the
     structure,
 )
 from tracejit.backends.native.call_signature import CallSignature
-from tracejit.backends.native.callable import NativeEntry
+from tracejit.backends.native.callable import Gate, NativeEntry
 from tracejit.backends.native.elementwise import memory_type
 from tracejit.backends.native.emit import I64, PTR, Function, Module, Value, constant
 from tracejit.backends.native.entry import native_entry
@@ -82,9 +82,9 @@ class NativeExecutable:
         self._run(_pointers(inputs), _pointers(outputs))
         return tuple(outputs)
 
-    def entry(self, signature: CallSignature) -> NativeEntry | None:
+    def entry(self, signature: CallSignature, gate: Gate) -> NativeEntry | None:
         """What `install` takes, for calls like these; None where they stay in Python."""
-        return native_entry(signature, self.kernel, owner=self)
+        return native_entry(signature, self.kernel, owner=self, gate=gate)
 
     def texts(self) -> dict[str, str]:
         """The kernels, the LLVM assembly and the machine's."""

@@ -43,6 +43,12 @@ missed:
 ; signature.
 define internal ptr @attempt(ptr %record, ptr %args, i64 %nargsf, ptr %kwnames) nounwind {
 start:
+  %gate.at = getelementptr i64, ptr %record, i64 $GATE
+  %gate = load ptr, ptr %gate.at
+  %closed = load atomic i64, ptr %gate monotonic, align 8
+  %open = icmp eq i64 %closed, 0
+  br i1 %open, label %opened, label %no
+opened:
   %count = and i64 %nargsf, 9223372036854775807
   %positional.at = getelementptr i64, ptr %record, i64 $POSITIONAL
   %positional = load i64, ptr %positional.at

@@ -61,7 +61,7 @@ from tracejit.backends.native.call_signature import (
     children,
     is_native,
 )
-from tracejit.backends.native.callable import CHAIN_OFFSET, NativeEntry
+from tracejit.backends.native.callable import ALWAYS_OPEN, CHAIN_OFFSET, Gate, NativeEntry
 
 # Steps of a record. Their operands are noted in entry.ll, at the labels of the same names.
 _STEPS = ("END", "ARRAY", "BOXED", "INT", "BOOL", "SAME", "EQUAL", "TUPLE", "LIST", "DICT")
@@ -69,7 +69,7 @@ _END, _ARRAY, _BOXED, _INT, _BOOL, _SAME, _EQUAL, _TUPLE, _LIST, _DICT = range(l
 
 # The words of a record's header; areas of the frame are given by the word where they begin.
 _HEADER = (
-    *("NEXT", "KERNEL", "POSITIONAL", "KEYWORDS", "RELEASE", "FRAME"),
+    *("NEXT", "GATE", "KERNEL", "POSITIONAL", "KEYWORDS", "RELEASE", "FRAME"),
     *("INPUTS", "ROOM", "OUTPUTS", "OBJECTS", "OBJECT_COUNT"),
 )
 
@@ -90,18 +90,21 @@ _OBJECTS: Mapping[str, object] = {
 }
 
 
-def native_entry(signature: CallSignature, kernel: int, *, owner: object) -> NativeEntry | None:
+def native_entry(
+    signature: CallSignature, kernel: int, *, owner: object, gate: Gate = ALWAYS_OPEN
+) -> NativeEntry | None:
     """The entry that calls the kernel at this address; `owner` keeps the kernel's code in memory.
 
+    It takes calls while its gate is open.
     None where the call stays in Python: `abi.SUPPORTED` is false, a dtype has no native scalar
     or is not in native byte order, dictionary keys are of other or of different types, or there
     are too many nodes.
     """
     if abi.LAYOUT is None or not is_native(signature):
         return None
-    words, kept = _Record(signature, abi.LAYOUT).words(kernel)
+    words, kept = _Record(signature, abi.LAYOUT).words(kernel, gate)
     code = runtime()
-    return NativeEntry(code.call, (ctypes.c_int64 * len(words))(*words), (owner, code, kept))
+    return NativeEntry(code.call, (ctypes.c_int64 * len(words))(*words), (owner, gate, code, kept))
 
 
 class _Record:
@@ -116,15 +119,16 @@ class _Record:
         self.makes: list[int] = []
         self.packs: list[int] = []
 
-    def words(self, kernel: int) -> tuple[list[int], list[object]]:
+    def words(self, kernel: int, gate: Gate) -> tuple[list[int], list[object]]:
         """The whole record, and the objects whose addresses are in it."""
         names = [self.address(sys.intern(name)) for name, _ in self.signature.keywords]
         checks = self.checks()
         self.produce(self.signature.result, 0)
         sizes = (self.nodes, self.inputs, self.inputs + self.room, self.outputs, self.objects)
         *starts, frame = accumulate(sizes)  # the queue begins at 0
-        header = [0, kernel, len(self.signature.positional), len(names)]
-        header += [int(self.signature.release_gil), frame, *starts, self.objects]
+        header = [0, ctypes.addressof(gate.word), kernel]
+        header += [len(self.signature.positional), len(names), int(self.signature.release_gil)]
+        header += [frame, *starts, self.objects]
         assert len(header) == len(_HEADER)
         steps = (*checks, _END, *self.makes, _END, *self.packs, _END)
         return [*header, *names, *steps], self.kept
