@@ -43,7 +43,7 @@ def vmap(
     if isinstance(in_axes, list):
         in_axes = tuple(in_axes)
 
-    @functools.wraps(fun)
+    @functools.wraps(fun, updated=())
     def mapped(*args: Any, **kwargs: Any) -> Any:
         return _Mapping(fun, args, kwargs, in_axes, axis_size).run(out_axes)
 

@@ -42,7 +42,7 @@ def value_and_grad(
     if holomorphic:
         raise UnsupportedError("there are no complex numbers in tracejit yet: holomorphic=True")
 
-    @functools.wraps(fun)
+    @functools.wraps(fun, updated=())
     def value_and_gradients(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
         places = positions(argnums, args, fun)
         floats_for = "" if allow_int else "grad"
@@ -73,7 +73,7 @@ def grad(
     check_callable(fun, "grad")
     both = value_and_grad(fun, argnums, has_aux, holomorphic=holomorphic, allow_int=allow_int)
 
-    @functools.wraps(fun)
+    @functools.wraps(fun, updated=())
     def gradient(*args: Any, **kwargs: Any) -> Any:
         value, result = both(*args, **kwargs)
         return (result, value[1]) if has_aux else result

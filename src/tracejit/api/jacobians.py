@@ -68,7 +68,7 @@ def _jacobian(
     if holomorphic:
         raise UnsupportedError("there are no complex numbers in tracejit yet: holomorphic=True")
 
-    @functools.wraps(fun)
+    @functools.wraps(fun, updated=())
     def jacobian_of(*args: Any, **kwargs: Any) -> Any:
         places = positions(argnums, args, fun)
         tape = record(fun, args, kwargs, argnums=places, has_aux=has_aux, floats_for=what)

@@ -13,6 +13,7 @@ from tracejit.config import Config, config
 from tracejit.errors import BackendError, did_you_mean
 from tracejit.ir.graph import Jaxpr
 from tracejit.runtime.arguments import check_callable
+from tracejit.runtime.native_calls import Setting, install_entry, kinds
 from tracejit.runtime.once import Once
 from tracejit.runtime.programs import (
     Call,
@@ -36,7 +37,7 @@ class JitFunction(NativeCallable):
         statics: Statics,
         backend: str | None,
     ):
-        functools.update_wrapper(self, fun)
+        functools.update_wrapper(self, fun, updated=())
         self._statics = statics
         self._backend = backend
         self._traces: Once[Traced] = Once()
@@ -56,9 +57,22 @@ class JitFunction(NativeCallable):
             if not traced.closed:
                 return bind_call(traced, call.leaves)
             compiled = self._programs.make(
-                (key, backend), lambda: compile_traced(traced, backend), keep=lambda _: True
+                (key, backend), lambda: compile_traced(traced, call.weak, backend)
             )
-        return compiled(call.leaves)
+        result = compiled(call.leaves)
+        self._enter(compiled, call, backend)
+        return result
+
+    def _enter(self, compiled: Compiled, call: Call, backend: str) -> None:
+        """Let later calls of this kind go to machine code at once, where the backend has that."""
+        kind = kinds(call.given)
+        if kind not in compiled.entered:
+            compiled.entered.add(kind)
+            setting = Setting(config.default_float, None if self._backend else backend)
+            install_entry(
+                self, compiled.executable, call.args, call.kwargs, call.fixed, compiled.result,
+                setting,
+            )  # fmt: skip
 
     def _take(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Call, Any]:
         """The call taken apart, and the key of its trace."""

@@ -21,7 +21,9 @@ class Once(Generic[T]):
         """The value, if it has been made."""
         return self._values.get(key)
 
-    def make(self, key: Hashable, make: Callable[[], T], keep: Callable[[T], bool]) -> T:
+    def make(
+        self, key: Hashable, make: Callable[[], T], keep: Callable[[T], bool] = lambda _: True
+    ) -> T:
         """The value, made by the first who asks; it is kept if `keep` says so."""
         lock = self._makers.setdefault(key, threading.RLock())
         try:

@@ -12,8 +12,15 @@ from tracejit import backends, tree
 from tracejit.backends.protocol import Executable
 from tracejit.config import config
 from tracejit.control.call import call as call_primitive
+from tracejit.ir.atoms import Var
+from tracejit.ir.builder import building
 from tracejit.ir.graph import Jaxpr
+from tracejit.ir.primitive import Primitive
+from tracejit.ir.types import FLOAT32, FLOAT64
+from tracejit.ir.walk import inline
+from tracejit.passes.stages import dump
 from tracejit.runtime.arguments import argument, name_of, result
+from tracejit.runtime.native_calls import result_node
 from tracejit.runtime.report import listener
 from tracejit.runtime.run import unboxed
 from tracejit.runtime.statics import Fixed, put_back
@@ -22,11 +29,18 @@ from tracejit.trace.stage import stage
 from tracejit.trace.tracer import Tracer, bind, current_trace, is_traced
 
 
+CONVERT = Primitive.registry["convert"]  # the runtime knows no operation but this and call
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call taken apart: canonical leaves, which of them are Python numbers, what is static."""
+    """A call taken apart: the leaves as given and canonical, which are Python numbers, and what is
+    static. args and kwargs are without the latter."""
 
     fun: Callable[..., Any]
+    args: Sequence[Any]
+    kwargs: Mapping[str, Any]
+    given: list[Any]
     leaves: list[Any]
     weak: tuple[bool, ...]
     in_tree: tree.TreeDef
@@ -46,7 +60,7 @@ def take_apart(
     leaves = [
         canonical(x, lambda i=i: argument(fun, args, kwargs, i)) for i, x in enumerate(given)
     ]
-    return Call(fun, leaves, tuple(map(is_number, given)), in_tree, fixed)
+    return Call(fun, args, kwargs, given, leaves, tuple(map(is_number, given)), in_tree, fixed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,27 +112,62 @@ def bind_call(traced: Traced, leaves: Sequence[Any]) -> Any:
 
 
 class Compiled:
-    """A program of one backend, called with canonical leaves."""
+    """A program of one backend.
 
-    def __init__(self, executable: Executable, out_tree: tree.TreeDef):
+    result: the node of the result for native entries, if there is one. entered: the kinds of calls
+    that have had their chance of an entry.
+    """
+
+    def __init__(self, executable: Executable, traced: Traced, door: Sequence[np.dtype]):
         self.executable = executable
-        self.out_tree = out_tree
+        self.out_tree = traced.out_tree
+        self.door = door
+        self.result = result_node(traced.out_tree, traced.jaxpr.out_types)
+        self.entered: set[tuple[type, ...]] = set()
 
     def __call__(self, leaves: Sequence[Any]) -> Any:
-        outs = self.executable(*[_plain(x) for x in leaves])
-        return self.out_tree.unflatten(unboxed(outs))
+        """Run on canonical leaves."""
+        arrays = [_plain(x, dtype) for x, dtype in zip(leaves, self.door, strict=True)]
+        return self.out_tree.unflatten(unboxed(self.executable(*arrays)))
 
 
-def _plain(x: np.ndarray | np.generic) -> np.ndarray:
+def _plain(x: np.ndarray | np.generic, dtype: np.dtype) -> np.ndarray:
     """A leaf as a backend takes it: C-contiguous and aligned."""
-    array = np.asarray(x)
+    array = np.asarray(x, dtype)
     flags = array.flags
     return array if flags.c_contiguous and flags.aligned else array.copy()
 
 
-def compile_traced(traced: Traced, backend: str) -> Compiled:
-    """Compile for a backend."""
+def compile_traced(traced: Traced, weak: Sequence[bool], backend: str) -> Compiled:
+    """Compile for a backend; `weak` marks the arguments that are Python numbers."""
+    jaxpr = _with_door(traced.jaxpr, len(traced.captured), tuple(weak))
     executable = backends.load(backend).compile(
-        traced.jaxpr, name=traced.name, observer=listener(), constants=traced.captured
+        jaxpr, name=traced.name, observer=listener(), constants=traced.captured
     )
-    return Compiled(executable, traced.out_tree)
+    _dump_texts(executable)
+    return Compiled(executable, traced, [v.dtype for v in jaxpr.invars[len(traced.captured) :]])
+
+
+def _with_door(jaxpr: Jaxpr, captured: int, weak: Sequence[bool]) -> Jaxpr:
+    """The same, taking Python floats as what they are, float64, where it computes in float32."""
+    narrow = (False,) * captured + tuple(
+        w and v.dtype == FLOAT32 for w, v in zip(weak, jaxpr.invars[captured:], strict=True)
+    )
+    if not any(narrow):
+        return jaxpr
+    with building() as builder:
+        invars = [
+            Var(v.type.with_dtype(FLOAT64) if n else v.type)
+            for v, n in zip(jaxpr.invars, narrow, strict=True)
+        ]
+        inputs = [
+            CONVERT(v, dtype=FLOAT32) if n else v for v, n in zip(invars, narrow, strict=True)
+        ]
+        return builder.finish(invars, inline(jaxpr, inputs, builder))
+
+
+def _dump_texts(executable: Executable) -> None:
+    """Print the forms between jaxpr and machine that `config.dump` names."""
+    if config.dump:
+        for name, text in executable.texts().items():
+            dump(name, text)
