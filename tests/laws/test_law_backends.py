@@ -1,14 +1,14 @@
-"""Every backend that is installed has NumPy's values, to the ulps that the row says."""
+"""Every installed backend has NumPy's values, to the ulps that the row says, and its gradients."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import pytest
 
 from tracejit import backends
-from tracejit.testing import SAMPLES, check_backends
-from tracejit.testing.samples import Sample
+from tracejit.testing import SAMPLES, check_backends, check_gradients
+from tracejit.testing.samples import Sample, differentiable, with_adjoint
 
 #: What backends do not have: XLA computes on the CPU with subnormal numbers flushed to zero.
 LACKS = {"eager": frozenset(), "native": frozenset(), "xla": frozenset({"subnormals"})}
@@ -17,23 +17,30 @@ LACKS = {"eager": frozenset(), "native": frozenset(), "xla": frozenset({"subnorm
 TOGETHER = {"xla"}
 
 
-def cases(name: str) -> list[tuple[str, list[Sample]]]:
-    """The rows for a backend, in groups with a name."""
-    rows = [s for s in SAMPLES if not s.needs & LACKS[name]]
-    if name not in TOGETHER:
-        return [(str(s), [s]) for s in rows]
-    primitives = dict.fromkeys(s.primitive for s in rows)
-    return [(p.name, [s for s in rows if s.primitive is p]) for p in primitives]
+#: ... and up to a second for a gradient: there, two rows of a primitive speak for the others.
+FEW = 2
 
 
-@pytest.mark.parametrize(
-    ("name", "samples"),
-    [
-        pytest.param(name, samples, id=f"{name}-{title}")
-        for name in LACKS
-        if backends.available(name)
-        for title, samples in cases(name)
-    ],
-)
+def cases(samples: Iterable[Sample], most: int | None = None) -> list:
+    """(name of backend, rows), in groups with a name."""
+    found = []
+    for name in filter(backends.available, LACKS):
+        rows = [s for s in samples if not s.needs & LACKS[name]]
+        groups: dict[str, list[Sample]] = {}
+        for sample in rows:
+            title = sample.primitive.name if name in TOGETHER else str(sample)
+            groups.setdefault(title, []).append(sample)
+        for title, rows in groups.items():
+            few = rows[:most] if name in TOGETHER else rows
+            found.append(pytest.param(name, few, id=f"{name}-{title}"))
+    return found
+
+
+@pytest.mark.parametrize(("name", "samples"), cases(SAMPLES))
 def test_backends(name: str, samples: Sequence[Sample]) -> None:
     check_backends(samples, backends.load(name))
+
+
+@pytest.mark.parametrize(("name", "samples"), cases(with_adjoint(differentiable(SAMPLES)), FEW))
+def test_gradients(name: str, samples: Sequence[Sample]) -> None:
+    check_gradients(samples, backends.load(name))

@@ -106,22 +106,17 @@ def check_transpose(sample: Sample) -> None:
 
 def check_second_order(sample: Sample) -> None:
     """The jvp of the gradient is the quotient of its differences, and the Hessian is symmetric."""
-    program, arrays = sample.program(), sample.arrays()
-    mask = _float_mask(program.in_types)
-    outs = _chosen(program.out_types, _float_mask(program.out_types))
-    weights = _tangents(outs, (True,) * len(outs), sample.rng(3))
-    both = value_and_gradient(_weighted_sum(program), mask + (False,) * len(weights))
+    program = sample.program()
+    both, mask, point = _gradient(sample)
     gradient = Jaxpr(both.invars, both.equations, both.outvars[1:])
-    full_mask = mask + (False,) * len(weights)
     wanted = (True,) * len(gradient.outvars)
-    forward, _ = jvp(gradient, full_mask, wanted)
-    point = [*arrays, *weights]
+    forward, _ = jvp(gradient, mask, wanted)
 
     def hessian_times(ts: Arrays) -> Arrays:
         return evaluate(forward, *point, *ts)[len(wanted) :]
 
-    s, t = (_tangents(program.in_types, mask, sample.rng(seed)) for seed in (1, 2))
-    quotient = _directional(lambda *xs: evaluate(gradient, *xs), point, full_mask, s)
+    s, t = (_tangents(both.in_types, mask, sample.rng(seed)) for seed in (1, 2))
+    quotient = _directional(lambda *xs: evaluate(gradient, *xs), point, mask, s)
     assert_close("second order", sample, hessian_times(s), quotient, rtol=10 * sample.rtol)
     assert_close(
         "symmetric Hessian", sample, [_inner(hessian_times(s), t)], [_inner(hessian_times(t), s)],
@@ -175,6 +170,18 @@ def check_backends(samples: Sample | Sequence[Sample], backend: Backend) -> None
             )  # fmt: skip
 
 
+def check_gradients(samples: Sample | Sequence[Sample], backend: Backend) -> None:
+    """A backend's gradient is that of NumPy, equation by equation, but for rounding."""
+    rows = [samples] if isinstance(samples, Sample) else samples
+    programs, _, points = zip(*map(_gradient, rows), strict=True)
+    results = iter(backend.compile(_side_by_side(programs), name="gradients")(*sum(points, [])))
+    for sample, program, point in zip(rows, programs, points, strict=True):
+        found = [next(results) for _ in program.outvars]
+        rtol = _rtol(sample.program(), sample)
+        law = f"{backend.name}, gradient"
+        assert_close(law, sample, found, evaluate(program, *point), rtol=rtol)
+
+
 def check_text(sample: Sample) -> None:
     """The text of a program parses to one that prints the same and has the same value."""
     program, arrays = sample.program(), sample.arrays()
@@ -192,6 +199,8 @@ def check_all(sample: Sample, *backends: Backend) -> None:
     check_text(sample)
     for backend in backends:
         check_backends(sample, backend)
+        if sample.is_differentiable and sample.reverse:
+            check_gradients(sample, backend)
     if sample.is_differentiable:
         check_linearize(sample)
         if sample.is_double:
@@ -252,6 +261,19 @@ def _linearized(sample: Sample) -> tuple[Jaxpr, Arrays, Split, Arrays]:
     count = len(program.outvars)
     assert_close("linearize: value", sample, known[:count], evaluate(program, *arrays), rtol=0)
     return program, arrays, parts, known[count:]
+
+
+def _gradient(sample: Sample) -> tuple[Jaxpr, Mask, list[Any]]:
+    """The program of value and gradient of a weighted sum of all results.
+
+    With it: which of its inputs the gradient is for, and the inputs, of which the last are weights.
+    """
+    program = sample.program()
+    outs = _chosen(program.out_types, _float_mask(program.out_types))
+    weights = _tangents(outs, (True,) * len(outs), sample.rng(3))
+    mask = _float_mask(program.in_types) + (False,) * len(weights)
+    both = value_and_gradient(_weighted_sum(program), mask)
+    return both, mask, [*sample.arrays(), *weights]
 
 
 def _side_by_side(programs: Sequence[Jaxpr]) -> Jaxpr:
