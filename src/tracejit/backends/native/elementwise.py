@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tracejit.backends.native.emit import Function, Type, Value, constant, vector_type
-from tracejit.backends.native.maths import MATHS
+from tracejit.backends.native.maths import MATHS, integer_power, polygamma
 from tracejit.backends.native.lowering import LOWERINGS, Pointwise
 from tracejit.ops import elementwise as ops
 from tracejit.ops import special
@@ -94,7 +94,7 @@ def _square(b: Function, dtype: np.dtype, x: Value) -> Value:
 
 def _integer_pow(b: Function, dtype: np.dtype, x: Value, *, n: int) -> Value:
     if dtype.kind == "f":
-        return MATHS["integer_power"](b, x, n)
+        return integer_power(b, x, n)
     if n < 0:
         return _div(b, dtype, b.like(x, 1), _integer_pow(b, dtype, x, n=-n))
     result = None
@@ -218,7 +218,7 @@ _ROWS: dict[Any, Row] = (
     | {getattr(special, name): _maths(name) for name in "erf erfc erfinv lgamma digamma".split()}
     | {
         ops.trunc: _method("trunc_to_integer"),
-        special.polygamma: lambda b, dtype, x, *, n: MATHS["polygamma"](b, x, n),
+        special.polygamma: lambda b, dtype, x, *, n: polygamma(b, n, x),
         ops.div: _div, ops.rem: _rem, ops.abs: _abs, ops.sign: _sign, ops.square: _square,
         ops.max: maximum, ops.min: minimum, ops.integer_pow: _integer_pow, ops.pow: _pow,
         ops.eq: _compare("equal"), ops.ne: _compare("not_equal"),
