@@ -84,6 +84,12 @@ def test_results_may_stay_on_the_device():
     np.testing.assert_array_equal(np.asarray(z), 2.0)
 
 
+def test_constants_stand_for_the_first_inputs():
+    text = "fn(%0: f64[3], %1: f64[3]) -> f64[3] {\n  %2: f64[3] = sub(%0, %1)\n  return %2\n}"
+    run = compiled(text, constants=[np.full(3, 1e-12)])
+    np.testing.assert_array_equal(run(np.arange(3.0))[0], 1e-12 - np.arange(3.0))
+
+
 def test_texts_name_the_program():
     texts = compiled(SHIFT, name="shift").texts()
     assert list(texts) == ["stablehlo", "hlo"]

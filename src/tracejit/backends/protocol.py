@@ -10,6 +10,7 @@ Backends are told apart by name alone: nobody asks which one it has.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np

@@ -7,8 +7,7 @@ for the block, in this thread. Integers and floats keep their 64 bits whatever t
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -23,7 +22,7 @@ from tracejit.passes.standard import SIMPLIFY
 
 
 class XlaExecutable:
-    """A jaxpr compiled by XLA for jax's default device."""
+    """A jaxpr compiled by XLA for jax's default device, where its constants are kept."""
 
     def __init__(self, jaxpr: Jaxpr, name: str, constants: Sequence[np.ndarray] = ()):
         self.jaxpr = jaxpr
