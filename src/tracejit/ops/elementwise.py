@@ -390,14 +390,16 @@ select = linear(
 
 
 def keep_zeros(product: Atom, ct: Atom) -> Atom:
-    """The product, but 0 where the cotangent is 0, whatever it was multiplied by.
+    """The product, but 0 where the cotangent is 0 and what it was multiplied by made NaN of it.
 
     Behind a `select`, the cotangent of the untaken side is 0 and must stay so, also where the
-    derivative of the untaken side is inf or NaN.
+    derivative of the untaken side is inf or NaN. Other zeros are left as they are: a cotangent that
+    happens to be 0 on the taken side still has derivatives.
     """
     if isinstance(product, Literal) or product is ct:
         return product
-    return select(eq(ct, zero(ct.type)), zero(product.type), product)
+    spoilt = and_(ne(product, product), eq(ct, zero(ct.type)))
+    return select(spoilt, zero(product.type), product)
 
 
 def _convert_jvp(primals: Any, tangents: Any, outs: Any, *, dtype: np.dtype) -> tuple[Atom]:
