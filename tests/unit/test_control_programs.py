@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-import tracejit.config
 import tracejit.numpy  # lends tracers their operators
 import tracejit.tree
+from tracejit.config import config
 from tracejit.control.branching import cond, switch
 from tracejit.control.call import call
 from tracejit.control.looping import fori_loop, map, scan, while_loop
@@ -195,7 +195,7 @@ def test_values_are_those_of_a_python_loop(row) -> None:
     at_once = tracejit.tree.leaves(fun(*arrays))
     ways = [at_once]
     if fun is not never:
-        with tracejit.config.config(disable_jit=True):
+        with config(disable_jit=True):
             ways.append(tracejit.tree.leaves(fun(*arrays)))
     for results in ways:
         for y, expected in zip(results, traced, strict=True):
