@@ -21,6 +21,7 @@ from tracejit.testing import (
     check_all,
     check_backends,
     check_batch,
+    check_gradients,
     check_jvp,
     check_linearize,
     check_second_order,
@@ -68,7 +69,7 @@ def matrix(primitive: Primitive) -> Sample:
 
 
 def test_right_rules_pass() -> None:
-    check_all(wave(sine()))
+    check_all(wave(sine()), Machine(lambda y: y))
     check_all(matrix(turn()))
 
 
@@ -179,6 +180,12 @@ class Machine:
 
 def test_backends_accepts_a_right_machine() -> None:
     check_backends(wave(sine()), Machine(lambda y: y))
+
+
+def test_gradients_catches_a_wrong_machine() -> None:
+    check_gradients(wave(sine()), Machine(lambda y: y))
+    with pytest.raises(AssertionError, match="machine, gradient: sine"):
+        check_gradients(wave(sine()), Machine(lambda y: y * 1.001))
 
 
 def test_backends_allows_the_ulps_of_the_row_and_no_more() -> None:
