@@ -34,7 +34,9 @@ def fmod(b: Function, x: Value, y: Value) -> Value:
     before, cold, after = b.here, b.block("divide"), b.block("remainder")
     b.branch_if(any_lane(b, long), cold, after)
     b.at(cold)
-    exact = b.select(long, long_division(b, a, d), rest)
+    one = like(x, 1.0)  # in the lanes that need no division: their divisor may be 0
+    exact = long_division(b, b.select(long, a, one), b.select(long, d, one))
+    exact = b.select(long, exact, rest)
     leaving = b.here
     b.branch(after)
     b.at(after)
