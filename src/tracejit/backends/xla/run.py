@@ -88,7 +88,7 @@ class XlaBackend:
         constants: Sequence[np.ndarray] = (),
     ) -> XlaExecutable:
         """Compile for jax's default device. Ours are the simple passes, XLA has the others."""
-        executable = XlaExecutable(SIMPLIFY(jaxpr, observer), name or "program")
+        executable = XlaExecutable(SIMPLIFY(jaxpr, observer), name or "program", constants)
         for form, make in executable.forms().items():
             dump(form, make)
         return executable
