@@ -183,9 +183,10 @@ def test_backends_accepts_a_right_machine() -> None:
 
 
 def test_gradients_catches_a_wrong_machine() -> None:
-    check_gradients(wave(sine()), Machine(lambda y: y))
+    sample = wave(sine())
+    check_gradients(sample, Machine(lambda y: y))
     with pytest.raises(AssertionError, match="machine, gradient: sine"):
-        check_gradients(wave(sine()), Machine(lambda y: y * 1.001))
+        check_gradients(sample, Machine(lambda y: y * 1.001))
 
 
 def test_backends_allows_the_ulps_of_the_row_and_no_more() -> None:
