@@ -81,7 +81,9 @@ def ediff1d(
     return concatenate((*ends[0], x, *ends[1]))
 
 
-def trapezoid(y: ArrayLike, x: ArrayLike | None = None, dx: ArrayLike = 1.0, axis: int = -1) -> Array:
+def trapezoid(
+    y: ArrayLike, x: ArrayLike | None = None, dx: ArrayLike = 1.0, axis: int = -1
+) -> Array:
     """The integral along an axis, y being linear between points at x, or dx apart."""
     y = value(y)
     at = one_axis(axis, y.ndim)
@@ -294,7 +296,7 @@ def pad(
     array: ArrayLike, pad_width: Any, mode: str = "constant", *, constant_values: ArrayLike = 0,
     reflect_type: str = "even",
 ) -> Array:  # fmt: skip
-    """The array with borders: of numbers, or of its own elements (edge, reflect, symmetric, wrap)."""
+    """The array with borders: of numbers, or by mode edge, reflect, symmetric, wrap of its own."""
     x = value(array)
     widths = np.broadcast_to(_widths(pad_width, x.ndim), (x.ndim, 2)).tolist()
     if min((n for pair in widths for n in pair), default=0) < 0:

@@ -9,16 +9,25 @@ import numpy as np
 
 from tracejit.errors import ArgumentError, UnsupportedError
 from tracejit.numpy import ufuncs
-from tracejit.numpy.arrays import Array, ArrayLike, Axis, fault, nearest, some_axes, value
+from tracejit.numpy.arrays import (
+    Array,
+    ArrayLike,
+    Axis,
+    DTypeLike,
+    fault,
+    nearest,
+    some_axes,
+    value,
+)
 from tracejit.numpy.contraction import (
     cross,
     matmul,
     outer,
     tensordot,
-    trace,
     vecdot,
 )
 from tracejit.numpy.contraction import diagonal as diagonal_of_axes
+from tracejit.numpy.contraction import trace as trace_of_axes
 from tracejit.numpy.einstein import einsum
 from tracejit.numpy.reductions import max as max_over
 from tracejit.numpy.reductions import min as min_over
@@ -85,6 +94,11 @@ def _matrix_norm(x: Array, ord: Any, axes: tuple[int, ...], keepdims: bool) -> A
     totals = sum_over(ufuncs.absolute(x), summed, keepdims=True)
     y = (max_over if ord > 0 else min_over)(totals, rest, keepdims=True)
     return y if keepdims else squeeze(y, (rows, columns))
+
+
+def trace(x: ArrayLike, /, *, offset: int = 0, dtype: DTypeLike = None) -> Array:
+    """The sums of the diagonals of matrices in the last two axes."""
+    return trace_of_axes(x, offset, -2, -1, dtype)
 
 
 def diagonal(x: ArrayLike, /, *, offset: int = 0) -> Array:

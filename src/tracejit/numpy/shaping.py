@@ -315,7 +315,7 @@ def dstack(tup: Sequence[ArrayLike]) -> Array:
 def column_stack(tup: Sequence[ArrayLike]) -> Array:
     """Arrays of one axis as columns, beside those of two."""
     xs = [_at_least(1, x) for x in _together(tup)]
-    return concatenate([reshape_to(x, (-1, 1)) if x.ndim == 1 else x for x in xs], 1)
+    return concatenate([reshape(x, (-1, 1)) if x.ndim == 1 else x for x in xs], 1)
 
 
 def append(arr: ArrayLike, values: ArrayLike, axis: int | None = None) -> Array:

@@ -378,7 +378,8 @@ def nanquantile(
     result = _at_place(
         lambda i: take_along_axis(ordered, i, -1), place, method, last, x.dtype
     )
-    return _first_axis(result, shape_of(operand(q)), kept_shape(x.shape, axes) if keepdims else None)
+    kept = kept_shape(x.shape, axes) if keepdims else None
+    return _first_axis(result, shape_of(operand(q)), kept)
 
 
 def nanpercentile(
@@ -429,7 +430,7 @@ def histogram_bin_edges(
 ) -> Array:
     """The edges of so many bins of one width over a range (of the data, unless said)."""
     if isinstance(bins, str):
-        raise fault(UnsupportedError, f"histogram: bins={bins!r} would make the shape depend on data")
+        raise fault(UnsupportedError, f"histogram: bins={bins!r} would need the numbers")
     if shape_of(operand(bins)):
         return value(bins)
     x = ravel(a)
@@ -445,7 +446,7 @@ def histogram(
     a: ArrayLike, bins: Any = 10, range: Any = None, density: bool = False,
     weights: ArrayLike | None = None,
 ) -> tuple[Array, Array]:  # fmt: skip
-    """How many elements are in each bin, or the sums of their weights; and the edges of the bins."""
+    """How many elements are in each bin, or the sums of their weights; and the edges."""
     x = ravel(a)
     edges = histogram_bin_edges(x, bins, range)
     count = edges.shape[0] - 1

@@ -401,7 +401,9 @@ def _logaddexp(x: Any, y: Any) -> Array:
 
 
 def _logaddexp2(x: Any, y: Any) -> Array:
-    return _divide(_logaddexp(multiply(x, math.log(2)), multiply(y, math.log(2))), math.log(2))
+    dtype = result_float(x, y)
+    x, y = (multiply.body(value(z, dtype), math.log(2)) for z in (x, y))
+    return _divide(_logaddexp(x, y), math.log(2))
 
 
 exp = _unary("exp", of_float(ops.exp), "e to the x.")

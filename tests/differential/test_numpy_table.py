@@ -1,0 +1,106 @@
+"""Every public name of tracejit.numpy against NumPy: eagerly, staged, and by NumPy's protocols.
+
+Values, dtypes and shapes are those of NumPy. Where NumPy gives float16, which tracejit has not, it is
+float32.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections import defaultdict
+from typing import Any
+
+import numpy as np
+import numpy_cases
+import pytest
+
+import tracejit.numpy as tnp
+from tracejit.ir.types import type_of
+from tracejit.ir.walk import evaluate
+from tracejit.trace.stage import stage
+
+CASES = defaultdict(list)
+for _case in numpy_cases.cases():
+    CASES[_case.name].append(_case)
+
+#: Names that are not functions of arrays, and have no row.
+NO_ROW = {
+    "linalg", "bool_", "broadcast_shapes", "can_cast", "diag_indices", "dtype", "e", "euler_gamma",
+    "finfo", "float32", "float64", "floating", "generic", "iinfo", "index_exp", "indices", "inexact",
+    "inf", "int16", "int32", "int64", "int8", "integer", "isdtype", "isscalar", "issubdtype",
+    "mask_indices", "mgrid", "nan", "ndarray", "newaxis", "number", "ogrid", "pi", "promote_types",
+    "s_", "set_printoptions", "signedinteger", "tril_indices", "triu_indices", "uint16", "uint32",
+    "uint64", "uint8", "unsignedinteger", "bartlett", "blackman", "hamming", "hanning", "kaiser",
+}  # fmt: skip
+#: Names of functions that take known arrays alone; tests/unit/test_numpy_static.py has them.
+OF_KNOWN = {
+    "argwhere", "flatnonzero", "nonzero", "ix_", "unique", "unique_counts", "unique_inverse",
+    "unique_values", "intersect1d", "setdiff1d", "setxor1d", "union1d",
+}  # fmt: skip
+
+
+def flat(result: Any) -> list[Any]:
+    """Results as a list."""
+    if isinstance(result, (tuple, list)):
+        return [y for part in result for y in flat(part)]
+    return [result]
+
+
+def staged(call: Any, xp: Any, operands: tuple[Any, ...]) -> list[Any]:
+    """The values of a call traced on tracers for its operands, and evaluated."""
+    types = [type_of(np.asarray(x)) for x in operands]
+    program = stage(lambda *tracers: flat(call(xp, *tracers)), types)
+    captured = [np.asarray(x) for x in program.captured]
+    return list(evaluate(program.jaxpr, *captured, *map(np.asarray, operands)))
+
+
+def assert_same(ours: list[Any], theirs: list[Any]) -> None:
+    """The same values, dtypes and shapes, up to a few units in the last place."""
+    assert len(ours) == len(theirs)
+    for x, y in zip(ours, theirs, strict=True):
+        x, y = np.asarray(x), np.asarray(y)
+        expected = np.dtype(np.float32) if y.dtype == np.float16 else y.dtype
+        assert (x.dtype, x.shape) == (expected, y.shape)
+        if y.dtype.kind != "f":
+            np.testing.assert_array_equal(x, y)
+            continue
+        tolerance = {2: 2e-3, 4: 1e-5, 8: 1e-11}[y.dtype.itemsize]
+        np.testing.assert_allclose(x, y, rtol=tolerance, atol=tolerance * 1e-2)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", sorted(CASES))
+def test_as_numpy(name: str) -> None:
+    for index, case in enumerate(CASES[name]):
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            expected = flat(case.call(np, *case.operands))
+            paths = {
+                "eager": lambda: flat(case.call(tnp, *case.operands)),
+                "staged": lambda: staged(case.call, tnp, case.operands),
+            }
+            if case.operands and case.by_protocol:
+                paths["protocol"] = lambda: staged(case.call, np, case.operands)
+            for path, run in paths.items():
+                try:
+                    assert_same(run(), expected)
+                except Exception as error:
+                    shown = [f"{x.dtype}{x.shape}" for x in map(np.asarray, case.operands)]
+                    error.add_note(f"{name}, row {index} of {shown}, {path}")
+                    raise
+
+
+def test_every_name_has_a_row() -> None:
+    public = set(tnp.__all__) - NO_ROW - OF_KNOWN
+    public |= {f"linalg.{name}" for name in tnp.linalg.__all__}
+    assert sorted(public - set(CASES)) == []
+
+
+def test_names_are_sorted_and_known() -> None:
+    assert tnp.__all__ == sorted(set(tnp.__all__))
+    assert [name for name in tnp.__all__ if not hasattr(tnp, name)] == []
+
+
+def test_an_unknown_name_says_what_was_meant() -> None:
+    with pytest.raises(AttributeError, match="did you mean 'logaddexp'"):
+        tnp.logaddexpp  # noqa: B018
