@@ -18,20 +18,30 @@ import importlib
 from typing import Any
 
 from tracejit import errors, numpy, tree
+from tracejit.api.arrays import Array, block_until_ready, device_get, device_put
 from tracejit.api.batching import vmap
 from tracejit.api.gradients import grad, value_and_grad
+from tracejit.api.inspect import ShapeDtypeStruct, eval_shape, make_jaxpr, stages
 from tracejit.api.jacobians import hessian, jacfwd, jacobian, jacrev
 from tracejit.api.jit import disable_jit, jit
 from tracejit.api.linear_maps import jvp, linear_transpose, linearize, stop_gradient, vjp
 from tracejit.config import config
 from tracejit.errors import did_you_mean
+from tracejit.ir.types import FLOAT0 as float0
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Array",
+    "ShapeDtypeStruct",
+    "block_until_ready",
     "config",
+    "device_get",
+    "device_put",
     "disable_jit",
     "errors",
+    "eval_shape",
+    "float0",
     "grad",
     "hessian",
     "jacfwd",
@@ -42,10 +52,12 @@ __all__ = [
     "lax",
     "linear_transpose",
     "linearize",
+    "make_jaxpr",
     "nn",
     "numpy",
     "random",
     "scipy",
+    "stages",
     "stop_gradient",
     "tree",
     "tree_util",

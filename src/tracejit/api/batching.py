@@ -7,9 +7,11 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 from tracejit import tree
+from tracejit.api.jit import through_jit
 from tracejit.errors import ArgumentError, AxisError, ShapeError, TracejitError
 from tracejit.ops import structure
 from tracejit.runtime.arguments import argument, check_callable, name_of, result
+from tracejit.runtime.report import report
 from tracejit.runtime.run import run
 from tracejit.runtime.values import canonical, returned, type_of_value
 from tracejit.trace.provenance import user_frame
@@ -43,6 +45,12 @@ def vmap(
     if isinstance(in_axes, list):
         in_axes = tuple(in_axes)
 
+    return through_jit(_vmap, fun, in_axes, out_axes, axis_size)
+
+
+def _vmap(
+    fun: Callable[..., Any], in_axes: Axes, out_axes: Axes, axis_size: int | None
+) -> Callable[..., Any]:
     @functools.wraps(fun, updated=())
     def mapped(*args: Any, **kwargs: Any) -> Any:
         return _Mapping(fun, args, kwargs, in_axes, axis_size).run(out_axes)
@@ -136,6 +144,8 @@ class _Mapping:
         body, live = batch(
             staged.jaxpr, self.size, mask, tuple(axis is not None for axis in axes)
         )
+        report("traced", staged.jaxpr)
+        report("batched", body)
         results = run(body, [*staged.captured, *inputs])
         for i, (y, axis) in enumerate(zip(results, axes, strict=True)):
             name = lambda i=i: result(self.fun, self.out_tree, i)  # noqa: E731

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from tracejit.api.recording import Argnums, Recording, positions, record
-from tracejit.errors import GradError, UnsupportedError
+from tracejit.api.jit import through_jit
+from tracejit.api.recording import Argnums, Recording, no_complex, positions, record
+from tracejit.errors import GradError
 from tracejit.ir.types import FLOAT0
 from tracejit.runtime.arguments import check_callable
 from tracejit.runtime.report import report, wanted
@@ -40,8 +41,14 @@ def value_and_grad(
     """
     check_callable(fun, "value_and_grad")
     if holomorphic:
-        raise UnsupportedError("there are no complex numbers in tracejit yet: holomorphic=True")
+        raise no_complex()
 
+    return through_jit(_value_and_grad, fun, argnums, has_aux, allow_int)
+
+
+def _value_and_grad(
+    fun: Callable[..., Any], argnums: Argnums, has_aux: bool, allow_int: bool
+) -> Callable[..., Any]:
     @functools.wraps(fun, updated=())
     def value_and_gradients(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
         places = positions(argnums, args, fun)
@@ -71,7 +78,15 @@ def grad(
     The arguments are those of `value_and_grad`.
     """
     check_callable(fun, "grad")
-    both = value_and_grad(fun, argnums, has_aux, holomorphic=holomorphic, allow_int=allow_int)
+    if holomorphic:
+        raise no_complex()
+    return through_jit(_grad, fun, argnums, has_aux, allow_int)
+
+
+def _grad(
+    fun: Callable[..., Any], argnums: Argnums, has_aux: bool, allow_int: bool
+) -> Callable[..., Any]:
+    both = _value_and_grad(fun, argnums, has_aux, allow_int)
 
     @functools.wraps(fun, updated=())
     def gradient(*args: Any, **kwargs: Any) -> Any:

@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 from itertools import accumulate
 from typing import Any
 
-from tracejit.api.recording import Argnums, positions, record
+from tracejit.api.jit import through_jit
+from tracejit.api.recording import Argnums, no_complex, positions, record
 from tracejit.control.bodies import keep_outputs
-from tracejit.errors import GradError, UnsupportedError
+from tracejit.errors import GradError
 from tracejit.ir.atoms import Atom, Var, zero
 from tracejit.ir.builder import building
 from tracejit.ir.graph import Jaxpr
@@ -17,6 +18,7 @@ from tracejit.ir.types import INT64, ArrayType
 from tracejit.ir.walk import inline
 from tracejit.ops import elementwise, structure
 from tracejit.runtime.arguments import check_callable
+from tracejit.runtime.report import report
 from tracejit.runtime.run import run
 from tracejit.trace.provenance import user_frame
 from tracejit.transforms.batch import batch
@@ -66,8 +68,14 @@ def _jacobian(
 ) -> Callable[..., Any]:  # fmt: skip
     check_callable(fun, what)
     if holomorphic:
-        raise UnsupportedError("there are no complex numbers in tracejit yet: holomorphic=True")
+        raise no_complex()
+    return through_jit(_transformed, fun, argnums, has_aux, what, transform)
 
+
+def _transformed(
+    fun: Callable[..., Any], argnums: Argnums, has_aux: bool, what: str,
+    transform: Callable[[Jaxpr, Mask, int], Jaxpr],
+) -> Callable[..., Any]:  # fmt: skip
     @functools.wraps(fun, updated=())
     def jacobian_of(*args: Any, **kwargs: Any) -> Any:
         places = positions(argnums, args, fun)
@@ -78,7 +86,10 @@ def _jacobian(
                     f"{what} needs float results, and {tape.name} returned {t}", where=user_frame()
                 )
         rows, columns = tape.out_tree.num_leaves, tape.in_tree.num_leaves
-        outs = run(transform(tape.jaxpr, tape.floats, rows), tape.inputs)
+        whole = transform(tape.jaxpr, tape.floats, rows)
+        report("traced", tape.jaxpr)
+        report(what, whole)
+        outs = run(whole, tape.inputs)
         aux, blocks = outs[: len(outs) - rows * columns], outs[len(outs) - rows * columns :]
         trees = [tape.in_tree.unflatten(blocks[i * columns :][:columns]) for i in range(rows)]
         jac = tape.out_tree.unflatten([t[0] if isinstance(argnums, int) else t for t in trees])

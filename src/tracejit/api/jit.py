@@ -38,8 +38,8 @@ class JitFunction(NativeCallable):
         backend: str | None,
     ):
         functools.update_wrapper(self, fun, updated=())
-        self._statics = statics
-        self._backend = backend
+        self.statics = statics
+        self.backend = backend
         self._traces: Once[Traced] = Once()
         self._programs: Once[Compiled] = Once()
 
@@ -50,7 +50,7 @@ class JitFunction(NativeCallable):
         call, key = self._take(args, kwargs)
         if is_traced(*call.leaves):
             return bind_call(self._traced(call, key), call.leaves)
-        backend = self._backend or config.backend
+        backend = self.backend or config.backend
         compiled = self._programs.get((key, backend))
         if compiled is None:
             traced = self._traced(call, key)
@@ -68,7 +68,7 @@ class JitFunction(NativeCallable):
         kind = kinds(call.given)
         if kind not in compiled.entered:
             compiled.entered.add(kind)
-            setting = Setting(config.default_float, None if self._backend else backend)
+            setting = Setting(config.default_float, None if self.backend else backend)
             install_entry(
                 self, compiled.executable, call.args, call.kwargs, call.fixed, compiled.result,
                 setting,
@@ -76,9 +76,9 @@ class JitFunction(NativeCallable):
 
     def _take(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Call, Any]:
         """The call taken apart, and the key of its trace."""
-        rest, named, fixed = self._statics.split(args, kwargs)
+        rest, named, fixed = self.statics.split(args, kwargs)
         call = take_apart(self.__wrapped__, rest, named, fixed)
-        return call, (call.types_key(), self._statics.key(fixed))
+        return call, (call.types_key(), self.statics.key(fixed))
 
     def _traced(self, call: Call, key: Any) -> Traced:
         """The traced function; kept unless it holds values of a trace around it."""
@@ -89,6 +89,11 @@ class JitFunction(NativeCallable):
         """The jaxpr for such arguments: captured arrays first, then the leaves of the arguments."""
         call, key = self._take(args, kwargs)
         return self._traced(call, key).jaxpr
+
+    def like(self, fun: Callable[..., Any]) -> JitFunction:
+        """Another function of the same arguments, compiled in the same manner."""
+        statics = Statics(fun, self.statics.argnums, self.statics.argnames)
+        return JitFunction(fun, statics, self.backend)
 
     @property
     def cache_size(self) -> int:
@@ -144,6 +149,17 @@ def jit(
     if backend is not None and backend not in NEEDS:
         raise BackendError(f"there is no backend {backend!r}", hint=did_you_mean(backend, NEEDS))
     return JitFunction(fun, Statics(fun, static_argnums, static_argnames), backend)
+
+
+def through_jit(
+    transform: Callable[..., Callable[..., Any]], fun: Callable[..., Any], *options: Any
+) -> Callable[..., Any]:
+    """transform(fun, *options); of a jitted function it is jitted, too: what the user wanted
+    compiled stays compiled in grad(jit(f)).
+    """
+    if isinstance(fun, JitFunction):
+        return fun.like(transform(fun.__wrapped__, *options))
+    return transform(fun, *options)
 
 
 def disable_jit(disable: bool = True) -> AbstractContextManager[Config]:

@@ -19,6 +19,7 @@ from tracejit.ir.graph import Jaxpr
 from tracejit.ir.types import FLOAT0, ArrayType, tangent_type
 from tracejit.ops import elementwise
 from tracejit.runtime.arguments import check_callable, name_of
+from tracejit.runtime.report import report
 from tracejit.runtime.run import run
 from tracejit.runtime.values import abstract, canonical, is_number, returned, type_of_value
 from tracejit.trace.provenance import user_frame
@@ -54,6 +55,8 @@ def jvp(
     wanted = tuple(t.is_float for t in tape.out_types)
     wanted += (False,) * (len(tape.jaxpr.outvars) - len(wanted))
     forward, live = push_forward(tape.jaxpr, tape.floats, wanted)
+    report("traced", tape.jaxpr)
+    report("jvp", forward)
     results = run(forward, [*tape.inputs, *ts])
     count = len(tape.jaxpr.outvars)
     outs, auxiliary = _outputs(tape, results[:count])
@@ -68,7 +71,7 @@ def linearize(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> 
     """
     check_callable(fun, "linearize")
     tape = record(fun, primals, has_aux=has_aux)
-    parts = linearized(tape.jaxpr, tape.floats)
+    parts = _linearized(tape)
     outs, auxiliary, residuals = _known(tape, parts)
     push = _PushForward(
         tape.name, _of_result(parts, tape).linear, tape.in_tree, tape.in_types, tape.out_tree,
@@ -86,10 +89,12 @@ def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
     """
     check_callable(fun, "vjp")
     tape = record(fun, primals, has_aux=has_aux)
-    parts = linearized(tape.jaxpr, tape.floats)
+    parts = _linearized(tape)
     outs, auxiliary, residuals = _known(tape, parts)
+    back = adjoint(_of_result(parts, tape))
+    report("transposed", back)
     pull = _PullBack(
-        tape.name, adjoint(_of_result(parts, tape)), tape.in_tree, tape.in_types, tape.out_tree,
+        tape.name, back, tape.in_tree, tape.in_types, tape.out_tree,
         tape.out_types, parts.unknown[: len(tape.out_types)],
     )  # fmt: skip
     f_vjp = tree.Partial(pull, residuals)
@@ -158,6 +163,15 @@ class _PullBack(_LinearMap):
         results = run(self.jaxpr, [*residuals, *cts])
         mask = tuple(t.is_float for t in self.in_types)
         return _tree_of(self.in_tree, self.in_types, mask, results)
+
+
+def _linearized(tape: Recording) -> Split:
+    """The linearization, reported."""
+    parts = linearized(tape.jaxpr, tape.floats)
+    report("traced", tape.jaxpr)
+    report("linearized: known", parts.known)
+    report("linearized: linear", parts.linear)
+    return parts
 
 
 def _known(tape: Recording, parts: Split) -> tuple[Any, Any, list[Any]]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tracejit import tree
-from tracejit.errors import ArgumentError, GradError, TreeError
+from tracejit.errors import ArgumentError, GradError, TreeError, UnsupportedError
 from tracejit.ir.graph import Jaxpr
 from tracejit.ir.types import ArrayType
 from tracejit.runtime.arguments import argument, name_of, result
@@ -198,3 +198,10 @@ def positions(argnums: Argnums, args: Sequence[Any], fun: Callable[..., Any]) ->
     if len(set(places)) < len(places):
         raise ArgumentError(f"argnums={argnums!r} names an argument twice", where=user_frame())
     return places
+
+
+def no_complex() -> UnsupportedError:
+    """The error for holomorphic=True."""
+    return UnsupportedError(
+        "holomorphic=True: there are no complex numbers in tracejit yet", where=user_frame()
+    )

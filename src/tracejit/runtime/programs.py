@@ -24,7 +24,7 @@ from tracejit.runtime.native_calls import result_node
 from tracejit.runtime.report import listener
 from tracejit.runtime.run import unboxed
 from tracejit.runtime.statics import Fixed, put_back
-from tracejit.runtime.values import canonical, is_number, returned, type_of_value
+from tracejit.runtime.values import Name, canonical, is_number, returned, type_of_value
 from tracejit.trace.stage import stage
 from tracejit.trace.tracer import Tracer, bind, current_trace, is_traced
 
@@ -53,13 +53,18 @@ class Call:
 
 
 def take_apart(
-    fun: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], fixed: Fixed = ()
+    fun: Callable[..., Any],
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    fixed: Fixed = (),
+    leaf: Callable[[Any, Name], Any] = canonical,
 ) -> Call:
-    """The call fun(*args, **kwargs); DTypeError, naming the argument, for a leaf that is no array."""
+    """The call fun(*args, **kwargs); DTypeError, naming the argument, for a leaf that is no array.
+
+    leaf: makes the canonical leaves; `abstract` where only types are asked for.
+    """
     given, in_tree = tree.flatten((args, kwargs))
-    leaves = [
-        canonical(x, lambda i=i: argument(fun, args, kwargs, i)) for i, x in enumerate(given)
-    ]
+    leaves = [leaf(x, lambda i=i: argument(fun, args, kwargs, i)) for i, x in enumerate(given)]
     return Call(fun, args, kwargs, given, leaves, tuple(map(is_number, given)), in_tree, fixed)
 
 

@@ -44,14 +44,16 @@ def stage(
     """
     trace = Trace(name, values)
     weak = weak or [False] * len(types)
-    with building(trace):
-        tracers = [
-            trace.new_input(t, None if values is None else values[i], weak=weak[i])
-            for i, t in enumerate(types)
-        ]
-        outs = fun(*tracers)
-        atoms = [trace.lift(y) for y in outs]
-    trace.alive = False
+    try:
+        with building(trace):
+            tracers = [
+                trace.new_input(t, None if values is None else values[i], weak=weak[i])
+                for i, t in enumerate(types)
+            ]
+            outs = fun(*tracers)
+            atoms = [trace.lift(y) for y in outs]
+    finally:
+        trace.alive = False
     captured = tuple(x.value if isinstance(x, Constant) else x for _, x in trace.captured.values())
     invars = [var for var, _ in trace.captured.values()] + [t.atom for t in tracers]
     jaxpr = trace.finish(invars, atoms)  # type: ignore[arg-type]
