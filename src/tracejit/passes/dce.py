@@ -12,7 +12,7 @@ Does not: drop inputs of the jaxpr.
 
 from __future__ import annotations
 
-from tracejit.control.prune import prune
+from tracejit.control.prune import PRUNE, prune
 from tracejit.ir.atoms import Atom, Literal
 from tracejit.ir.graph import Equation, Jaxpr
 from tracejit.passes.held import Pass, through_held, with_held
@@ -28,13 +28,26 @@ def dce(jaxpr: Jaxpr, inner: Pass) -> Jaxpr:
         if live.isdisjoint(eqn.outvars):
             changed = True
             continue
-        after = eqn
-        if len(eqn.outvars) > 1 and not live.issuperset(eqn.outvars):
-            after = prune(eqn, [v in live for v in eqn.outvars])
-        after = with_held(after, inner) if eqn.params else after
+        after = _shrunk(eqn, live, inner) if eqn.params else eqn
         changed = changed or after is not eqn
         live.update([x for x in after.inputs if not isinstance(x, Literal)])
         kept.append(after)
     if not changed:
         return jaxpr
     return Jaxpr(jaxpr.invars, tuple(reversed(kept)), jaxpr.outvars)
+
+
+def _shrunk(eqn: Equation, live: set[Atom], inner: Pass) -> Equation:
+    """The equation without what its live results do not need, in the jaxprs it holds too.
+
+    Bodies that lost equations may need fewer operands, and bodies that lost operands or results
+    fewer equations: in turn, until nothing goes.
+    """
+    after = with_held(eqn, inner)
+    while eqn.primitive in PRUNE:
+        before = after
+        pruned = prune(before, [v in live for v in before.outvars])
+        after = with_held(pruned, inner)
+        if after is before:
+            break
+    return after

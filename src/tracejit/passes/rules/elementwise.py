@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tracejit.ir.atoms import Atom, Literal, is_literal, ones, zero
+from tracejit.ir.atoms import Atom, Literal, is_literal, is_zero, ones, zero
 from tracejit.ir.graph import Equation
 from tracejit.ir.primitive import Primitive
 from tracejit.ir.types import BOOL, FLOAT32, FLOATS, INTEGERS
@@ -273,19 +273,34 @@ for position in (1, 2):
     over(select, select, position)(partial(_same_condition, position))
 
 
-@over(select, mul, 1)
-def _product_within_choice(inner: Equation, condition: Atom, x: Atom, y: Atom) -> Atom | None:
-    """A factor that was chosen by the same condition, out of literals: what the gradient of a
-    select leaves. select(c, select(c, 1, 0) * a, y) -> select(c, a, y)
+@over(select, and_)
+def _guarded_product(inner: Equation, spoilt: Atom, x: Atom, y: Atom) -> Atom | None:
+    """What `keep_zeros` makes of a cotangent that is a choice of literals, as behind a sum.
+
+    select(isnan(p) and not c, 0, p), p = select(c, 1, 0) * a  ->  select(c, a, 0)
     """
-    for factor, other in (inner.inputs, inner.inputs[::-1]):
-        chooser = origin(factor)
+    product = origin(y)
+    if not is_zero(x) or product is None or product.primitive is not mul:
+        return None
+    is_nan, untaken = inner.inputs
+    test = origin(is_nan)
+    if test is None or test.primitive is not ne or test.inputs != (y, y):
+        return None
+    for ct, factor in (product.inputs, product.inputs[::-1]):
+        chooser = origin(ct)
         if chooser is None or chooser.primitive is not select:
             continue
-        chosen = chooser.inputs[1]
-        if chooser.inputs[0] is condition and isinstance(chosen, Literal):
-            return select(condition, mul(other, chosen), y)
+        condition, a, b = chooser.inputs
+        if is_zero(b) and isinstance(a, Literal) and _is_negation(untaken, condition):
+            return select(condition, mul(factor, a), x)
+        if is_zero(a) and isinstance(b, Literal) and untaken is condition:
+            return select(condition, x, mul(factor, b))
     return None
+
+
+def _is_negation(x: Atom, condition: Atom) -> bool:
+    inner = origin(x)
+    return inner is not None and inner.primitive is not_ and inner.inputs[0] is condition
 
 
 def _choose_result(op: Primitive, inner: Equation, x: Atom, c: Atom | None = None) -> Atom | None:
