@@ -21,6 +21,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NoReturn
 
+import numpy as np
+
 from tracejit.errors import TracejitError, VerifyError
 from tracejit.ir.atoms import Atom, Literal, Var, is_zero
 from tracejit.ir.builder import Builder, building
@@ -28,7 +30,7 @@ from tracejit.ir.graph import NOWHERE, Equation, Jaxpr
 from tracejit.ir.primitive import Linear, Primitive, Unknown
 from tracejit.ir.printing import Names, print_equation, print_head, print_result
 from tracejit.ir.types import DTYPE_NAMES, FLOAT0, ArrayType
-from tracejit.ir.walk import held_jaxprs
+from tracejit.ir.walk import evaluate_equation, held_jaxprs, literal_value
 
 #: Lines of a program shown around a fault, it included.
 WINDOW = 5
@@ -157,8 +159,8 @@ def _line(jaxpr: Jaxpr, names: Names, index: int) -> str:
 def verify_linear(jaxpr: Jaxpr, linear_inputs: Sequence[int]) -> None:
     """Raise VerifyError unless the results are linear in the inputs at these positions, jointly.
 
-    As far as structure shows it: each equation that reads a linear value has a transpose, reads it
-    where it is linear, and mixes it with no other in a product, nor with a known one in a sum.
+    Each equation that reads a linear value must have a transpose that hands a cotangent back to
+    it, and mix it neither with another one in a product nor with a known one in a sum.
     """
     scope = _Scope(jaxpr, "")
     linear: set[Atom] = {jaxpr.invars[i] for i in linear_inputs}
@@ -184,16 +186,16 @@ def _nonlinearity(eqn: Equation, places: list[int]) -> str:
     if any(True for _ in held_jaxprs(eqn)):
         return ""  # its own transpose knows
     if isinstance(primitive.jvp, Linear):
-        joint = range(len(eqn.inputs)) if primitive.jvp.operands is None else primitive.jvp.operands
+        operands = primitive.jvp.operands
+        joint = range(len(eqn.inputs)) if operands is None else operands
         if not set(places) <= set(joint):
             return f"is linear in the operands {tuple(joint)} alone"
-    elif primitive.scales:
-        return "" if _transposes(eqn, places) else "is not linear in these operands together"
-    else:
-        joint = range(len(eqn.inputs))
-    if any(i not in places and not is_zero(eqn.inputs[i]) for i in joint):
-        return "mixes a linear value with one that is not"
-    return ""
+        if any(i not in places and not is_zero(eqn.inputs[i]) for i in joint):
+            return "mixes a linear value with one that is not"
+        return ""
+    if not _transposes(eqn, places):
+        return "is not linear in these operands together"
+    return "" if _vanishes(eqn, places) else "mixes a linear value with one that is not"
 
 
 def _transposes(eqn: Equation, places: list[int]) -> bool:
@@ -202,3 +204,12 @@ def _transposes(eqn: Equation, places: list[int]) -> bool:
     with building(Builder()):
         cts = eqn.primitive.transpose(eqn.outvars, inputs, **eqn.params)  # type: ignore[misc]
     return [i for i, ct in enumerate(cts) if ct is not None] == places
+
+
+def _vanishes(eqn: Equation, places: list[int]) -> bool:
+    """Whether the results are 0 where the operands at `places` are, and those not known are 1."""
+    numbers = [
+        literal_value(x) if isinstance(x, Literal) else np.full(x.shape, i not in places, x.dtype)
+        for i, x in enumerate(eqn.inputs)
+    ]
+    return not any(np.any(y) for y in evaluate_equation(eqn, numbers))
