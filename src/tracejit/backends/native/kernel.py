@@ -54,12 +54,21 @@ class Accumulate:
 
 @dataclass(slots=True, eq=False)
 class Survey:
-    """What the statements of a kernel read: votes for the vector axis, the widest dtype, the cost."""
+    """What the statements of a kernel touch: votes for the vector axis, the widest dtype, the cost.
+
+    An array votes with its size for the axis in which it is contiguous, and against its others.
+    """
 
     votes: dict[int, int] = field(default_factory=dict)
     widest: int = 1
     cost: int = 0
     seen: set[Any] = field(default_factory=set)
+
+    def vote(self, axes: Sequence[int | None], size: int) -> None:
+        for place, axis in enumerate(axes):
+            if axis is not None:
+                weight = size if place == len(axes) - 1 else -size
+                self.votes[axis] = self.votes.get(axis, 0) + weight
 
 
 class Kernel:
@@ -82,7 +91,8 @@ class Kernel:
         width = self.program.target.vector_bits // (8 * survey.widest)
         vector = next((loop for loop in loops if loop.vector), None)
         lanes = min(width, _power_of_two(vector.extent)) if vector else 1
-        chains = _chains(survey.cost, len(self.sums))
+        keeps = bool(order) and not order[-1].vector and not self.stores
+        chains = _chains(survey.cost, keeps)
         if vector:
             chains = max(1, min(chains, -(-vector.extent // lanes)))
         self.nest = nest = Nest(self.program, order, lanes=lanes, chains=chains)
@@ -113,11 +123,12 @@ class Kernel:
         identity = tuple(range(len(self.space)))
         for store in self.stores:
             self._look(survey, store.var, identity, force=True)
-            survey.votes[len(self.space) - 1] = survey.votes.get(len(self.space) - 1, 0) + 1
+            survey.vote(identity, store.var.type.size)
         for s in self.sums:
             for x, axes in s.rule.operands(s.eqn):
                 self._look(survey, x, axes)
             survey.widest = max(survey.widest, s.dtype.itemsize)
+            survey.vote([a for a in identity if a not in s.reduced], s.eqn.outvars[0].type.size)
             survey.cost += 1
         return survey
 
@@ -134,8 +145,8 @@ class Kernel:
             if x.dtype.kind != "b":
                 survey.widest = max(survey.widest, x.dtype.itemsize)
             if location is not None and not force:
-                if isinstance(location, Buffer) and axes and axes[-1] is not None:
-                    survey.votes[axes[-1]] = survey.votes.get(axes[-1], 0) + max(1, x.type.size)
+                if isinstance(location, Buffer):
+                    survey.vote(axes, x.type.size)
                 continue
             eqn = self.program.makers.get(x)
             if eqn is None:
@@ -289,13 +300,16 @@ def _power_of_two(n: int) -> int:
     return 1 << max(0, n - 1).bit_length()
 
 
-def _chains(cost: int, sums: int) -> int:
-    """Independent copies of the body: enough to hide latency, few where the body is long."""
+def _chains(cost: int, keeps_sums: bool) -> int:
+    """Independent copies of the body: enough to hide latency, few where the body is long.
+
+    Where a loop inside of the vector loop only adds up, more of its sums stay in registers.
+    """
     if cost > 60:
         return 1
     if cost > 16:
         return 2
-    return 4
+    return 8 if keeps_sums else 4
 
 
 def result_location(s: Accumulate) -> Buffer | Scalar:
