@@ -19,6 +19,7 @@ from tracejit.ir.walk import count_equations, evaluate, held_jaxprs
 from tracejit.trace.stage import stage
 from tracejit.transforms.gradient import value_and_gradient
 from tracejit.transforms.linearize import linearize
+from tracejit.transforms.transpose import transpose
 
 SCALAR, ROWS = array_type(FLOAT64), array_type(FLOAT64, (6,))
 
@@ -243,3 +244,32 @@ def test_prune_cond() -> None:
     assert before == after
     assert len(less.inputs) == 2
     assert all(len(branch.equations) == 1 for branch in less.params["branches"])
+
+
+# The adjoint of what is linear, with parts that are not.
+
+
+def test_a_linear_loop_with_a_known_counter_and_constants() -> None:
+    """linear_transpose: the float carry is linear in x, the counter and the weights are known."""
+
+    def f(x, xs):
+        def step(carry, r):
+            n, weight, s = carry
+            return (n + 1, weight * 0.5, s * weight + n * r), s * weight
+
+        (_, _, s), ys = scan(step, (0, 1.0, x), xs)
+        return s, ys
+
+    jaxpr = traced(f, SCALAR, ROWS)
+    back = transpose(jaxpr, (True, True))
+    rng = np.random.default_rng(3)
+    x, xs, w, ws = rng.normal(), rng.normal(size=6), rng.normal(), rng.normal(size=6)
+    s, ys = evaluate(jaxpr, np.array(x), xs)
+    ct_x, ct_xs = evaluate(back, np.array(w), ws)
+    np.testing.assert_allclose(ct_x * x + ct_xs @ xs, s * w + ys @ ws)
+
+
+def test_a_branch_on_the_inputs_is_not_linear() -> None:
+    jaxpr = traced(lambda x: cond(x > 0, lambda: x, lambda: 2 * x), SCALAR)
+    with pytest.raises(MissingRuleError, match="not linear"):
+        transpose(jaxpr, (True,))

@@ -41,6 +41,14 @@ def spread(values: Iterable[T], mask: Iterable[bool], rest: Iterable[T]) -> list
     return [next(supply) if m else other for m, other in zip(mask, rest, strict=True)]
 
 
+def placed(
+    cts: Iterable[Atom], arrive: Sequence[bool], linear: Sequence[bool]
+) -> list[Atom | None]:
+    """What a transpose gives back for all inputs: of those that are linear, some `arrive`."""
+    nothing: list[Atom | None] = [None] * len(linear)
+    return spread(spread(cts, arrive, nothing[: len(arrive)]), linear, nothing)
+
+
 def nonzero_mask(tangents: Iterable[Atom]) -> Mask:
     """Which tangents are not known to be zero."""
     return tuple(not is_zero(t) for t in tangents)

@@ -15,6 +15,7 @@ from tracejit.control.bodies import (
     leave,
     nonzero_mask,
     pick,
+    placed,
     read_inputs,
     spread,
     zero_tangents,
@@ -89,7 +90,7 @@ def _transpose(
     arrives = nonzero_mask(back.outvars)
     back = keep_outputs(back, arrives)
     outs = call.bind(*leave(inputs, linear), *pick(cts, nonzero), jaxpr=back, name=name)
-    return spread(spread(outs, arrives, [None] * len(arrives)), linear, [None] * len(inputs))
+    return placed(outs, arrives, linear)
 
 
 def _batch(

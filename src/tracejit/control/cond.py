@@ -22,12 +22,14 @@ from tracejit.control.bodies import (
     leave,
     nonzero_mask,
     pick,
+    placed,
     read_inputs,
     spread,
     zero_tangents,
 )
-from tracejit.errors import DTypeError
+from tracejit.errors import DTypeError, MissingRuleError
 from tracejit.ir.atoms import Atom, Literal, Var, zero
+from tracejit.ir.current import current
 from tracejit.ir.graph import Equation, Jaxpr
 from tracejit.ir.primitive import Joint, Primitive, Unknown
 from tracejit.ir.types import INT32, INT64, ArrayType, array_type
@@ -167,6 +169,11 @@ def _transpose(
     cts: Sequence[Atom], inputs: Sequence[Any], *, guarded: bool, branches: Branches
 ) -> Sequence[Atom | None]:
     index, *operands = inputs
+    if isinstance(index, Unknown):
+        raise MissingRuleError(
+            "a cond whose predicate depends on the inputs is not linear in them",
+            where=current().provenance,
+        )
     linear = tuple(isinstance(x, Unknown) for x in operands)
     nonzero = nonzero_mask(cts)
     backs = [
@@ -175,8 +182,7 @@ def _transpose(
     arrives = _union([nonzero_mask(back.outvars) for back in backs])
     bodies = tuple(keep_outputs(back, arrives) for back in backs)
     outs = cond.bind(index, *leave(operands, linear), *pick(cts, nonzero), branches=bodies)
-    found = spread(outs, arrives, [None] * len(arrives))
-    return (None, *spread(found, linear, [None] * len(operands)))
+    return (None, *placed(outs, arrives, linear))
 
 
 def prune_cond(eqn: Equation, used: Mask) -> Equation:

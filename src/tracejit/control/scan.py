@@ -27,6 +27,7 @@ from tracejit.control.bodies import (
     leave,
     nonzero_mask,
     pick,
+    placed,
     read_inputs,
     spread,
     zero_tangents,
@@ -337,13 +338,10 @@ def _turn_round(
     params = parts.params([*back.equations, *builder.equations])
     outs = scan.bind(*parts.operands, length=length, reverse=not reverse, **params)
     of_consts, of_init, of_xs = divide(outs, len(sums), num_carry)
-    nothing = [None] * len(inputs)
-    linear_consts = spread(of_consts, arrive, nothing[: len(arrive)])
-    linear_xs = spread(of_xs, rows, nothing[: len(rows)])
     return (
-        *spread(linear_consts, in_consts, nothing[: len(consts)]),
+        *placed(of_consts, arrive, in_consts),
         *[ct if u else None for ct, u in zip(of_init, in_init, strict=True)],
-        *spread(linear_xs, in_xs, nothing[: len(xs)]),
+        *placed(of_xs, rows, in_xs),
     )
 
 
