@@ -324,6 +324,16 @@ def test_sincos_is_sin_and_cos():
         np.testing.assert_array_equal(got, harness.evaluate(MATHS[name], x))
 
 
+def test_the_double_nearest_to_a_multiple_of_half_pi():
+    # 6381956970095103 * 2^797 is within 2^-61 of one (Kahan); 5.3e255 is another hard case.
+    x = np.array([6381956970095103.0 * 2.0**797, 5.319372648326541e255, 2.0**1023, 2.0**20])
+    for name in ("sin", "cos", "tan"):
+        for argument in (x, -x):
+            got = harness.evaluate(MATHS[name], argument)
+            error, message = worst(name, DOUBLE, got, [argument])
+            assert error <= ULPS[name][0], message
+
+
 @pytest.mark.parametrize("n", [0, 1, 2, 3, 7, 10, -1, -3])
 def test_integer_power(n):
     x = np.random.default_rng(3).uniform(-3, 3, 200)

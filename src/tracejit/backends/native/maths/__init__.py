@@ -72,7 +72,7 @@ MATHS: dict[str, Callable[..., Value]] = {
 
 # Largest errors for double and for float. Those of digamma and lgamma are in units of the last
 # place of 1 where the result is smaller than that, and belong to negative arguments (above 0 they
-# are 2 and 2.5). Where float has 0.51 it is computed in double.
+# are 2 and 2.5). Where float has 0.51 (pow 0.55) it is computed in double.
 ULPS: dict[str, tuple[float, float]] = {
     "acos": (1.3, 1.3),
     "acosh": (2.3, 2.3),
@@ -85,7 +85,7 @@ ULPS: dict[str, tuple[float, float]] = {
     "cos": (0.9, 1.0),
     "cosh": (1.5, 1.7),
     "digamma": (6.0, 0.51),
-    "erf": (1.3, 1.3),
+    "erf": (1.5, 1.3),
     "erfc": (3.6, 0.51),
     "erfinv": (2.5, 0.51),
     "exp": (1.0, 1.0),
@@ -98,7 +98,7 @@ ULPS: dict[str, tuple[float, float]] = {
     "log1p": (1.0, 1.0),
     "log2": (1.3, 1.3),
     "logistic": (1.6, 1.6),
-    "pow": (1.0, 0.51),
+    "pow": (1.0, 0.55),
     "rsqrt": (1.5, 1.5),
     "sin": (0.9, 1.0),
     "sinh": (1.5, 1.4),

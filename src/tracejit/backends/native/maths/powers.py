@@ -8,9 +8,9 @@ from tracejit.backends.native.maths.core import (
     integer, is_single, like, sign_bits, square, two_product,
 )
 from tracejit.backends.native.maths.exponential import (
-    EXP2, exp2, power_of_two, round_biased, scale_widely,
+    EXP2, power_of_two, round_biased, scale_widely,
 )
-from tracejit.backends.native.maths.logarithm import decompose, log2, to_float
+from tracejit.backends.native.maths.logarithm import cut, decompose, to_float
 
 # log2((1 + s) / (1 - s)) = s (A + z (B + z P(z))) with z = s^2: A = 2 / ln 2 and B = 2 / (3 ln 2)
 # as pairs, and P for |s| <= (sqrt 2 - 1)^2 with an error of 2^-66 of the sum.
@@ -19,6 +19,15 @@ POW_B = (0.9617966939259756, 5.0577616648125907e-17)
 POW_P = (
     0.577078016355615, 0.4121985830931135, 0.3205989020955322, 0.2623077146811724,
     0.2219834452328579, 0.19126668656465032, 0.19028869028347284,
+)
+# For float, in double: log2((1 + s) / (1 - s)) / s in s^2 to 2^-37; 2^r for |r| <= 1/2 to 2^-29.
+POW_LOG2 = (
+    2.885390081790142, 0.9617966732662506, 0.5770836003425959, 0.41167174485849106,
+    0.3407490002979642,
+)
+POW_EXP2 = (
+    1.000000000558681, 0.6931472058858609, 0.2402264686698903, 0.055503284522051985,
+    0.009618490484061302, 0.0013400062950167505, 0.0001534567426004234,
 )
 # m^(-1/3), 1 <= m < 2, to 2^-14.
 CBRT = (
@@ -130,15 +139,28 @@ def pow_of_magnitude(b: Function, a: Value, y: Value) -> Value:
     return scale_widely(b, horner(b, r, EXP2["double"]), bits)
 
 
+def single_pow_of_magnitude(b: Function, a: Value, y: Value) -> Value:
+    """The same for float: in double, with polynomials for its precision, and rounded."""
+    doubles = vector_type("double", a.type.lanes)
+    x = b.fpext(a, doubles)
+    _, biased, m = cut(b, x)
+    k = to_float(b, x, biased, like(x, 2.0**52 + 1023))
+    f = b.sub(m, like(x, 1.0))
+    s = b.div(f, b.add(f, like(x, 2.0)))
+    logarithm = fma(b, s, horner(b, square(b, s), POW_LOG2), k)
+    logarithm = b.select(b.less(x, like(x, INF)), logarithm, x)
+    logarithm = b.select(b.equal(x, like(x, 0.0)), like(x, -INF), logarithm)
+    exponent = b.mul(b.fpext(y, doubles), logarithm)
+    exponent = at_least(b, at_most(b, exponent, 200.0), -200.0)
+    n, bits = round_biased(b, exponent, 1.0, 1023)
+    p = horner(b, b.sub(exponent, n), POW_EXP2)
+    return b.fptrunc(b.mul(p, power_of_two(b, x, bits)), a.type)
+
+
 def pow(b: Function, x: Value, y: Value) -> Value:
     """x^y with the special cases of C99 and NumPy: 1^y = x^0 = 1, even for NaN."""
     a = b.abs(x)
-    if is_single(x):
-        doubles = vector_type("double", x.type.lanes)
-        exponent = b.mul(b.fpext(y, doubles), log2(b, b.fpext(a, doubles)))
-        magnitude = b.fptrunc(exp2(b, exponent), x.type)
-    else:
-        magnitude = pow_of_magnitude(b, a, y)
+    magnitude = (single_pow_of_magnitude if is_single(x) else pow_of_magnitude)(b, a, y)
     zero, one = like(x, 0.0), like(x, 1.0)
     magnitude = b.select(b.or_(b.equal(a, one), b.equal(y, zero)), one, magnitude)
     half = b.mul(y, like(x, 0.5))
