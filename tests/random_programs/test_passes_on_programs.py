@@ -24,15 +24,13 @@ from tracejit.passes.standard import SIMPLIFY
 from tracejit.testing.compare import assert_close
 
 PASSES = [inline, fold, cse, dce, SIMPLIFY]
-RTOL = {np.dtype("float32"): 1e-3, np.dtype("float64"): 1e-9}
 random = settings(max_examples=60, suppress_health_check=list(HealthCheck))
 
 
 def assert_same_values(law: str, case: Case, after: Jaxpr) -> None:
     """The program gives on the case's operands what the case's program gives."""
     results, expected = evaluate(after, *case.arrays), evaluate(case.jaxpr, *case.arrays)
-    rtol = max(RTOL.get(t.dtype, 0.0) for t in (*case.jaxpr.in_types, *case.jaxpr.out_types))
-    assert_close(law, case, results, expected, rtol=rtol)
+    assert_close(law, case, results, expected, rtol=case.rtol)
 
 
 def check_pass(step: Callable[[Jaxpr], Jaxpr], case: Case) -> None:

@@ -21,7 +21,6 @@ from tracejit.transforms.jvp import jvp
 from tracejit.transforms.linearize import linearize
 
 Arrays = Sequence[Any]
-RTOL = 1e-8
 random = settings(max_examples=40, suppress_health_check=list(HealthCheck))
 
 
@@ -39,7 +38,7 @@ def tangents(case: Case, seed: int) -> Arrays:
 def assert_equal_sums(law: str, case: Case, xs: Arrays, ys: Arrays) -> None:
     """Sums of products that are equal, but for rounding in proportion to their terms."""
     (x, x_size), (y, y_size) = ((np.sum(p), np.sum(np.abs(p))) for p in (xs, ys))
-    assert abs(x - y) <= RTOL * max(1.0, x_size, y_size), f"{law}: {x} and {y} on\n{case}"
+    assert abs(x - y) <= case.rtol * max(1.0, x_size, y_size), f"{law}: {x} and {y} on\n{case}"
 
 
 def products(xs: Arrays, ys: Arrays) -> np.ndarray:
@@ -66,7 +65,7 @@ def test_linearize_is_jvp_and_transpose_its_adjoint(case) -> None:
     assert parts.unknown == live
     residuals = evaluate(parts.known, *case.arrays)[count:]
     assert_close(
-        "linearize", case, evaluate(parts.linear, *residuals, *t), pushed[count:], rtol=RTOL
+        "linearize", case, evaluate(parts.linear, *residuals, *t), pushed[count:], rtol=case.rtol
     )
 
     back = adjoint(parts)
@@ -86,10 +85,10 @@ def test_simplified_gradients_are_gradients_and_read_back(case) -> None:
     verify(simple)
     assert SIMPLIFY(simple) is simple
     expected = evaluate(both, *case.arrays)
-    assert_close("simplify", case, evaluate(simple, *case.arrays), expected, rtol=RTOL)
+    assert_close("simplify", case, evaluate(simple, *case.arrays), expected, rtol=case.rtol)
     again = parse(str(simple))
     assert str(again) == str(simple)
-    assert_close("text", case, evaluate(again, *case.arrays), expected, rtol=RTOL)
+    assert_close("text", case, evaluate(again, *case.arrays), expected, rtol=case.rtol)
 
 
 @random
@@ -119,6 +118,6 @@ def test_a_batch_of_gradients_is_the_gradient_of_each(case) -> None:
     ]
     each = [evaluate(both, *xs) for xs in (case.arrays, others)]
     expected = [np.stack(outs) for outs in zip(*each, strict=True)]
-    assert_close("batch", case, evaluate(many, *stacked), expected, rtol=RTOL)
+    assert_close("batch", case, evaluate(many, *stacked), expected, rtol=case.rtol)
     simple = evaluate(SIMPLIFY(many), *stacked)
-    assert_close("batch, simplified", case, simple, expected, rtol=RTOL)
+    assert_close("batch, simplified", case, simple, expected, rtol=case.rtol)
