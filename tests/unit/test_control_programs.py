@@ -7,12 +7,14 @@ import pytest
 
 import tracejit.numpy  # lends tracers their operators
 import tracejit.tree
+from tracejit import backends
 from tracejit.config import config
 from tracejit.control.branching import cond, switch
 from tracejit.control.call import call
 from tracejit.control.looping import fori_loop, map, scan, while_loop
 from tracejit.testing import (
     Sample,
+    check_backends,
     check_batch,
     check_jvp,
     check_linearize,
@@ -23,6 +25,7 @@ from tracejit.testing import (
     reals,
 )
 from tracejit.trace.stage import stage
+from tracejit.transforms.gradient import value_and_gradient
 
 X = reals(-0.9, 0.9)
 
@@ -153,11 +156,25 @@ def sample_of(fun, *args, **options) -> Sample:
 
     staged = stage(flat, [a.type for a in args], name=fun.__name__)
     assert not staged.captured
-    return Sample(call, args, {"jaxpr": staged.jaxpr, "name": fun.__name__}, **options)
+    params = {"jaxpr": staged.jaxpr, "name": fun.__name__}
+    return Sample(call, args, params, ulps=16, scale=4.0, **options)
+
+
+def gradient_of(fun, *args) -> Sample:
+    """The gradient of the sum of all that a function returns, as a row for the laws."""
+
+    def total(*xs):
+        return sum(np.sum(y) for y in tracejit.tree.leaves(fun(*xs)))
+
+    jaxpr = stage(lambda *xs: [total(*xs)], [a.type for a in args]).jaxpr
+    gradient = value_and_gradient(jaxpr, (True,) * len(args))
+    params = {"jaxpr": gradient, "name": f"gradient of {fun.__name__}"}
+    return Sample(call, args, params, ulps=64, scale=16.0)
 
 
 SAMPLES = [sample_of(*row) for row in PROGRAMS]
 FORWARD = [sample_of(*row, reverse=False) for row in FORWARD_ONLY]
+GRADIENTS = [gradient_of(*row) for row in PROGRAMS]
 ids = {"ids": lambda sample: sample.params["name"]}
 
 
@@ -183,6 +200,11 @@ def test_gradient_and_second_order(sample) -> None:
 @pytest.mark.parametrize("sample", SAMPLES + FORWARD, **ids)
 def test_forward_mode_and_batches(sample, law) -> None:
     law(sample)
+
+
+@pytest.mark.parametrize("sample", SAMPLES + FORWARD + GRADIENTS, **ids)
+def test_backends_agree(sample, backend) -> None:
+    check_backends(sample, backends.load(backend))
 
 
 @pytest.mark.parametrize("row", PROGRAMS + FORWARD_ONLY, ids=lambda row: row[0].__name__)
