@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache
 
 import llvmlite.binding as llvm
 import mpmath
@@ -26,8 +26,8 @@ def host_features() -> set[str]:
     return {name for name, present in llvm.get_host_cpu_features().items() if present}
 
 
-@lru_cache(maxsize=None)
 def target_machine(features: str | None = None) -> llvm.TargetMachine:
+    """A machine for one engine, which comes to own it."""
     if features is None:
         return llvm.Target.from_default_triple().create_target_machine(
             cpu=llvm.get_host_cpu_name(), features=llvm.get_host_cpu_features().flatten(), opt=2
@@ -61,7 +61,7 @@ def kernel_module(
     return module
 
 
-@lru_cache(maxsize=None)
+@cache
 def compiled(
     emitter: Emitter, arguments: int, dtype: np.dtype, lanes: int, has_fma: bool = True,
     features: str | None = None,

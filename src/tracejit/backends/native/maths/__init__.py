@@ -23,7 +23,12 @@ from tracejit.backends.native.maths.error import erf, erfc, erfinv
 from tracejit.backends.native.maths.exponential import exp, exp2, expm1, logistic, tanh
 from tracejit.backends.native.maths.gamma import digamma, lgamma
 from tracejit.backends.native.maths.hyperbolic import (
-    acosh, asinh, atanh, cosh, sinh, softplus,
+    acosh,
+    asinh,
+    atanh,
+    cosh,
+    sinh,
+    softplus,
 )
 from tracejit.backends.native.maths.inverse_trigonometric import acos, asin, atan, atan2
 from tracejit.backends.native.maths.logarithm import log, log1p, log2, log10

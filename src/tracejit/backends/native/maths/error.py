@@ -10,7 +10,16 @@ import math
 
 from tracejit.backends.native.emit import Function, Value
 from tracejit.backends.native.maths.core import (
-    INF, at_least, at_most, exact_fma, fast_two_sum, fma, in_double, like, polynomial, square,
+    INF,
+    at_least,
+    at_most,
+    exact_fma,
+    fast_two_sum,
+    fma,
+    in_double,
+    like,
+    polynomial,
+    square,
     two_product,
 )
 from tracejit.backends.native.maths.exponential import exp_of_negative, parts_for_negative

@@ -9,8 +9,18 @@ from __future__ import annotations
 
 from tracejit.backends.native.emit import Function, Value
 from tracejit.backends.native.maths.core import (
-    at_least, at_most, divide_pairs, exact_fma, fast_two_sum, fma, format_of, horner, integer,
-    like, square, unchanged_near_zero,
+    at_least,
+    at_most,
+    divide_pairs,
+    exact_fma,
+    fast_two_sum,
+    fma,
+    format_of,
+    horner,
+    integer,
+    like,
+    square,
+    unchanged_near_zero,
 )
 
 LOG2_E = 1.4426950408889634

@@ -13,7 +13,15 @@ from dataclasses import dataclass
 
 from tracejit.backends.native.emit import Function, Value
 from tracejit.backends.native.maths.core import (
-    INF, NAN, any_lane, fma, horner, in_double, like, polynomial, square,
+    INF,
+    NAN,
+    any_lane,
+    fma,
+    horner,
+    in_double,
+    like,
+    polynomial,
+    square,
 )
 from tracejit.backends.native.maths.logarithm import log
 from tracejit.backends.native.maths.trigonometric import half_turns

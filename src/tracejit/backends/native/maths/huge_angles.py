@@ -12,7 +12,15 @@ import math
 from functools import lru_cache
 
 from tracejit.backends.native.emit import (
-    F64, I64, PTR, VOID, Function, Module, Value, constant, vector_type,
+    F64,
+    I64,
+    PTR,
+    VOID,
+    Function,
+    Module,
+    Value,
+    constant,
+    vector_type,
 )
 from tracejit.backends.native.maths.core import fma, two_product
 

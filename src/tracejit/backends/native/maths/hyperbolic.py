@@ -6,11 +6,23 @@ import math
 
 from tracejit.backends.native.emit import Function, Value
 from tracejit.backends.native.maths.core import (
-    NAN, at_least, at_most, exact_fma, fma, format_of, horner, like, square,
+    NAN,
+    at_least,
+    at_most,
+    exact_fma,
+    fma,
+    format_of,
+    horner,
+    like,
+    square,
     unchanged_near_zero,
 )
 from tracejit.backends.native.maths.exponential import (
-    LOG2_E, exp_of_negative, power_of_two, reduce_by_ln2, round_biased,
+    LOG2_E,
+    exp_of_negative,
+    power_of_two,
+    reduce_by_ln2,
+    round_biased,
 )
 from tracejit.backends.native.maths.logarithm import log1p
 

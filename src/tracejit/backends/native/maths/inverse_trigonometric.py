@@ -6,7 +6,14 @@ import math
 
 from tracejit.backends.native.emit import Function, Value
 from tracejit.backends.native.maths.core import (
-    at_least, flip_sign, fma, integer, like, polynomial, sign_bits, square,
+    at_least,
+    flip_sign,
+    fma,
+    integer,
+    like,
+    polynomial,
+    sign_bits,
+    square,
 )
 
 # pi as hi + lo in either type; halves and quarters of it are exact multiples.

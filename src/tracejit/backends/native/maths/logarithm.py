@@ -11,8 +11,19 @@ from __future__ import annotations
 
 from tracejit.backends.native.emit import Function, Value
 from tracejit.backends.native.maths.core import (
-    INF, NAN, at_least, at_most, fast_two_sum, fma, format_of, integer, like, polynomial,
-    square, two_product, unchanged_near_zero,
+    INF,
+    NAN,
+    at_least,
+    at_most,
+    fast_two_sum,
+    fma,
+    format_of,
+    integer,
+    like,
+    polynomial,
+    square,
+    two_product,
+    unchanged_near_zero,
 )
 
 # (2 atanh s - 2 s) / s^3 as a polynomial in s^2, |s| <= (sqrt 2 - 1)^2; error 2^-59 and 2^-30 of s.

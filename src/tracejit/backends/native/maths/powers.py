@@ -4,11 +4,28 @@ from __future__ import annotations
 
 from tracejit.backends.native.emit import Function, Value, constant, vector_type
 from tracejit.backends.native.maths.core import (
-    INF, NAN, at_least, at_most, exact_fma, fast_two_sum, flip_sign, fma, format_of, horner,
-    integer, is_single, like, sign_bits, square, two_product,
+    INF,
+    NAN,
+    at_least,
+    at_most,
+    exact_fma,
+    fast_two_sum,
+    flip_sign,
+    fma,
+    format_of,
+    horner,
+    integer,
+    is_single,
+    like,
+    sign_bits,
+    square,
+    two_product,
 )
 from tracejit.backends.native.maths.exponential import (
-    EXP2, power_of_two, round_biased, scale_widely,
+    EXP2,
+    power_of_two,
+    round_biased,
+    scale_widely,
 )
 from tracejit.backends.native.maths.logarithm import cut, decompose, to_float
 

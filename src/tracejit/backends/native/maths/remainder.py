@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 from tracejit.backends.native.emit import (
-    F64, I64, PTR, VOID, Function, Module, Value, constant, vector_type,
+    F64,
+    I64,
+    PTR,
+    VOID,
+    Function,
+    Module,
+    Value,
+    constant,
+    vector_type,
 )
 from tracejit.backends.native.maths.core import (
-    INF, any_lane, exact_fma, in_double, like,
+    INF,
+    any_lane,
+    exact_fma,
+    in_double,
+    like,
 )
 
 NAME = "maths.remainders"

@@ -10,8 +10,18 @@ from __future__ import annotations
 from tracejit.backends.native.emit import I64, VOID, Function, Value, constant, vector_type
 from tracejit.backends.native.maths import huge_angles
 from tracejit.backends.native.maths.core import (
-    any_lane, divide_pairs, exact_fma, fast_two_sum, flip_sign, fma, horner, integer, is_single,
-    like, square, two_product,
+    any_lane,
+    divide_pairs,
+    exact_fma,
+    fast_two_sum,
+    flip_sign,
+    fma,
+    horner,
+    integer,
+    is_single,
+    like,
+    square,
+    two_product,
 )
 from tracejit.backends.native.maths.exponential import round_biased
 
@@ -72,14 +82,15 @@ def reduce(b: Function, x: Value) -> Reduced:
 
 def reduce_common(b: Function, x: Value) -> Reduced:
     """The same for |x| up to LARGEST, without a branch."""
-    first, *middle, last = (like(x, -part) for part in HALF_PI[x.type.lane])
+    first, second, *others = (like(x, -part) for part in HALF_PI[x.type.lane])
     n, bits = round_biased(b, x, TWO_OVER_PI, 0)
-    r, r_low = exact_fma(b, n, first, x), None
-    for part in middle:
+    rough = exact_fma(b, n, first, x)
+    r = exact_fma(b, n, second, rough)
+    r_low = exact_fma(b, n, second, b.sub(rough, r))
+    for part in others[:-1]:
         before, r = r, exact_fma(b, n, part, r)
-        error = exact_fma(b, n, part, b.sub(before, r))
-        r_low = error if r_low is None else b.add(r_low, error)
-    return bits, r, fma(b, n, last, r_low)
+        r_low = b.add(r_low, exact_fma(b, n, part, b.sub(before, r)))
+    return bits, r, fma(b, n, others[-1], r_low)
 
 
 def reduce_huge(b: Function, x: Value) -> Reduced:

@@ -13,7 +13,14 @@ from fractions import Fraction
 
 from tracejit.backends.native.emit import I64, Function, Value, constant
 from tracejit.backends.native.maths.core import (
-    INF, NAN, at_least, fma, horner, in_double, like, square,
+    INF,
+    NAN,
+    at_least,
+    fma,
+    horner,
+    in_double,
+    like,
+    square,
 )
 from tracejit.backends.native.maths.gamma import cotangent_of_turns, where_negative
 from tracejit.backends.native.maths.powers import integer_power, pow
