@@ -267,6 +267,8 @@ def apply_jvp(
                 term = times(partial(*primals, y, **params), t)
                 total = term if is_zero(total) else total + term
             return [total]
+        case Joint(rule):
+            return rule(primals, tangents, **params)[1]
         case rule:
             return rule(primals, tangents, outs, **params)
 

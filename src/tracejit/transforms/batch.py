@@ -6,9 +6,12 @@
 
 from __future__ import annotations
 
-from tracejit.ir.atoms import Var
+from collections.abc import Sequence
+
+from tracejit.ir.atoms import Atom, Var
 from tracejit.ir.builder import building
 from tracejit.ir.graph import Jaxpr
+from tracejit.ir.primitive import Pointwise
 from tracejit.ir.types import with_axis
 from tracejit.ir.walk import Substitution, copy_equation
 from tracejit.ops.structure import batch_all
@@ -39,16 +42,18 @@ def batch(
                 continue
             builder.provenance = eqn.provenance.derived(eqn, "batch")
             inputs = env.all(eqn.inputs)
-            if eqn.primitive.is_pointwise:
+            rule = eqn.primitive.batch
+            outs: Sequence[Atom]
+            if isinstance(rule, Pointwise):
                 outs = eqn.primitive.bind(*batch_all(size, inputs, mask), **eqn.params)
             else:
-                outs = eqn.primitive.batch(size, inputs, mask, **eqn.params)
+                outs = rule(size, inputs, mask, **eqn.params)
             env.update(zip(eqn.outvars, outs, strict=True))
             many.update(eqn.outvars)
         force = wanted or (False,) * len(jaxpr.outvars)
         live = tuple(y in many or f for y, f in zip(jaxpr.outvars, force, strict=True))
         has = [y in many for y in jaxpr.outvars]
-        outs = env.all(jaxpr.outvars)
-        full = batch_all(size, outs, has)
-        results = [f if w else y for f, y, w in zip(full, outs, live, strict=True)]
+        results = env.all(jaxpr.outvars)
+        full = batch_all(size, results, has)
+        results = [f if w else y for f, y, w in zip(full, results, live, strict=True)]
     return builder.finish(invars, results), live  # type: ignore[arg-type]

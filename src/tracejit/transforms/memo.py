@@ -24,7 +24,7 @@ def remembered(transform: Callable[P, R]) -> Callable[P, R]:
         known = results.setdefault(jaxpr, {})  # type: ignore[arg-type]
         key = tuple(rest)
         if key not in known:
-            known[key] = transform(*args)
+            known[key] = transform(*args, **kwargs)
         return known[key]
 
     return cached

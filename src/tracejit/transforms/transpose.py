@@ -13,8 +13,6 @@ is multiplied by a derivative that is inf or NaN there: products behind a select
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from tracejit.errors import MissingRuleError
 from tracejit.ir.atoms import Atom, Var, is_zero, zero
 from tracejit.ir.builder import Builder, building
@@ -31,15 +29,15 @@ class Cotangents:
 
     def __init__(self) -> None:
         self.of: dict[Var, Atom] = {}
-        self.guarded: set[int] = set()
+        self.guarded: set[Atom] = set()
 
     def add(self, x: Atom, ct: Atom | None, *, guarded: bool = False) -> None:
         if ct is None or is_zero(ct) or not isinstance(x, Var):
             return
         before = self.of.get(x)
         total = ct if before is None else add(before, ct)
-        if guarded or (before is not None and id(before) in self.guarded):
-            self.guarded.add(id(total))
+        if guarded or (before is not None and before in self.guarded):
+            self.guarded.add(total)
         self.of[x] = total
 
     def read(self, x: Atom) -> Atom:
@@ -91,7 +89,7 @@ def _pull_back(
         )
     builder.provenance = eqn.provenance.derived(eqn, "transpose")
     inputs = [Unknown(x.type) if x in unknown else known(x) for x in eqn.inputs]
-    behind_select = any(id(ct) in cts.guarded for ct in outs)
+    behind_select = any(ct in cts.guarded for ct in outs)
     holds = {"guarded": behind_select} if eqn.primitive.split else {}
     results = rule(outs, inputs, **holds, **eqn.params)
     guarded = behind_select or masks(eqn)
@@ -112,7 +110,3 @@ def masks_within(jaxpr: Jaxpr) -> bool:
     """Whether an equation of a jaxpr does."""
     return any(map(masks, jaxpr.equations))
 
-
-def pull_back_inputs(inputs: Sequence[object]) -> Mask:
-    """Which inputs of a transpose rule are linear."""
-    return tuple(isinstance(x, Unknown) for x in inputs)
