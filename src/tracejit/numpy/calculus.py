@@ -310,7 +310,8 @@ def pad(
         )  # fmt: skip
     for axis, (low, high) in enumerate(widths):
         if low or high:
-            x = take(x, np.pad(np.arange(x.shape[axis]), (low, high), mode), axis)
+            places = np.pad(np.arange(x.shape[axis]), (low, high), mode)  # type: ignore[call-overload]
+            x = take(x, places, axis)
     return x
 
 
@@ -336,9 +337,9 @@ def _with_constants(x: Array, widths: list[list[int]], constants: ArrayLike) -> 
         fill = value(fills, x.dtype)
         return bind(structure.pad, x, fill, low=low, high=high, interior=(0,) * x.ndim)
     each = broadcast_to(value(fills, x.dtype), (x.ndim, 2))
-    for axis, (low, high) in enumerate(widths):
-        before, after = ((*x.shape[:axis], n, *x.shape[axis + 1 :]) for n in (low, high))
-        ends = [broadcast_to(each[axis, i], s) for i, s in enumerate((before, after))]
+    for axis, pair in enumerate(widths):
+        shapes = [(*x.shape[:axis], n, *x.shape[axis + 1 :]) for n in pair]
+        ends = [broadcast_to(each[axis, i], shape) for i, shape in enumerate(shapes)]
         x = concatenate((ends[0], x, ends[1]), axis)
     return x
 

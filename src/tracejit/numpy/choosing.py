@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -105,7 +105,7 @@ def piecewise(
             ArgumentError,
             f"piecewise: {len(conditions)} conditions for {len(funclist)} functions",
         )
-    pieces = [f(x, *args, **kw) if isinstance(f, Callable) else f for f in funclist]
+    pieces = [f(x, *args, **kw) if callable(f) else f for f in funclist]
     rest = pieces.pop() if len(pieces) > len(conditions) else 0
     return select(conditions, [value(p, dtype_of(x)) for p in pieces], value(rest, dtype_of(x)))
 

@@ -250,7 +250,8 @@ def diagflat(v: ArrayLike, k: int = 0) -> Array:
 
 def _triangle(m: ArrayLike, k: int, lower: bool) -> Array:
     x = atleast_2d(m)
-    mask = np.tri(*x.shape[-2:], k=k if lower else k - 1, dtype=bool)
+    n, m = x.shape[-2:]
+    mask = np.tri(n, m, k if lower else k - 1, dtype=bool)
     return where(mask, x, 0) if lower else where(mask, 0, x)
 
 

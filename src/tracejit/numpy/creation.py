@@ -42,7 +42,7 @@ __all__ = [
 
 
 def array(
-    x: ArrayLike, dtype: DTypeLike = None, copy: bool | None = True, order: str | None = None,
+    x: ArrayLike, dtype: DTypeLike = None, copy: bool | None = True, order: Any = None,
     ndmin: int = 0,
 ) -> Array:  # fmt: skip
     """The array of a number, an array, or nested sequences, which may hold traced values."""
@@ -163,7 +163,9 @@ def linspace(
     num = size_argument(num, "num")
     start, stop = operand(start), operand(stop)
     if not is_traced(start, stop):
-        made = np.linspace(start, stop, num, endpoint, True, dtype, axis)
+        made = np.linspace(
+            start, stop, num, endpoint=endpoint, retstep=True, dtype=dtype, axis=axis
+        )
         line = _by_numpy(made[0], dtype)
         return (line, made[1]) if retstep else line
     working = result_float(start, stop)
@@ -208,7 +210,7 @@ def geomspace(
         return _by_numpy(np.geomspace(start, stop, num, endpoint, dtype, axis), dtype)
     sign = ufuncs.sign(start)
     logs = [ufuncs.log10(ufuncs.multiply(x, sign)) for x in (start, stop)]
-    result = ufuncs.multiply(logspace(*logs, num, endpoint, axis=axis), sign)
+    result = ufuncs.multiply(logspace(logs[0], logs[1], num, endpoint, axis=axis), sign)
     return result if dtype is None else astype(result, dtype)
 
 

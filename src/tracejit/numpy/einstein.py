@@ -124,7 +124,7 @@ def _order(terms: list[tuple[Array, str]], result: str, optimize: Any) -> list[t
     if len(terms) <= 2:
         return [(0, 1)] if len(terms) == 2 else []
     if not optimize:
-        return [(0, 1)] + [(0, len(terms) - 1 - i) for i in range(1, len(terms) - 1)]
+        return [(0, 1), *((0, len(terms) - 1 - i) for i in range(1, len(terms) - 1))]
     text = ",".join(labels for _, labels in terms) + "->" + result
     shadows = [np.broadcast_to(0.0, x.shape) for x, _ in terms]
     path, _ = np.einsum_path(text, *shadows, optimize=optimize)

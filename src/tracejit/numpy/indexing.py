@@ -94,12 +94,14 @@ class Index:
     scattered: bool = False  # the picks do not stand side by side
 
     @property
-    def picked(self) -> Axes:
-        return tuple(i for i, e in enumerate(self.entries) if isinstance(e, Pick))
+    def picks(self) -> dict[int, Any]:
+        """The index arrays, by axis."""
+        return {i: e.indices for i, e in enumerate(self.entries) if isinstance(e, Pick)}
 
     @property
-    def cuts(self) -> list[tuple[int, Cut]]:
-        return [(i, e) for i, e in enumerate(self.entries) if isinstance(e, Cut)]
+    def cuts(self) -> dict[int, Cut]:
+        """The cuts, by axis."""
+        return {i: e for i, e in enumerate(self.entries) if isinstance(e, Cut)}
 
 
 # Taking an index apart
@@ -155,7 +157,8 @@ def _normal(part: Any) -> Any:
 
 def _without_masks(parts: list[Any], shape: Shape) -> list[Any]:
     """Bool masks as the indices where they hold; other parts are themselves."""
-    result, axis = [], 0
+    result: list[Any] = []
+    axis = 0
     for part in parts:
         if is_mask(part):
             expected = shape[axis : axis + len(part.shape)]
@@ -266,43 +269,40 @@ def getitem(x: Any, index: Any) -> Array:
 
 def read(x: Array, index: Index) -> Array:
     """The elements at an index."""
-    picked = index.picked
-    if picked and all_scalars(index):
+    picks = index.picks
+    if picks and not any(map(shape_of, picks.values())):
         return _read_window(x, index)
     window = _window(x, index)
     kept = [i for i, e in enumerate(index.entries) if not (isinstance(e, Cut) and e.drop)]
     window = reshape_to(window, tuple(window.shape[i] for i in kept))
-    if not picked:
+    if not picks:
         return reshape_to(window, _result_shape(index, ()))
-    vectors, picks = index_vectors([index.entries[i].indices for i in picked])
-    axes = tuple(kept.index(i) for i in picked)
+    vectors, shape = index_vectors(list(picks.values()))
+    axes = tuple(kept.index(i) for i in picks)
     window = bind(indexing.gather, window, vectors, axes=axes, batch=0)
-    return _placed(window, index, picks)
-
-
-def all_scalars(index: Index) -> bool:
-    """Whether all picks are single numbers: then a window at a computed place does."""
-    return all(shape_of(index.entries[i].indices) == () for i in index.picked)
+    return _placed(window, index, shape)
 
 
 def _window(x: Array, index: Index) -> Array:
     """The part of x that the cuts take, with all axes."""
-    if all(c.is_whole(x.shape[i]) for i, c in index.cuts):
+    cuts = index.cuts
+    if all(c.is_whole(x.shape[i]) for i, c in cuts.items()):
         return x
-    cuts = dict(index.cuts)
     every = [cuts.get(i, Cut(0, n)) for i, n in enumerate(x.shape)]
     if any((c.start, c.limit, c.stride) != (0, n, 1) for c, n in zip(every, x.shape, strict=True)):
         x = bind(
             structure.slice, x, start=tuple(c.start for c in every),
             limit=tuple(c.limit for c in every), stride=tuple(c.stride for c in every),
         )  # fmt: skip
-    turned = tuple(i for i, c in index.cuts if c.reversed)
+    turned = tuple(i for i, c in cuts.items() if c.reversed)
     return bind(structure.reverse, x, axes=turned) if turned else x
 
 
 def _read_window(x: Array, index: Index) -> Array:
     """A window at computed places: all ints of the index in one dynamic_slice."""
-    starts, sizes, rest = [], [], []
+    starts: list[Any] = []
+    sizes: list[int] = []
+    rest: list[Cut | Pick] = []
     for n, entry in zip(x.shape, index.entries, strict=True):
         single = isinstance(entry, Pick) or entry.drop
         at = entry.indices if isinstance(entry, Pick) else entry.start if entry.drop else 0
@@ -334,7 +334,7 @@ def _result_shape(index: Index, picks: Shape) -> Shape:
         elif axis == -1:
             shape.extend(() if index.scattered else picks)
         else:
-            shape.append(index.entries[axis].length)  # type: ignore[union-attr]
+            shape.append(index.cuts[axis].length)
     return tuple(shape)
 
 

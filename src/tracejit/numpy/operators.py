@@ -93,7 +93,7 @@ def _reshape(x: Tracer, *shape: Any, order: str = "C", copy: bool | None = None)
 
 def _transpose(x: Tracer, *axes: Any) -> Array:
     if len(axes) == 1 and (axes[0] is None or isinstance(axes[0], (tuple, list))):
-        axes = axes[0]
+        return shaping.transpose(x, axes[0])
     return shaping.transpose(x, axes or None)
 
 

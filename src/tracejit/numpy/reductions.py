@@ -224,18 +224,17 @@ def array_equal(a1: ArrayLike, a2: ArrayLike, equal_nan: bool = False) -> Array:
 # Means
 
 
-def count_of(x: Array, axes: tuple[int, ...], where: ArrayLike) -> Any:
+def _count(x: Array, axes: tuple[int, ...], where: ArrayLike, keepdims: bool) -> Any:
     """The number of elements that a reduction takes: an int, or an array for a mask."""
     if where is True:
         return math.prod(x.shape[i] for i in axes)
     mask = broadcast_to(ufuncs.truth(value(where)), x.shape)
-    return reduce_with(structure.reduce_sum, convert(mask, INT64), axes, True)
+    return reduce_with(structure.reduce_sum, convert(mask, INT64), axes, keepdims)
 
 
-def _mean_kept(x: Array, axes: tuple[int, ...], where: ArrayLike) -> Array:
-    """The mean with reduced axes kept."""
-    total = reduce_with(structure.reduce_sum, _masked(x, where, 0), axes, True)
-    return ufuncs.divide(total, value(count_of(x, axes, where), x.dtype))
+def _mean(x: Array, axes: tuple[int, ...], where: ArrayLike, keepdims: bool) -> Array:
+    total = reduce_with(structure.reduce_sum, _masked(x, where, 0), axes, keepdims)
+    return ufuncs.divide(total, value(_count(x, axes, where, keepdims), x.dtype))
 
 
 def mean(
@@ -246,9 +245,7 @@ def mean(
     reject_out(out, "mean")
     x = value(a)
     x = convert(x, quotient_dtype(x) if dtype is None else as_dtype(dtype))
-    axes = some_axes(axis, x.ndim)
-    y = _mean_kept(x, axes, where)
-    return y if keepdims else reshape_to(y, without_axes(x.shape, axes))
+    return _mean(x, some_axes(axis, x.ndim), where, keepdims)
 
 
 def var(
@@ -260,12 +257,11 @@ def var(
     x = value(a)
     x = convert(x, quotient_dtype(x) if dtype is None else as_dtype(dtype))
     axes = some_axes(axis, x.ndim)
-    off = ufuncs.square(ufuncs.subtract(x, _mean_kept(x, axes, where)))
-    total = reduce_with(structure.reduce_sum, _masked(off, where, 0), axes, True)
-    ddof = ddof if correction is None else correction
-    free = ufuncs.maximum(ufuncs.subtract(count_of(x, axes, where), ddof), 0)
-    y = ufuncs.divide(total, value(free, x.dtype))
-    return y if keepdims else reshape_to(y, without_axes(x.shape, axes))
+    off = ufuncs.square(ufuncs.subtract(x, _mean(x, axes, where, True)))
+    total = reduce_with(structure.reduce_sum, _masked(off, where, 0), axes, keepdims)
+    count = _count(x, axes, where, keepdims)
+    free = ufuncs.maximum(ufuncs.subtract(count, ddof if correction is None else correction), 0)
+    return ufuncs.divide(total, value(free, x.dtype))
 
 
 def root(x: Array) -> Array:

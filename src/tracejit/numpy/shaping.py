@@ -248,8 +248,6 @@ def meshgrid(
 
 def _together(arrays: Any, dtype: DTypeLike = None) -> list[Any]:
     """Arrays in one dtype, each in its own shape."""
-    if isinstance(arrays, Tracer):
-        arrays = [arrays[i] for i in range(len(arrays))]
     xs = [operand(a) for a in arrays]
     if not xs:
         raise fault(ArgumentError, "there is nothing to join")

@@ -59,14 +59,15 @@ class Ufunc:
 
     def _with_options(self, args: tuple[Any, ...], options: dict[str, Any]) -> tuple[Any, ...]:
         outs = options.pop("out", None)
-        reject_out(None if outs == (None,) * self.nout else outs, self.__name__)
+        given = [x for x in (outs if isinstance(outs, tuple) else (outs,)) if x is not None]
+        reject_out(given or None, self.__name__)
         dtype = options.pop("dtype", None)
-        for name, given in options.items():
+        for name, option in options.items():
             if name not in _HARMLESS:
                 raise fault(ArgumentError, f"{self.__name__} has no argument {name!r}")
-            if not any(given is harmless for harmless in _HARMLESS[name]):
+            if not any(option is harmless for harmless in _HARMLESS[name]):
                 raise fault(
-                    UnsupportedError, f"{self.__name__}: {name}={given!r} is not supported",
+                    UnsupportedError, f"{self.__name__}: {name}={option!r} is not supported",
                     "choose with np.where(condition, f(x), y)" if name == "where" else None,
                 )  # fmt: skip
         return args if dtype is None else tuple([value(x, as_dtype(dtype)) for x in args])

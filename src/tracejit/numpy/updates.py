@@ -18,6 +18,7 @@ from tracejit.numpy import ufuncs
 from tracejit.numpy.arrays import (
     Array,
     ArrayLike,
+    common_shape,
     fault,
     operand,
     reshape_to,
@@ -28,10 +29,8 @@ from tracejit.numpy.arrays import (
 )
 from tracejit.numpy.choosing import where
 from tracejit.numpy.indexing import (
-    Cut,
     Index,
     Pick,
-    all_scalars,
     index_vectors,
     is_mask,
     parse,
@@ -138,9 +137,7 @@ class Update:
 
 def _is_window(index: Index) -> bool:
     """Whether the elements are a block: slices without gaps, and single numbers."""
-    gaps = any(c.stride != 1 for _, c in index.cuts)
-    computed = [index.entries[i].indices for i in index.picked]
-    return not gaps and all_scalars(index) and not computed
+    return not index.picks and all(c.stride == 1 for c in index.cuts.values())
 
 
 def _fitted(new: Array, shape: tuple[int, ...]) -> Array:
@@ -153,14 +150,14 @@ def _fitted(new: Array, shape: tuple[int, ...]) -> Array:
 
 def _write_window(x: Array, index: Index, new: Array) -> Array:
     """x with a block replaced."""
-    lengths = tuple(1 if c.drop else c.length for _, c in index.cuts)
-    shown = tuple(1 if a is None else index.entries[a].length for a in index.layout)
+    lengths = tuple(1 if c.drop else c.length for c in index.cuts.values())
+    shown = tuple(1 if a is None else index.cuts[a].length for a in index.layout)
     new = reshape_to(_fitted(new, shown), lengths)
-    turned = tuple(i for i, c in index.cuts if c.reversed)
+    turned = tuple(i for i, c in index.cuts.items() if c.reversed)
     new = flip(new, turned) if turned else new
     if lengths == x.shape:
         return new
-    starts = [splat(c.start, np.dtype(np.int64), ()) for _, c in index.cuts]
+    starts = [splat(c.start, np.dtype(np.int64), ()) for c in index.cuts.values()]
     return bind(indexing.dynamic_update_slice, x, new, *starts)
 
 
@@ -169,10 +166,9 @@ def _scattering(x: Array, index: Index, new: Array) -> tuple[Any, tuple[int, ...
 
     Cuts that are not whole axes become index arrays too, along axes of their own.
     """
-    picks = [index.entries[i].indices for i in index.picked]
-    shape = np.broadcast_shapes(*[shape_of(i) for i in picks]) if picks else ()
+    shape = common_shape(list(index.picks.values()))
     cut_axes = [a for a in index.layout if a is not None and a >= 0]
-    gridded = [a for a in cut_axes if not _cut(index, a).is_whole(x.shape[a])]
+    gridded = [a for a in cut_axes if not index.cuts[a].is_whole(x.shape[a])]
     rank = len(shape) + len(gridded)
     indices = []
     for axis, entry in enumerate(index.entries):
@@ -202,12 +198,6 @@ def _scattering(x: Array, index: Index, new: Array) -> tuple[Any, tuple[int, ...
     return vectors, axes, updates
 
 
-def _cut(index: Index, axis: int) -> Cut:
-    entry = index.entries[axis]
-    assert isinstance(entry, Cut)
-    return entry
-
-
 def _for_gather(new: Array, index: Index, picks: tuple[int, ...]) -> Array:
     """Values of the shape of x[index], as the axes of the picks and then those of the cuts."""
     has_place = -1 in index.layout
@@ -219,7 +209,7 @@ def _for_gather(new: Array, index: Index, picks: tuple[int, ...]) -> Array:
         if axis is None:
             shown.append(1)
             continue
-        lengths = (() if plain.scattered else picks) if axis == -1 else (_cut(plain, axis).length,)
+        lengths = (() if plain.scattered else picks) if axis == -1 else (plain.cuts[axis].length,)
         shown.extend(lengths)
         bare.extend(lengths)
     new = reshape_to(_fitted(new, tuple(shown)), tuple(bare))
