@@ -107,7 +107,7 @@ class Folder(Builder):
         (source,), dims = first.inputs, first.params["dims"]
         if source.type.size >= inputs[0].type.size:
             return None
-        sources = []
+        sources: list[Atom] = []
         for x in inputs:
             if isinstance(x, Literal):
                 sources.append(structure.splat(x, source.shape))
