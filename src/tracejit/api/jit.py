@@ -25,6 +25,7 @@ from tracejit.runtime.programs import (
     trace,
 )
 from tracejit.runtime.statics import Statics
+from tracejit.trace.provenance import user_frame
 from tracejit.trace.tracer import is_traced
 
 
@@ -147,7 +148,9 @@ def jit(
         )
     check_callable(fun, "jit")
     if backend is not None and backend not in NEEDS:
-        raise BackendError(f"there is no backend {backend!r}", hint=did_you_mean(backend, NEEDS))
+        raise BackendError(
+            f"there is no backend {backend!r}", where=user_frame(), hint=did_you_mean(backend, NEEDS)
+        )
     return JitFunction(fun, Statics(fun, static_argnums, static_argnames), backend)
 
 

@@ -173,6 +173,8 @@ def pair(out: Any, fun: Callable[..., Any]) -> tuple[Any, Any]:
 
 
 def _shown(out: Any) -> str:
+    if isinstance(out, Tracer):
+        return "an array"
     length = f" of {len(out)}" if isinstance(out, (tuple, list)) else ""
     return f"{type(out).__name__}{length}"
 

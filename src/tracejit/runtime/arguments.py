@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tracejit import tree
-from tracejit.errors import DTypeError
+from tracejit.errors import ArgumentError
 from tracejit.trace.provenance import user_frame
 
 
@@ -62,6 +62,6 @@ def result(fun: Callable[..., Any], out_tree: tree.TreeDef, index: int) -> str:
 def check_callable(fun: Any, what: str) -> None:
     """Raise unless fun can be called."""
     if not callable(fun):
-        raise DTypeError(
+        raise ArgumentError(
             f"{what} takes a function, not {type(fun).__name__} {fun!r}", where=user_frame()
         )

@@ -97,8 +97,8 @@ class Statics:
             except TypeError:
                 name = place if isinstance(place, str) else positional_name(self.fun, place)
                 raise StaticArgumentError(
-                    f"static argument {name} of {name_of(self.fun)} is a {type(value).__name__}, "
-                    "which has no hash", where=user_frame(),
+                    f"static argument {name} of {name_of(self.fun)} is of type "
+                    f"{type(value).__name__}, which has no hash", where=user_frame(),
                     hint="a static value is part of the key of the compiled program: pass a tuple "
                     "instead of a list or an array, or do not make it static",
                 ) from None  # fmt: skip

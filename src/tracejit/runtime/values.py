@@ -19,7 +19,7 @@ import numpy as np
 from tracejit.config import config
 from tracejit.errors import DTypeError
 from tracejit.ir.atoms import Literal
-from tracejit.ir.types import ALL, BOOL, FLOAT32, FLOAT64, INT64, ArrayType, array_type
+from tracejit.ir.types import ALL, FLOAT32, FLOAT64, ArrayType, array_type
 from tracejit.trace.provenance import user_frame
 from tracejit.trace.tracer import Trace, Tracer
 
@@ -74,26 +74,24 @@ def _array(x: Any, name: Name) -> np.ndarray:
         )
     if not hasattr(x, "__array__"):
         raise DTypeError(
-            f"{name()} is a {kind}, not an array or a number", where=user_frame(),
+            f"{name()} is of type {kind}, not an array or a number", where=user_frame(),
             hint=_what_to_do(x),
         )
     array = np.asarray(x)
     native = array.astype(array.dtype.newbyteorder("="), copy=False)
     if native.dtype not in ALL:
         raise DTypeError(
-            f"{name()} is {kind} of dtype {array.dtype}", where=user_frame(),
+            f"{name()} is an array of dtype {array.dtype}", where=user_frame(),
             hint=f"tracejit knows {_KNOWN}: convert it with astype",
         )
     return native
 
 
 def _what_to_do(x: Any) -> str:
+    static = "jit takes any value for a static argument (jit(f, static_argnames=...))"
     if isinstance(x, (str, bytes)) or callable(x):
-        return "make the argument static: jit(f, static_argnames=...)"
-    return (
-        "make the argument static (jit(f, static_argnames=...)), or make its class a container "
-        "(tracejit.tree.register_dataclass)"
-    )
+        return static
+    return f"{static}; a class becomes a container with tracejit.tree.register_dataclass"
 
 
 def type_of_value(x: Any) -> ArrayType:
@@ -115,11 +113,12 @@ def abstract(x: Any, name: Name) -> ArrayType:
 
 def returned(y: Any, trace: Trace | None, name: Name) -> Any:
     """What a traced function returned, as a canonical value; a Python number stays weak."""
+    if not (isinstance(y, Tracer) or is_number(y) or hasattr(y, "__array__")):
+        raise DTypeError(
+            f"{name()} is of type {type(y).__name__}, not an array or a number", where=user_frame(),
+            hint="a traced function returns arrays, numbers and trees of them",
+        )
     value = canonical(y, name)
     if trace is not None and is_number(y):
         return Tracer(trace, Literal(y, array_type(value.dtype)), weak=True)
     return value
-
-
-#: The dtypes of Python numbers at the door of a compiled program, whatever the default float is.
-NUMBER_DTYPES = {bool: BOOL, int: INT64, float: FLOAT64}

@@ -12,6 +12,7 @@ somebody asks, so that plain Python control flow works there. Under jit and vmap
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar, NoReturn
 
@@ -256,7 +257,7 @@ class Tracer:
         return complex(self._number("complex()", TracedConversionError))
 
     def __index__(self) -> int:
-        return int(self._number("an index, a size or range()", TracedConversionError).__index__())
+        return operator.index(self._number("an index, a size or range()", TracedConversionError))
 
     def item(self, *args: Any) -> Any:
         return np.asarray(self._number("item()", TracedConversionError)).item(*args)

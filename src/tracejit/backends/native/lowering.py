@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tracejit.backends.table import LoweringTable
+from tracejit.errors import MissingLoweringError
 from tracejit.ir.graph import Equation
 
 Axes = tuple[int | None, ...]
@@ -101,7 +102,10 @@ class Choice:
 
 def rule_of(eqn: Equation) -> Any:
     """The lowering of an equation; MissingLoweringError if its primitive has none."""
-    rule = LOWERINGS[eqn.primitive]
+    try:
+        rule = LOWERINGS[eqn.primitive]
+    except MissingLoweringError as error:
+        raise error.at(str(eqn.provenance) or None) from None
     return rule.choose(eqn) if isinstance(rule, Choice) else rule
 
 
