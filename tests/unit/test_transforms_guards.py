@@ -43,3 +43,24 @@ def test_the_hessian_of_a_perfect_fit() -> None:
 )
 def test_nothing_comes_from_the_untaken_side(f) -> None:
     assert derivatives(f, 0.0) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("f", "slope", "curvature"),
+    [
+        (lambda x: np.where(x > 0, x**1.5, 0.0), 0.0, 0.0),
+        (lambda x: np.where(x > 0, np.sqrt(x), x * x), 0.0, 2.0),
+    ],
+    ids=["power", "other side"],
+)
+def test_second_derivatives_at_the_kink(f, slope: float, curvature: float) -> None:
+    assert derivatives(f, 0.0) == (slope, curvature)
+
+
+def test_reverse_over_reverse_at_the_kink() -> None:
+    """The guard itself is transposed."""
+    f = stage(lambda x: [np.where(x > 0, np.sqrt(x), x * x)], [SCALAR]).jaxpr
+    once = value_and_gradient(f, (True,))
+    gradient = Jaxpr(once.invars, once.equations, once.outvars[1:])
+    twice = value_and_gradient(gradient, (True,))
+    assert evaluate(twice, np.array(0.0)) == (0.0, 2.0)

@@ -389,17 +389,37 @@ select = linear(
 )  # fmt: skip
 
 
-def keep_zeros(product: Atom, ct: Atom) -> Atom:
-    """The product, but 0 where the cotangent is 0 and what it was multiplied by made NaN of it.
+def _keep_zeros_typing(product: ArrayType, *guards: ArrayType) -> tuple[ArrayType, ...]:
+    accept("keep_zeros", (product, *guards), FLOATS)
+    return (product,)
 
-    Behind a `select`, the cotangent of the untaken side is 0 and must stay so, also where the
-    derivative of the untaken side is inf or NaN. Other zeros are left as they are: a cotangent that
-    happens to be 0 on the taken side still has derivatives.
-    """
-    if isinstance(product, Literal) or product is ct:
-        return product
-    spoilt = and_(ne(product, product), eq(ct, zero(ct.type)))
-    return select(spoilt, zero(product.type), product)
+
+def _keep_zeros_value(product: Any, *guards: Any) -> Any:
+    spoilt = np.isnan(product)
+    for guard in guards:
+        spoilt = spoilt & (guard == 0)
+    return np.where(spoilt, np.zeros_like(product), product)
+
+
+def _keep_zeros_jvp(primals: Any, tangents: Any, outs: Any) -> tuple[Atom]:
+    """The product's tangent is spoilt where the cotangent is 0 and does not change."""
+    t, *moving = tangents
+    if is_zero(t):
+        return (t,)
+    return (keep_zeros(t, *primals[1:], *[g for g in moving if not is_zero(g)]),)
+
+
+keep_zeros = Primitive(
+    "keep_zeros", typing=_keep_zeros_typing, evaluate=_keep_zeros_value, jvp=_keep_zeros_jvp,
+    transpose=lambda cts, inputs: (cts[0], *[None] * (len(inputs) - 1)),
+    batch=POINTWISE, masks=True,
+    doc="""The product, but 0 where it is NaN and all guards are 0.
+
+    Behind a `select` the cotangent (the guard) of the untaken side is 0, and must stay so where the
+    derivative it is multiplied by is inf or NaN. Zeros that meet no NaN are left alone: a cotangent
+    that happens to be 0 on the taken side still has derivatives.
+    """,
+)  # fmt: skip
 
 
 def _convert_jvp(primals: Any, tangents: Any, outs: Any, *, dtype: np.dtype) -> tuple[Atom]:

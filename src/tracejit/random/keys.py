@@ -93,7 +93,7 @@ def words_of(name: str, key: ArrayLike) -> tuple[Array, Array]:
             ShapeError, f"random.{name} takes one key, an array of shape (2,), got {found.shape}",
             f"for many keys, vmap: tracejit.vmap(lambda key: random.{name}(key, ...))(keys)",
         )  # fmt: skip
-    return found[0], found[1]
+    return found[..., 0], found[..., 1]
 
 
 def _checked_key(name: str, key: ArrayLike) -> Array:
@@ -140,7 +140,7 @@ def key(seed: ArrayLike, *, impl: str | None = None) -> Array:
         high = convert(
             bind(elementwise.shift_right_logical, seed, seed.dtype.type(32)), UINT32
         )
-    return stack((high, low))
+    return _paired(high, low)
 
 
 def PRNGKey(seed: ArrayLike, *, impl: str | None = None) -> Array:
@@ -175,7 +175,7 @@ def clone(key: ArrayLike) -> Array:
 def split(key: ArrayLike, num: Any = 2) -> Array:
     """New keys, independent of each other and of the old: uint32[num, 2]; num may be a shape."""
     words = words_of("split", key)
-    return stack(_encrypt(words, checked_shape("split", num)), axis=-1)
+    return _paired(*_encrypt(words, checked_shape("split", num)))
 
 
 def fold_in(key: ArrayLike, data: ArrayLike) -> Array:
@@ -189,7 +189,13 @@ def fold_in(key: ArrayLike, data: ArrayLike) -> Array:
             ArgumentError, f"fold_in takes one integer, not {dtype_of(data)}{list(shape_of(data))}",
             "for many: tracejit.vmap(lambda i: random.fold_in(key, i))(data)",
         )  # fmt: skip
-    return stack(bind(threefry2x32, *words, np.uint32(0), value(data, UINT32)))
+    return _paired(*bind(threefry2x32, *words, np.uint32(0), value(data, UINT32)))
+
+
+def _paired(high: Array, low: Array) -> Array:
+    """Keys from their words."""
+    words = (high, low)
+    return stack(words, axis=-1) if is_traced(*words) else np.stack(words, axis=-1)
 
 
 # Keys to bits

@@ -95,7 +95,7 @@ def _pull_back(
     guarded = behind_select or masks(eqn)
     for x, ct in zip(eqn.inputs, results, strict=True):
         if ct is not None and x in unknown:
-            if behind_select and eqn.primitive.scales:
+            if behind_select and eqn.primitive.scales and ct is not outs[0]:
                 ct = keep_zeros(ct, outs[0])
             cts.add(x, ct, guarded=guarded)
 

@@ -169,6 +169,13 @@ def _nextafter(b: Function, dtype: np.dtype, x: Value, y: Value) -> Value:
     return b.select(b.is_nan(x), x, b.select(b.is_nan(y), y, result))
 
 
+def _keep_zeros(b: Function, dtype: np.dtype, product: Value, *guards: Value) -> Value:
+    spoilt = b.is_nan(product)
+    for guard in guards:
+        spoilt = b.and_(spoilt, b.equal(guard, b.like(guard, 0)))
+    return b.select(spoilt, b.like(product, 0), product)
+
+
 def convert(b: Function, source: np.dtype, x: Value, *, dtype: np.dtype) -> Value:
     """astype. Floats to integers: toward zero, clamped to the range, NaN to 0."""
     to = register_type(dtype, x.type.lanes)
@@ -231,6 +238,7 @@ _ROWS: dict[Any, Row] = (
         ops.population_count: lambda b, dtype, x: b.intrinsic("ctpop", x),
         ops.clz: _clz, ops.nextafter: _nextafter,
         ops.select: lambda b, dtype, condition, x, y: b.select(condition, x, y),
+        ops.keep_zeros: _keep_zeros,
         ops.convert: convert, ops.bitcast: _bitcast,
         ops.stop_gradient: lambda b, dtype, x: x,
     }

@@ -46,6 +46,15 @@ LOWERINGS.rows(__name__, {
 })  # fmt: skip
 
 
+@LOWERINGS.rule(ops.keep_zeros)
+def keep_zeros(product: jax.Array, *guards: jax.Array) -> jax.Array:
+    """0 where the product is NaN and all guards are 0."""
+    spoilt = lax.ne(product, product)
+    for guard in guards:
+        spoilt = lax.bitwise_and(spoilt, lax.eq(guard, full_like(guard, 0)))
+    return lax.select(spoilt, full_like(product, 0), product)
+
+
 @LOWERINGS.rule(ops.trunc)
 def trunc(x: jax.Array) -> jax.Array:
     """Toward zero: the ceiling of negative numbers, the floor of the others."""

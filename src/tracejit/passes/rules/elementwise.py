@@ -25,6 +25,7 @@ from tracejit.ops.elementwise import (
     ge,
     gt,
     integer_pow,
+    keep_zeros,
     le,
     lt,
     max,
@@ -273,34 +274,23 @@ for position in (1, 2):
     over(select, select, position)(partial(_same_condition, position))
 
 
-@over(select, and_)
-def _guarded_product(inner: Equation, spoilt: Atom, x: Atom, y: Atom) -> Atom | None:
-    """What `keep_zeros` makes of a cotangent that is a choice of literals, as behind a sum.
-
-    select(isnan(p) and not c, 0, p), p = select(c, 1, 0) * a  ->  select(c, a, 0)
-    """
-    product = origin(y)
-    if not is_zero(x) or product is None or product.primitive is not mul:
+@always(keep_zeros)
+def _guarded_product(product: Atom, *guards: Atom) -> Atom | None:
+    """keep_zeros(c a, c), c = select(condition, 1, 0)  ->  select(condition, a, 0), as behind a sum."""
+    maker = origin(product)
+    if maker is None or maker.primitive is not mul or len(guards) != 1:
         return None
-    is_nan, untaken = inner.inputs
-    test = origin(is_nan)
-    if test is None or test.primitive is not ne or test.inputs != (y, y):
-        return None
-    for ct, factor in (product.inputs, product.inputs[::-1]):
+    (guard,) = guards
+    for ct, factor in (maker.inputs, maker.inputs[::-1]):
         chooser = origin(ct)
-        if chooser is None or chooser.primitive is not select:
+        if ct is not guard or chooser is None or chooser.primitive is not select:
             continue
         condition, a, b = chooser.inputs
-        if is_zero(b) and isinstance(a, Literal) and _is_negation(untaken, condition):
-            return select(condition, mul(factor, a), x)
-        if is_zero(a) and isinstance(b, Literal) and untaken is condition:
-            return select(condition, x, mul(factor, b))
+        if is_zero(b) and isinstance(a, Literal):
+            return select(condition, mul(factor, a), b)
+        if is_zero(a) and isinstance(b, Literal):
+            return select(condition, a, mul(factor, b))
     return None
-
-
-def _is_negation(x: Atom, condition: Atom) -> bool:
-    inner = origin(x)
-    return inner is not None and inner.primitive is not_ and inner.inputs[0] is condition
 
 
 def _choose_result(op: Primitive, inner: Equation, x: Atom, c: Atom | None = None) -> Atom | None:

@@ -183,6 +183,16 @@ def _select_rows() -> Iterator[Sample]:
     yield Sample(ops.select, (splat(True, "bool[4]"), x, x), ulps=0)
 
 
+def _guard_rows() -> Iterator[Sample]:
+    """A NaN that zero made goes, one that nothing made and other zeros stay."""
+    x = reals(-2, 2)
+    yield Sample(ops.keep_zeros, (x("f64[5]"), x("f64[5]")), ulps=0)
+    yield Sample(ops.keep_zeros, (x("f32[2,3]"), x("f32[2,3]"), x("f32[2,3]")), ulps=0)
+    spoilt = exactly([np.nan, np.nan, 1.0, np.inf], "f64")
+    guard = exactly([0.0, 2.0, 0.0, 0.0], "f64")
+    yield Sample(ops.keep_zeros, (spoilt, guard), ulps=0, smooth=False, note="spoilt")
+
+
 def _conversion_rows() -> Iterator[Sample]:
     """From every dtype to every other, with values that both hold."""
     for source in DTYPES:
@@ -228,6 +238,7 @@ ROWS: tuple[Sample, ...] = (
     *_comparison_rows(),
     *_power_rows(),
     *_select_rows(),
+    *_guard_rows(),
     *_conversion_rows(),
     *_tie_rows(),
 )
