@@ -178,13 +178,7 @@ GRADIENTS = [gradient_of(*row) for row in PROGRAMS]
 ids = {"ids": lambda sample: sample.params["name"]}
 
 
-# The law of the adjoint transposes twice, which a product kept zero behind a select does not allow.
-MASKED = {"counting", "nested"}
-
-
-@pytest.mark.parametrize(
-    "sample", [s for s in SAMPLES if s.params["name"] not in MASKED], **ids
-)
+@pytest.mark.parametrize("sample", SAMPLES, **ids)
 def test_adjoint(sample) -> None:
     check_transpose(sample)
 

@@ -38,9 +38,8 @@ def test_python_numbers_give_way(dtype: Any, number: Any) -> None:
 def weak_type(function: Any, *kinds: Any) -> tuple[Any, bool]:
     """dtype and weakness of the result for tracers that stand for Python numbers."""
     dtypes = {int: INT64, float: FLOAT64}
-    program = stage(
-        lambda *xs: [function(*xs)], [array_type(dtypes[k]) for k in kinds], weak=[True] * len(kinds)
-    )
+    types = [array_type(dtypes[k]) for k in kinds]
+    program = stage(lambda *xs: [function(*xs)], types, weak=[True] * len(kinds))
     return program.jaxpr.out_types[0].dtype, program.weak[0]
 
 
