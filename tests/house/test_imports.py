@@ -72,8 +72,10 @@ PACKAGES = {
 }
 
 # Who may load a module by its name, when it is first used (ops.special: SciPy's functions, for the
-# reference values), and who may read the environment.
-LOADERS = ("__init__", "backends.__init__", "compat", "demo", "ops.special")
+# reference values; backends.native.contraction: SciPy's BLAS), and who may read the environment.
+LOADERS = (
+    "__init__", "backends.__init__", "backends.native.contraction", "compat", "demo", "ops.special"
+)  # fmt: skip
 READS_ENVIRONMENT = "config"
 
 
