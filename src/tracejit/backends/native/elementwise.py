@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 
 from tracejit.backends.native.emit import Function, Type, Value, constant, vector_type
-from tracejit.backends.native.maths import MATHS, integer_power, polygamma
+from tracejit.backends.native.maths import MATHS, integer_power, polygamma, sincos
 from tracejit.backends.native.lowering import LOWERINGS, Pointwise
 from tracejit.ops import elementwise as ops
 from tracejit.ops import special
 
-Row = Callable[..., Value]
+Row = Callable[..., Any]
 
 _LANES = {"float32": "float", "float64": "double", "bool": "i1"}
 
@@ -253,3 +253,9 @@ _COSTS: dict[Any, int] = (
 )
 
 LOWERINGS.rows(__name__, {op: Pointwise(row, _COSTS.get(op, 1)) for op, row in _ROWS.items()})
+
+#: Pairs that cost little more together than one of them: (the other, a row for both in this order).
+TWINS: dict[Any, tuple[Any, Row]] = {
+    ops.sin: (ops.cos, lambda b, dtype, x: sincos(b, x)),
+    ops.cos: (ops.sin, lambda b, dtype, x: sincos(b, x)[::-1]),
+}

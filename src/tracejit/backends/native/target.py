@@ -41,25 +41,26 @@ def host() -> Features:
     return Features(bits, fused, llvm.get_host_cpu_name(), flags.flatten())
 
 
-@cache
-def target_machine() -> llvm.TargetMachine:
-    """The target machine of this process."""
+def _new_machine() -> llvm.TargetMachine:
+    """A target machine; position-independent code of the small model reads constants in place."""
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     features = host()
     return llvm.Target.from_default_triple().create_target_machine(
-        cpu=features.cpu, features=features.flags, opt=2, jit=True
+        cpu=features.cpu, features=features.flags, opt=2, reloc="pic", codemodel="small"
     )
 
 
 @cache
+def target_machine() -> llvm.TargetMachine:
+    """The target machine of this process."""
+    return _new_machine()
+
+
+@cache
 def _linker() -> llvm.LLJIT:
-    """The linker of this process; it owns a target machine, so it gets one of its own."""
-    features = host()
-    machine = llvm.Target.from_default_triple().create_target_machine(
-        cpu=features.cpu, features=features.flags, opt=2, jit=True
-    )
-    return llvm.create_lljit_compiler(machine)
+    """The linker of this process; it owns its target machine."""
+    return llvm.create_lljit_compiler(_new_machine())
 
 
 _numbers = itertools.count()
