@@ -1,4 +1,4 @@
-"""Pytrees under the names of `jax.tree_util`; `tracejit.tree` has the short ones, and the meaning."""
+"""Pytrees under the names of `jax.tree_util`; `tracejit.tree` has the meaning."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The transforms mean what JAX's mean: one program, run by both, with the same trees and numbers."""
+"""The transforms mean what JAX's mean: one program, run by both, the same trees and numbers."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -76,9 +77,7 @@ IN_THE_CALL: dict[str, Callable[[], Any]] = {
     "grad of a pair, jit": lambda: programs.call(tj.jit(tj.grad(programs.pair)), 2.0),
     "grad of nothing": lambda: programs.call(tj.grad(programs.nothing), 2.0),
     "grad of an integer": lambda: programs.call(tj.grad(programs.integer), 2.0),
-    "grad for an integer": lambda: programs.call(
-        tj.grad(programs.scaled), {"w": 1.0, "n": 3}, 2
-    ),
+    "grad for an integer": lambda: programs.call(tj.grad(programs.scaled), {"w": 1.0, "n": 3}, 2),
     "grad for an integer, jit": lambda: programs.call(
         tj.jit(tj.grad(programs.scaled)), {"w": 1.0, "n": np.arange(3)}, 2
     ),
@@ -98,9 +97,7 @@ IN_THE_CALL: dict[str, Callable[[], Any]] = {
     "jvp without a tuple": lambda: programs.call(tj.jvp, programs.square, X, X),
     "jvp of an integer": lambda: programs.call(tj.jvp, programs.square, (2,), (1,)),
     "vjp with another shape": lambda: programs.call(tj.vjp(programs.square, X)[1], np.ones(4)),
-    "vmap of different sizes": lambda: programs.call(
-        tj.vmap(programs.product), np.ones((2, 3)), X
-    ),
+    "vmap of different sizes": lambda: programs.call(tj.vmap(programs.product), np.ones((2, 3)), X),
     "vmap of a scalar": lambda: programs.call(tj.vmap(programs.product), 1.0, X),
     "vmap to None": lambda: programs.call(tj.vmap(programs.product, out_axes=None), X, X),
     "vmap with too few axes": lambda: programs.call(tj.vmap(programs.product, (0,)), X, X),
@@ -144,7 +141,7 @@ def test_messages(golden: Callable[[str, str], None], no_arctan2: None) -> None:
         program = getattr(programs, name)
         found: dict[str, list[str]] = {}
         for way in ways:
-            text = message(lambda f=WAYS[way](program): f(2.0), place(program))
+            text = message(partial(WAYS[way](program), 2.0), place(program))
             found.setdefault(text, []).append(way)
         texts += [f"## {name}: {', '.join(same)}\n{text}\n" for text, same in found.items()]
     for name, thunk in IN_THE_CALL.items():

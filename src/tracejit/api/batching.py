@@ -70,9 +70,10 @@ class _Mapping:
         self.axes = self._in_axes(in_axes)
         for i, axis in enumerate(self.axes):
             if axis is not None:
-                x = canonical(self.leaves[i], lambda i=i: self.name(i))
+                name = functools.partial(self.name, i)
+                x = canonical(self.leaves[i], name)
                 self.leaves[i] = x
-                self.axes[i] = _valid(axis, x.ndim, lambda i=i: self.name(i))
+                self.axes[i] = _valid(axis, x.ndim, name)
         self.size = self._size(axis_size)
 
     def name(self, index: int) -> str:
@@ -127,7 +128,7 @@ class _Mapping:
         outs, self.out_tree = tree.flatten(self.out)
         trace = current_trace()
         return [
-            returned(y, trace, lambda i=i: result(self.fun, self.out_tree, i))
+            returned(y, trace, functools.partial(result, self.fun, self.out_tree, i))
             for i, y in enumerate(outs)
         ]
 
@@ -141,14 +142,12 @@ class _Mapping:
         axes = prefix_axes(out_axes, self.out, "out_axes")
         del self.out
         mask = (False,) * len(staged.captured) + (True,) * len(inputs)
-        body, live = batch(
-            staged.jaxpr, self.size, mask, tuple(axis is not None for axis in axes)
-        )
+        body, live = batch(staged.jaxpr, self.size, mask, tuple(axis is not None for axis in axes))
         report("traced", staged.jaxpr)
         report("batched", body)
         results = run(body, [*staged.captured, *inputs])
         for i, (y, axis) in enumerate(zip(results, axes, strict=True)):
-            name = lambda i=i: result(self.fun, self.out_tree, i)  # noqa: E731
+            name = functools.partial(result, self.fun, self.out_tree, i)
             if axis is not None:
                 results[i] = _move(y, 0, _valid(axis, y.ndim, name))
             elif live[i]:
@@ -173,9 +172,7 @@ def prefix_axes(prefix: Axes, full: Any, what: str) -> list[int | None]:
         raise ArgumentError(
             f"vmap: {what}={prefix!r} does not fit: {error.what}", where=user_frame()
         ) from None
-    return [
-        axis for axis, part in zip(found, parts, strict=True) for _ in tree.leaves(part)
-    ]
+    return [axis for axis, part in zip(found, parts, strict=True) for _ in tree.leaves(part)]
 
 
 def _valid(axis: int, ndim: int, name: Callable[[], str]) -> int:

@@ -30,8 +30,8 @@ def value_and_grad(
 ) -> Callable[..., Any]:
     """A function that returns (value, gradient) of `fun`, as `jax.value_and_grad`.
 
-    fun:       returns a float of shape (); with `has_aux`, a pair of it and auxiliary data, and then
-               the value is such a pair too.
+    fun:       returns a float of shape (); with `has_aux`, a pair of it and auxiliary data, and
+               then the value is such a pair too.
     argnums:   which positional arguments to differentiate. An int gives one gradient, a tuple a
                tuple of them. A gradient has the structure, shapes and dtypes of its argument.
     allow_int: gives integer and bool arguments a gradient of dtype float0 instead of an error.
@@ -53,9 +53,7 @@ def _value_and_grad(
     def value_and_gradients(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
         places = positions(argnums, args, fun)
         floats_for = "" if allow_int else "grad"
-        tape = record(
-            fun, args, kwargs, argnums=places, has_aux=has_aux, floats_for=floats_for
-        )
+        tape = record(fun, args, kwargs, argnums=places, has_aux=has_aux, floats_for=floats_for)
         _require_scalar(tape)
         (value, *aux), gradients = _evaluate(tape)
         trees = tape.in_tree.unflatten(gradients)

@@ -33,8 +33,8 @@ def jacfwd(
 ) -> Callable[..., Any]:
     """The Jacobian of `fun` by forward mode, as `jax.jacfwd`: best where the input is the smaller.
 
-    The result has the structure of fun's result, with the structure of the argument in place of each
-    leaf (for a tuple of argnums, a tuple of these); a leaf has shape (*result, *argument).
+    The result has the structure of fun's result, with the structure of the argument in place of
+    each leaf (for a tuple of argnums, a tuple of these); a leaf has shape (*result, *argument).
     With `has_aux`, fun returns (result, auxiliary data), and so does the Jacobian.
     """
     return _jacobian(fun, argnums, has_aux, holomorphic, "jacfwd", _forward)
@@ -112,7 +112,9 @@ def _forward(jaxpr: Jaxpr, wrt: Mask, count: int) -> Jaxpr:
         for out, live in zip(point.out_types, point.live, strict=True):
             if live:
                 parts = _cut(columns.pop(0), point.in_types)
-                blocks += [_swap(part, t.ndim) for part, t in zip(parts, point.in_types, strict=True)]
+                blocks += [
+                    _swap(part, t.ndim) for part, t in zip(parts, point.in_types, strict=True)
+                ]
             else:
                 blocks += [zero(_block(out, t)) for t in point.in_types]
     return builder.finish(point.invars, [*point.aux, *blocks])
@@ -170,9 +172,7 @@ def _units(type: ArrayType, size: int, start: int) -> Atom:
     row = structure.iota(dtype=INT64, shape=shape, axis=0)
     column = structure.iota(dtype=INT64, shape=shape, axis=1)
     ones = elementwise.eq(row, column + start)
-    return structure.reshape(
-        elementwise.convert(ones, dtype=type.dtype), shape=(size, *type.shape)
-    )
+    return structure.reshape(elementwise.convert(ones, dtype=type.dtype), shape=(size, *type.shape))
 
 
 def _cut(x: Atom, types: Sequence[ArrayType]) -> list[Atom]:

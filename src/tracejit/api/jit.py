@@ -30,7 +30,7 @@ from tracejit.trace.tracer import is_traced
 
 
 class JitFunction(NativeCallable):
-    """What `jit` returns. Attributes: `__wrapped__`, the function; `cache_size`; see the methods."""
+    """What `jit` returns; `__wrapped__` is the function."""
 
     def __init__(
         self,
@@ -149,7 +149,9 @@ def jit(
     check_callable(fun, "jit")
     if backend is not None and backend not in NEEDS:
         raise BackendError(
-            f"there is no backend {backend!r}", where=user_frame(), hint=did_you_mean(backend, NEEDS)
+            f"there is no backend {backend!r}",
+            where=user_frame(),
+            hint=did_you_mean(backend, NEEDS),
         )
     return JitFunction(fun, Statics(fun, static_argnums, static_argnames), backend)
 

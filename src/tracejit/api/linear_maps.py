@@ -23,7 +23,7 @@ from tracejit.runtime.report import report
 from tracejit.runtime.run import run
 from tracejit.runtime.values import abstract, canonical, is_number, returned, type_of_value
 from tracejit.trace.provenance import user_frame
-from tracejit.trace.stage import stage
+from tracejit.trace.stage import is_weak, stage
 from tracejit.trace.tracer import Tracer, bind, current_trace
 from tracejit.transforms.gradient import adjoint
 from tracejit.transforms.jvp import jvp as push_forward
@@ -82,8 +82,8 @@ def linearize(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> 
 
 
 def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
-    """(fun(*primals), f_vjp): f_vjp takes a cotangent of the result's structure, and returns a tuple
-    with a cotangent for each primal.
+    """(fun(*primals), f_vjp): f_vjp takes a cotangent of the result's structure, and returns a
+    tuple with a cotangent for each primal.
 
     With `has_aux`, fun returns (result, auxiliary data), and a third element is returned.
     """
@@ -118,7 +118,7 @@ def linear_transpose(fun: Callable[..., Any], *primals: Any) -> Callable[[Any], 
         structure.append(out_tree)
         return [returned(y, current_trace(), lambda: f"a result of {name_of(fun)}") for y in outs]
 
-    staged = stage(flat, types, weak=[is_number(x) for x in leaves], name=name_of(fun))
+    staged = stage(flat, types, weak=list(map(is_weak, leaves)), name=name_of(fun))
     known = (False,) * len(staged.captured)
     if not all(t.is_float for t in (*types, *staged.jaxpr.out_types)):
         raise DTypeError(
@@ -149,7 +149,9 @@ class _PushForward(_LinearMap):
 
     def __call__(self, residuals: Sequence[Any], *tangents: Any) -> Any:
         ts = _fitting(self.in_tree, tangents, self.in_types, f"a tangent of {self.name}")
-        return _tree_of(self.out_tree, self.out_types, self.live, run(self.jaxpr, [*residuals, *ts]))
+        return _tree_of(
+            self.out_tree, self.out_types, self.live, run(self.jaxpr, [*residuals, *ts])
+        )
 
 
 class _PullBack(_LinearMap):
@@ -210,9 +212,7 @@ def zeros(type: ArrayType) -> Any:
     return np.zeros(type.shape, tangent_type(type).dtype)[() if type.is_float else ...]
 
 
-def _fitting(
-    treedef: tree.TreeDef, given: Any, types: Sequence[ArrayType], what: str
-) -> list[Any]:
+def _fitting(treedef: tree.TreeDef, given: Any, types: Sequence[ArrayType], what: str) -> list[Any]:
     """The leaves of (co)tangents for the floats among `types`, checked."""
     given = tuple(given) if treedef.kind == "tuple" and isinstance(given, list) else given
     leaves, found = tree.flatten(given)

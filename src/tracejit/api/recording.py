@@ -1,8 +1,8 @@
 """A function recorded at a point: what every derivative starts from.
 
-The arguments to differentiate become inputs of the recording; all others reach the function as the
-user gave them. The recording is a tape: it knows the numbers, where there are numbers, so that plain
-Python control flow works. In a trace without numbers (under jit) it has none either.
+The arguments to differentiate become inputs of the recording; all others reach the function as
+the user gave them. The recording is a tape: it knows the numbers, where there are numbers, so that
+plain Python control flow works. In a trace without numbers (under jit) it has none either.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from tracejit import tree
@@ -17,9 +18,9 @@ from tracejit.errors import ArgumentError, GradError, TreeError, UnsupportedErro
 from tracejit.ir.graph import Jaxpr
 from tracejit.ir.types import ArrayType
 from tracejit.runtime.arguments import argument, name_of, result
-from tracejit.runtime.values import canonical, is_number, returned, type_of_value
+from tracejit.runtime.values import canonical, returned, type_of_value
 from tracejit.trace.provenance import user_frame
-from tracejit.trace.stage import stage, value_of
+from tracejit.trace.stage import is_weak, stage, value_of
 from tracejit.trace.tracer import Tracer, current_trace
 
 Argnums = int | Sequence[int]
@@ -27,7 +28,7 @@ Argnums = int | Sequence[int]
 
 @dataclass(frozen=True, slots=True)
 class Aux:
-    """Auxiliary data of a function: what of it is traced comes out of the jaxpr, the rest as it is."""
+    """Auxiliary data: what of it is traced comes out of the jaxpr, the rest as it is."""
 
     leaves: list[Any]
     treedef: tree.TreeDef
@@ -85,8 +86,8 @@ class _Function:
         self.argnums, self.has_aux = argnums, has_aux
         chosen = tuple(args[i] for i in argnums)
         given, self.in_tree = tree.flatten(chosen)
-        self.weak = [is_number(x) for x in given]
-        self.leaves = [canonical(x, lambda i=i: self.argument(i)) for i, x in enumerate(given)]
+        self.weak = list(map(is_weak, given))
+        self.leaves = [canonical(x, partial(self.argument, i)) for i, x in enumerate(given)]
 
     def argument(self, index: int) -> str:
         """What messages call a leaf of the differentiated arguments."""
@@ -101,7 +102,8 @@ class _Function:
                 raise GradError(
                     f"{self.argument(i)} is {type_of_value(x)}, and {what} needs floats",
                     where=user_frame(),
-                    hint="convert it with astype(float), or differentiate other arguments (argnums)",
+                    hint="convert it with astype(float), or differentiate other arguments "
+                    "(argnums)",
                 )
 
     def __call__(self, *tracers: Tracer) -> list[Any]:
@@ -114,7 +116,7 @@ class _Function:
         leaves, self.out_tree = tree.flatten(out)
         trace = current_trace()
         outs = [
-            returned(y, trace, lambda i=i: result(self.fun, self.out_tree, i))
+            returned(y, trace, partial(result, self.fun, self.out_tree, i))
             for i, y in enumerate(leaves)
         ]
         self.aux = _aux(aux)
@@ -181,10 +183,9 @@ def _shown(out: Any) -> str:
 
 def positions(argnums: Argnums, args: Sequence[Any], fun: Callable[..., Any]) -> tuple[int, ...]:
     """argnums as places among the positional arguments of a call."""
+    several = argnums if isinstance(argnums, Sequence) else (argnums,)
     try:
-        given = [operator.index(argnums)] if not isinstance(argnums, Sequence) else [
-            operator.index(i) for i in argnums
-        ]
+        given = [operator.index(i) for i in several]
     except TypeError:
         raise ArgumentError(
             f"argnums must be an int or a tuple of ints, not {argnums!r}", where=user_frame()

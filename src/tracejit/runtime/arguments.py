@@ -10,6 +10,8 @@ from tracejit import tree
 from tracejit.errors import ArgumentError
 from tracejit.trace.provenance import user_frame
 
+BY_POSITION = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
 
 def name_of(fun: Callable[..., Any]) -> str:
     """What messages, jaxprs and profiles call a function."""
@@ -29,14 +31,14 @@ def parameters_of(fun: Callable[..., Any]) -> list[inspect.Parameter]:
 
 def positional_name(fun: Callable[..., Any], index: int) -> str:
     """The name of a positional argument: `x`, or `args[2]` where it has none."""
-    names = [p.name for p in parameters_of(fun) if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    names = [p.name for p in parameters_of(fun) if p.kind in BY_POSITION]
     return names[index] if index < len(names) else f"args[{index}]"
 
 
 def paths(
     fun: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any] | None = None
 ) -> list[str]:
-    """`params['n']`, for each leaf of the arguments in the order of `tree.flatten((args, kwargs))`."""
+    """`params['n']`, for each leaf of the arguments, in the order of flatten((args, kwargs))."""
     kwargs = kwargs or {}
     named = [(positional_name(fun, i), arg) for i, arg in enumerate(args)]
     named += [(name, kwargs[name]) for name in sorted(kwargs)]

@@ -1,9 +1,9 @@
 """Native entries: later calls like this one go straight to machine code.
 
-An entry sees the arguments, but not the configuration. So it has a gate for the configuration it was
-compiled under, which is open only while that one holds in every thread: `config.update` opens one
-gate and closes another; a block (`with config(...)`), which holds in one thread, closes them while it
-lasts, and calls take the path through Python, slower by some microseconds.
+An entry sees the arguments, but not the configuration. So it has a gate for the configuration it
+was compiled under, which is open only while that one holds in every thread: `config.update` opens
+one gate and closes another; a block (`with config(...)`), which holds in one thread, closes them
+while it lasts, and calls take the path through Python, slower by some microseconds.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple
-
 
 from tracejit import tree
 from tracejit.backends.native.call_signature import (
@@ -99,7 +98,7 @@ def argument_node(x: Any) -> Node | None:
     kind = type(x)
     if kind not in (tuple, list, dict):
         return describe(x)
-    keys = tree.structure(x).data if kind is dict else range(len(x))
+    keys: Any = tree.structure(x).data if kind is dict else range(len(x))
     children = [node for node in (argument_node(x[key]) for key in keys) if node is not None]
     if len(children) < len(x):
         return None

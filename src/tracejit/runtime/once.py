@@ -10,8 +10,8 @@ T = TypeVar("T")
 
 
 class Once(Generic[T]):
-    """Values by key. Making one holds a lock for its key alone, which its own thread may enter again;
-    where making fails nothing is kept."""
+    """Values by key. Making one holds a lock for its key alone, which its own thread may enter
+    again; where making fails nothing is kept."""
 
     def __init__(self) -> None:
         self._values: dict[Hashable, T] = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,10 +25,9 @@ from tracejit.runtime.native_calls import result_node
 from tracejit.runtime.report import listener
 from tracejit.runtime.run import unboxed
 from tracejit.runtime.statics import Fixed, put_back
-from tracejit.runtime.values import Name, canonical, is_number, returned, type_of_value
-from tracejit.trace.stage import stage
+from tracejit.runtime.values import Name, canonical, returned, type_of_value
+from tracejit.trace.stage import is_weak, stage
 from tracejit.trace.tracer import Tracer, bind, current_trace, is_traced
-
 
 CONVERT = Primitive.registry["convert"]  # the runtime knows no operation but this and call
 
@@ -64,13 +64,14 @@ def take_apart(
     leaf: makes the canonical leaves; `abstract` where only types are asked for.
     """
     given, in_tree = tree.flatten((args, kwargs))
-    leaves = [leaf(x, lambda i=i: argument(fun, args, kwargs, i)) for i, x in enumerate(given)]
-    return Call(fun, args, kwargs, given, leaves, tuple(map(is_number, given)), in_tree, fixed)
+    leaves = [leaf(x, partial(argument, fun, args, kwargs, i)) for i, x in enumerate(given)]
+    return Call(fun, args, kwargs, given, leaves, tuple(map(is_weak, given)), in_tree, fixed)
 
 
 @dataclass(frozen=True, slots=True)
 class Traced:
-    """A traced function: its jaxpr takes the captured values, then the leaves. weak: of the outputs."""
+    """A traced function: its jaxpr takes the captured values, then the leaves. weak: the outputs
+    that are Python numbers."""
 
     name: str
     jaxpr: Jaxpr
@@ -91,11 +92,12 @@ class _Flat:
         self.fun, self.in_tree, self.fixed = call.fun, call.in_tree, call.fixed
 
     def __call__(self, *tracers: Tracer) -> list[Any]:
-        args, kwargs = put_back(*self.in_tree.unflatten(tracers), self.fixed)
+        args, kwargs = self.in_tree.unflatten(tracers)
+        args, kwargs = put_back(args, kwargs, self.fixed)
         leaves, self.out_tree = tree.flatten(self.fun(*args, **kwargs))
         here = current_trace()
         return [
-            returned(y, here, lambda i=i: result(self.fun, self.out_tree, i))
+            returned(y, here, partial(result, self.fun, self.out_tree, i))
             for i, y in enumerate(leaves)
         ]
 

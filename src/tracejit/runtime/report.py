@@ -1,4 +1,4 @@
-"""Where transforms and compilers tell what they made: to `tracejit.stages`, and to `config.dump`."""
+"""Where transforms and compilers tell what they made: `tracejit.stages` and `config.dump`."""
 
 from __future__ import annotations
 

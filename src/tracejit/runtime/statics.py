@@ -1,7 +1,7 @@
 """Static arguments: those that a compiled function treats as part of the program.
 
-They are told by position or by name, and one is inferred from the other, as in JAX. A static value is
-compared by == and hash, and by its type: 1, 1.0 and True are different programs.
+They are told by position or by name, and one is inferred from the other, as in JAX. A static value
+is compared by == and hash, and by its type: 1, 1.0 and True are different programs.
 """
 
 from __future__ import annotations
@@ -12,13 +12,11 @@ from inspect import Parameter
 from typing import Any
 
 from tracejit.errors import StaticArgumentError, did_you_mean
-from tracejit.runtime.arguments import name_of, parameters_of, positional_name
+from tracejit.runtime.arguments import BY_POSITION, name_of, parameters_of, positional_name
 from tracejit.trace.provenance import user_frame
 
 #: (position or name, value) of each static argument of a call.
 Fixed = tuple[tuple[int | str, Any], ...]
-
-_BY_POSITION = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
 
 
 class Statics:
@@ -32,7 +30,7 @@ class Statics:
     ):
         self.fun = fun
         parameters = parameters_of(fun)
-        positional = [p.name for p in parameters if p.kind in _BY_POSITION]
+        positional = [p.name for p in parameters if p.kind in BY_POSITION]
         numbers, names = _numbers(argnums), _names(argnames)
         self._check(parameters, positional, numbers, names)
         variadic = any(p.kind is Parameter.VAR_POSITIONAL for p in parameters)

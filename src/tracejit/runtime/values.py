@@ -58,7 +58,8 @@ def _number(x: bool | int | float, name: Name) -> np.generic:
         return default_float().type(x)
     if not -(2**63) <= x < 2**63:
         raise DTypeError(
-            f"{name()} is {x}, which is too large for int64", where=user_frame(),
+            f"{name()} is {x}, which is too large for int64",
+            where=user_frame(),
             hint="pass a float, or np.uint64(...)",
         )
     return np.int64(x)
@@ -69,19 +70,22 @@ def _array(x: Any, name: Name) -> np.ndarray:
     kind = type(x).__name__
     if isinstance(x, np.ma.MaskedArray):
         raise DTypeError(
-            f"{name()} is a masked array, and its mask would be lost", where=user_frame(),
+            f"{name()} is a masked array, and its mask would be lost",
+            where=user_frame(),
             hint="pass x.data and x.mask",
         )
     if not hasattr(x, "__array__"):
         raise DTypeError(
-            f"{name()} is of type {kind}, not an array or a number", where=user_frame(),
+            f"{name()} is of type {kind}, not an array or a number",
+            where=user_frame(),
             hint=_what_to_do(x),
         )
     array = np.asarray(x)
     native = array.astype(array.dtype.newbyteorder("="), copy=False)
     if native.dtype not in ALL:
         raise DTypeError(
-            f"{name()} is an array of dtype {array.dtype}", where=user_frame(),
+            f"{name()} is an array of dtype {array.dtype}",
+            where=user_frame(),
             hint=f"tracejit knows {_KNOWN}: convert it with astype",
         )
     return native
@@ -115,7 +119,8 @@ def returned(y: Any, trace: Trace | None, name: Name) -> Any:
     """What a traced function returned, as a canonical value; a Python number stays weak."""
     if not (isinstance(y, Tracer) or is_number(y) or hasattr(y, "__array__")):
         raise DTypeError(
-            f"{name()} is of type {type(y).__name__}, not an array or a number", where=user_frame(),
+            f"{name()} is of type {type(y).__name__}, not an array or a number",
+            where=user_frame(),
             hint="a traced function returns arrays, numbers and trees of them",
         )
     value = canonical(y, name)
