@@ -39,7 +39,7 @@ from tracejit.ir.types import (
 )
 from tracejit.ir.walk import evaluate_equation, literal_value
 from tracejit.ops import contraction, elementwise, indexing, special, structure
-from tracejit.ops.elementwise import convert, rem, select, sin
+from tracejit.ops.elementwise import convert, keep_zeros, rem, select, sin
 
 T = TypeVar("T")
 
@@ -217,7 +217,8 @@ def logic(w: Writer) -> None:
 
 def choice(w: Writer) -> None:
     if (x := w.floats()) is not None:
-        w.take(select(w.like(x.type.with_dtype(BOOL)), x, w.like(x.type)))
+        y = select(w.like(x.type.with_dtype(BOOL)), x, w.like(x.type))
+        w.take(y, keep_zeros(y * w.like(x.type), y))
 
 
 def conversion(w: Writer) -> None:

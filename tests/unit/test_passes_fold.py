@@ -145,15 +145,19 @@ ELEMENTWISE = [
     ),
     ("%a: f64[3] = select(%c, 1.0, 0.0); %b: bool[3] = eq(%a, 0.0)", "%a = not(%c); %a"),
     (
-        "%a: f64[3] = select(%c, 2.0, 0.0); %b: f64[3] = mul(%y, %a); %c1: bool[3] = ne(%b, %b);"
-        "%d: bool[3] = eq(%a, 0.0); %e: bool[3] = and(%c1, %d); %f1: f64[3] = select(%e, 0.0, %b)",
+        "%a: f64[3] = select(%c, 2.0, 0.0); %b: f64[3] = mul(%y, %a);"
+        "%d: f64[3] = keep_zeros(%b, %a)",
         "%a = mul(%y, 2.0); %b = select(%c, %a, 0.0); %b",
     ),
     (
-        "%a: f64[3] = select(%c, 0.0, 1.0); %b: f64[3] = mul(%a, %y); %c1: bool[3] = ne(%b, %b);"
-        "%d: bool[3] = eq(%a, 0.0); %e: bool[3] = and(%c1, %d); %f1: f64[3] = select(%e, 0.0, %b)",
+        "%a: f64[3] = select(%c, 0.0, 1.0); %b: f64[3] = mul(%a, %y);"
+        "%d: f64[3] = keep_zeros(%b, %a)",
         "%a = select(%c, 0.0, %y); %a",
     ),
+    ("%a: f64[3] = keep_zeros(%x, 1.0)", "%x"),
+    ("%a: f64[3] = keep_zeros(0.0, %x)", "0.0"),
+    ("%a: f64[3] = keep_zeros(%x, %y)", "%a = keep_zeros(%x, %y); %a"),
+    ("%a: f64[3] = mul(%x, 3.0); %b: f64[3] = keep_zeros(%a, %x)", "%a = mul(%x, 3.0); %a"),
 ]
 
 STRUCTURE = [

@@ -275,8 +275,23 @@ for position in (1, 2):
 
 
 @always(keep_zeros)
+def _guarded_for_nothing(product: Atom, *guards: Atom) -> Atom | None:
+    """Guards that are never 0, or products that are NaN only where the guard is."""
+    if any(isinstance(g, Literal) and g.value != 0 for g in guards):
+        return product
+    if isinstance(product, Literal) and not math.isnan(product.value):
+        return product
+    maker = origin(product)
+    if maker is None or maker.primitive is not mul:
+        return None
+    x, c = maker.inputs
+    finite = isinstance(c, Literal) and math.isfinite(c.value)
+    return product if finite and any(x is g for g in guards) else None
+
+
+@always(keep_zeros)
 def _guarded_product(product: Atom, *guards: Atom) -> Atom | None:
-    """keep_zeros(c a, c), c = select(condition, 1, 0)  ->  select(condition, a, 0), as behind a sum."""
+    """keep_zeros(c a, c), c = select(condition, 1, 0) -> select(condition, a, 0): behind a sum."""
     maker = origin(product)
     if maker is None or maker.primitive is not mul or len(guards) != 1:
         return None
