@@ -17,7 +17,8 @@ The environment sets a knob under its name in capitals, `TRACEJIT_BACKEND=eager`
 import.
 A block's values hold in the thread (or the asyncio task) that entered the block, also while
 `update` changes them for the others; blocks nest, and the innermost that names a knob wins.
-JAX's `jax_enable_x64` and `jax_disable_jit` are understood wherever a name is.
+JAX's `jax_enable_x64`, `jax_disable_jit` and `jax_threefry_partitionable` are understood wherever a
+name is.
 """
 
 from __future__ import annotations
@@ -121,12 +122,17 @@ _KNOBS: dict[str, _Knob] = {
     "disable_jit": _Knob(False, _switch, "Run what jit decorates operation by operation."),
     "threads": _Knob(_usable_cores(), _threads, "Most threads that a native call may use."),
     "cache_dir": _Knob(None, _folder, "A private folder that keeps compiled code."),
+    "threefry_partitionable": _Knob(True, _switch, "Draw as JAX does since 0.5; off: as before."),
 }
+
+#: The knobs that a traced program depends on.
+TRACING = ("default_float", "threefry_partitionable")
 
 # JAX's name -> our name, and how its value reads as ours.
 _ALIASES: dict[str, tuple[str, Callable[[object], object]]] = {
     "jax_enable_x64": ("default_float", lambda on: "float64" if _switch(on) else "float32"),
     "jax_disable_jit": ("disable_jit", _switch),
+    "jax_threefry_partitionable": ("threefry_partitionable", _switch),
 }
 
 
@@ -173,6 +179,12 @@ class Config:
     disable_jit: bool = _attribute("disable_jit")
     threads: int = _attribute("threads")
     cache_dir: Path | None = _attribute("cache_dir")
+    threefry_partitionable: bool = _attribute("threefry_partitionable")
+
+    @property
+    def tracing(self) -> tuple[Any, ...]:
+        """The values of the knobs that a traced program depends on (`TRACING`)."""
+        return tuple([getattr(self, name) for name in TRACING])
 
     def __init__(self, environ: Mapping[str, str] | None = None) -> None:
         """Take the defaults, and what `environ` (None: the process's) says in `TRACEJIT_<KNOB>`.

@@ -69,7 +69,7 @@ class JitFunction(NativeCallable):
         kind = kinds(call.given)
         if kind not in compiled.entered:
             compiled.entered.add(kind)
-            setting = Setting(config.default_float, None if self.backend else backend)
+            setting = Setting(config.tracing, None if self.backend else backend)
             install_entry(
                 self, compiled.executable, call.args, call.kwargs, call.fixed, compiled.result,
                 setting,

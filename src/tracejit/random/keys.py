@@ -7,6 +7,8 @@ Everything is one call of the block cipher `threefry2x32`. A key encrypts counte
     fold_in of data         the words (0, data), encrypted; both words are kept
 
 Element i depends on nothing but the key and i, so draws can be cut in parts and made in any order.
+With `config.threefry_partitionable` off, the counters of a draw of n words are 0 .. n - 1 in two
+halves, a block encrypts one word of each, as in JAX before 0.5.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from tracejit.config import config
 from tracejit.errors import ArgumentError, DTypeError, ShapeError, UnsupportedError
 from tracejit.ir.atoms import Literal
 from tracejit.ir.types import (
@@ -42,7 +45,7 @@ from tracejit.numpy.arrays import (
     value,
 )
 from tracejit.numpy.promotion import as_dtype, default_float, dtype_of
-from tracejit.numpy.shaping import stack
+from tracejit.numpy.shaping import concatenate, stack
 from tracejit.ops import elementwise, structure
 from tracejit.ops.random import threefry2x32
 from tracejit.trace.provenance import user_frame
@@ -174,8 +177,10 @@ def clone(key: ArrayLike) -> Array:
 
 def split(key: ArrayLike, num: Any = 2) -> Array:
     """New keys, independent of each other and of the old: uint32[num, 2]; num may be a shape."""
-    words = words_of("split", key)
-    return _paired(*_encrypt(words, checked_shape("split", num)))
+    words, shape = words_of("split", key), checked_shape("split", num)
+    if not config.threefry_partitionable:
+        return reshape_to(_encrypt_halves(words, 2 * math.prod(shape)), (*shape, 2))
+    return _paired(*_encrypt(words, shape))
 
 
 def fold_in(key: ArrayLike, data: ArrayLike) -> Array:
@@ -212,6 +217,8 @@ def bits(key: ArrayLike, shape: Any = (), dtype: DTypeLike = None) -> Array:
 
 def bits_of(words: tuple[Array, Array], shape: Shape, dtype: np.dtype) -> Array:
     """Random unsigned integers of a dtype, under the words of a key."""
+    if not config.threefry_partitionable:
+        return _bits_of_halves(words, shape, dtype)
     high, low = _encrypt(words, shape)
     if dtype != UINT64:
         return convert(bind(elementwise.xor, high, low), dtype)
@@ -224,6 +231,41 @@ def _encrypt(words: tuple[Array, Array], shape: Shape) -> tuple[Array, Array]:
     """The numbers 0, 1, 2, ... in a shape, as two words each, encrypted."""
     high, low = _counters(shape, traced=is_traced(*words))
     return bind(threefry2x32, *[stretch(w, shape) for w in words], high, low)
+
+
+def _bits_of_halves(words: tuple[Array, Array], shape: Shape, dtype: np.dtype) -> Array:
+    """`bits_of` from words in one sequence: two for an integer of 64 bits, a part for short ones."""
+    size = math.prod(shape)
+    if dtype == UINT64:
+        both = convert(_encrypt_halves(words, 2 * size), UINT64)
+        high = bind(elementwise.shift_left, both[:size], np.full(size, 32, UINT64))
+        return reshape_to(bind(elementwise.or_, high, both[size:]), shape)
+    parts = 4 // dtype.itemsize
+    found = _encrypt_halves(words, -(-size // parts))
+    if parts > 1:
+        shifts = np.arange(parts, dtype=UINT32) * np.uint32(8 * dtype.itemsize)
+        grid = (found.shape[0], parts)
+        shifted = bind(
+            elementwise.shift_right_logical, stretch(found[:, None], grid), stretch(shifts, grid)
+        )
+        found = reshape_to(shifted, (grid[0] * parts,))[:size]
+    return reshape_to(convert(found, dtype), shape)
+
+
+def _encrypt_halves(words: tuple[Array, Array], count: int) -> Array:
+    """The numbers 0 .. count - 1, the first half encrypted with the second, as one sequence.
+
+    An odd count has a 0 behind it, whose cipher is dropped.
+    """
+    half = -(-count // 2)
+    if not half:
+        return np.zeros(0, UINT32)
+    first = np.arange(half, dtype=UINT32)
+    second = first + np.uint32(half)
+    if count % 2:
+        second[-1] = 0
+    both = bind(threefry2x32, *[stretch(w, (half,)) for w in words], first, second)
+    return concatenate(both)[:count]
 
 
 def _counters(shape: Shape, *, traced: bool) -> tuple[Any, Any]:

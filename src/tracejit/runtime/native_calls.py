@@ -26,7 +26,7 @@ from tracejit.backends.native.call_signature import (
 )
 from tracejit.backends.native.callable import Gate, NativeCallable, install, installed
 from tracejit.backends.protocol import Executable
-from tracejit.config import config
+from tracejit.config import TRACING, config
 from tracejit.ir.types import ArrayType
 from tracejit.runtime.statics import Fixed
 
@@ -36,16 +36,17 @@ MOST_ENTRIES = 32
 
 
 class Setting(NamedTuple):
-    """What a compiled call depends on beside its arguments. backend: None if jit was told one."""
+    """What a compiled call depends on beside its arguments: the values of config's knobs `TRACING`,
+    and the backend, or None if jit was told one."""
 
-    default_float: str
+    tracing: tuple[Any, ...]
     backend: str | None
 
     def holds(self) -> bool:
         """Whether it holds in every thread."""
         return (
             config.for_all("disable_jit") is False
-            and config.for_all("default_float") == self.default_float
+            and tuple(map(config.for_all, TRACING)) == self.tracing
             and self.backend in (None, config.for_all("backend"))
         )
 

@@ -49,7 +49,7 @@ class Call:
     def types_key(self) -> Hashable:
         """Equal for calls that one traced program serves, static values apart."""
         types = tuple([(x.dtype, x.shape) for x in self.leaves])
-        return self.in_tree, types, self.weak, config.default_float
+        return self.in_tree, types, self.weak, config.tracing
 
 
 def take_apart(
