@@ -134,12 +134,14 @@ LINEAR = [
     "%2: f64[] = mul(%0, %1)", "%2: f64[] = mul(%1, %0)", "%2: f64[] = div(%0, %1)",
     "%2: f64[] = neg(%0)", "%2: f64[] = add(%0, %0)", "%2: f64[] = add(%0, 0.0)",
     "%2: f64[1] = reshape(%0, shape=(1,))", "%2: f64[] = select(true: bool[], %0, 0.0)",
+    "%2: f64[] = keep_zeros(%0, %1)", "%2: f64[] = keep_zeros(%0, %1, %0)",
     "%2: f64[] = sin(%1) %3: f64[] = mul(%0, %2)",
 ]  # fmt: skip
 NOT_LINEAR = [
     ("%2: f64[] = sin(%0)", "sin has no transpose"),
     ("%2: f64[] = mul(%0, %0)", "mul is not linear in these operands together"),
     ("%2: f64[] = div(%1, %0)", "div is not linear in these operands together"),
+    ("%2: f64[] = keep_zeros(%1, %0)", "keep_zeros is not linear in these operands together"),
     ("%2: f64[] = add(%0, %1)", "add mixes a linear value with one that is not"),
     ("%2: f64[] = sub(1.0, %0)", "sub mixes a linear value with one that is not"),
     (

@@ -193,17 +193,19 @@ def _nonlinearity(eqn: Equation, places: list[int]) -> str:
         if any(i not in places and not is_zero(eqn.inputs[i]) for i in joint):
             return "mixes a linear value with one that is not"
         return ""
-    if not _transposes(eqn, places):
+    reached = _reached(eqn, places)
+    guards = primitive.masks and reached and set(reached) < set(places)  # looked at for zeros only
+    if reached != places and not guards:
         return "is not linear in these operands together"
     return "" if _vanishes(eqn, places) else "mixes a linear value with one that is not"
 
 
-def _transposes(eqn: Equation, places: list[int]) -> bool:
-    """Whether the transpose gives a cotangent for exactly the operands at `places`."""
+def _reached(eqn: Equation, places: list[int]) -> list[int]:
+    """The operands that the transpose with respect to those at `places` gives a cotangent."""
     inputs = [Unknown(x.type) if i in places else x for i, x in enumerate(eqn.inputs)]
     with building(Builder()):
         cts = eqn.primitive.transpose(eqn.outvars, inputs, **eqn.params)  # type: ignore[misc]
-    return [i for i, ct in enumerate(cts) if ct is not None] == places
+    return [i for i, ct in enumerate(cts) if ct is not None]
 
 
 def _vanishes(eqn: Equation, places: list[int]) -> bool:
