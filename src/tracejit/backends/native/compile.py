@@ -24,7 +24,8 @@ from tracejit.backends.native.elementwise import memory_type
 from tracejit.backends.native.emit import I64, PTR, Function, Module, Value, constant
 from tracejit.backends.native.entry import native_entry
 from tracejit.backends.native.nest import Buffer, Nest, Scalar
-from tracejit.backends.native.program import Arena, Program
+from tracejit.backends.native.program import ALIGN, Arena, Program
+from tracejit.backends.native.summary import Summary
 from tracejit.backends.native.target import Code, assembly, host
 from tracejit.backends.protocol import Observer
 from tracejit.ir.graph import Jaxpr
@@ -55,23 +56,20 @@ class NativeExecutable:
     """Machine code for a jaxpr, with the memory it needs.
 
     kernel: its address, with the ABI of `entry.py`. It works in one workspace that belongs to it, so
-    it runs under the GIL.
+    it runs under the GIL. summary: what was counted while it was made.
     """
 
     def __init__(self, jaxpr: Jaxpr, constants: Sequence[Any] = ()):
-        self.log: list[str] = []
         self.constants = [_dense(x, v.type) for x, v in zip(constants, jaxpr.invars, strict=False)]
         self.in_types = [v.type for v in jaxpr.invars[len(constants) :]]
         self.out_types = jaxpr.out_types
-        self.llvm, workspace = emit_kernel(jaxpr, len(constants), self.log)
+        self.llvm, self.summary = emit_kernel(jaxpr, len(constants))
         cells = ["workspace", *(f"constant.{i}" for i in range(len(self.constants)))]
         self._code = Code(self.llvm, ["kernel", *cells])
         self.kernel = self._code.address("kernel")
         self._run = _KERNEL(self.kernel)
-        self.workspace_bytes = workspace
-        self._workspace = np.empty(workspace + 64, np.uint8)
-        address = self._workspace.ctypes.data
-        self._code.set_pointer("workspace", address + -address % 64)
+        room = np.empty(self.summary.workspace_bytes + ALIGN, np.uint8)
+        self.use_workspace(room[-room.ctypes.data % ALIGN :])
         for i, x in enumerate(self.constants):
             self._code.set_pointer(f"constant.{i}", x.ctypes.data)
 
@@ -79,8 +77,18 @@ class NativeExecutable:
         """Run: arrays of the jaxpr's types in, fresh arrays out."""
         inputs = [_dense(x, t) for x, t in zip(arrays, self.in_types, strict=True)]
         outputs = [np.empty(t.shape, t.dtype) for t in self.out_types]
-        self._run(_pointers(inputs), _pointers(outputs))
+        self.run_into(inputs, outputs)
         return tuple(outputs)
+
+    def run_into(self, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray]) -> None:
+        """Run on arrays of the jaxpr's types, contiguous and aligned, that do not overlap."""
+        self._run(_pointers(inputs), _pointers(outputs))
+
+    def use_workspace(self, memory: np.ndarray) -> None:
+        """Work in this memory, from an address that is a multiple of `ALIGN`."""
+        assert memory.nbytes >= self.summary.workspace_bytes and memory.ctypes.data % ALIGN == 0
+        self.workspace = memory
+        self._code.set_pointer("workspace", memory.ctypes.data)
 
     def entry(self, signature: CallSignature, gate: Gate) -> NativeEntry | None:
         """What `install` takes, for calls like these; None where they stay in Python."""
@@ -89,7 +97,7 @@ class NativeExecutable:
     def texts(self) -> dict[str, str]:
         """The kernels, the LLVM assembly and the machine's."""
         return {
-            "kernels": "\n".join(self.log),
+            "kernels": "\n".join(self.summary.lines),
             "llvm": self.llvm,
             "assembly": assembly(self.llvm),
         }
@@ -103,8 +111,8 @@ def _pointers(arrays: Sequence[np.ndarray]) -> Any:
     return (ctypes.c_void_p * max(1, len(arrays)))(*[x.ctypes.data for x in arrays])
 
 
-def emit_kernel(jaxpr: Jaxpr, n_constants: int, log: list[str] | None = None) -> tuple[str, int]:
-    """The LLVM assembly of a jaxpr's kernel, and the bytes of workspace it needs."""
+def emit_kernel(jaxpr: Jaxpr, n_constants: int) -> tuple[str, Summary]:
+    """The LLVM assembly of a jaxpr's kernel, and what was counted on the way."""
     target = host()
     module = Module()
     module.has_fma = target.has_fma  # type: ignore[attr-defined]
@@ -123,7 +131,8 @@ def emit_kernel(jaxpr: Jaxpr, n_constants: int, log: list[str] | None = None) ->
     ]
     arena = Arena(fn.load(PTR, Value(PTR, "@workspace")))
     locations = [_input(fn, p, v.type) for p, v in zip(places, jaxpr.invars, strict=True)]
-    program = Program(fn, target, arena, jaxpr, locations, log=log)
+    summary = Summary()
+    program = Program(fn, target, arena, jaxpr, locations, summary)
     results = [fn.load(PTR, fn.offset(outputs, i, PTR)) for i in range(len(jaxpr.outvars))]
     targets = [
         Buffer(p, y.shape, y.dtype) if y.ndim else None
@@ -136,7 +145,8 @@ def emit_kernel(jaxpr: Jaxpr, n_constants: int, log: list[str] | None = None) ->
             assert isinstance(location, Scalar)
             fn.store(nest.to_memory(location.value, y.dtype), pointer)
     fn.ret(constant(I64, 0))
-    return str(module), arena.size
+    summary.workspace_bytes = arena.size
+    return str(module), summary
 
 
 def _input(fn: Function, pointer: Value, type: ArrayType) -> Buffer | Scalar:

@@ -8,21 +8,19 @@ constant of the loop. Rows of a scan's operands are read, and rows of its result
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from tracejit.backends.native.elementwise import register_type
-from tracejit.backends.native.emit import I64, PTR, Block, Function, Phi, Value, constant
+from tracejit.backends.native.emit import I64, Block, Function, Phi, Value, constant
 from tracejit.backends.native.lowering import LOWERINGS, Statement
 from tracejit.backends.native.nest import Buffer, Nest, Scalar
+from tracejit.backends.native.program import Location
 from tracejit.control.cond import cond
 from tracejit.control.loop import while_
 from tracejit.control.scan import scan
 from tracejit.ir.atoms import Atom, Literal, Var
 from tracejit.ir.graph import Equation, Jaxpr
 from tracejit.ir.types import strides_of
-
-Location = Buffer | Scalar
 
 
 def locate(program: Any, x: Atom) -> Location:
@@ -35,26 +33,60 @@ def locate(program: Any, x: Atom) -> Location:
     return location if isinstance(location, Scalar) else program.buffer(x)
 
 
-@dataclass(slots=True, eq=False)
 class Carry:
-    """A value handed from iteration to iteration: a register, or two buffers that change places."""
+    """A value handed from iteration to iteration: `out` after the loop, `init` before it.
 
-    type: Any
-    now: Phi
-    then: Phi | None = None
+    It is a constant of the loop (the body hands it on as it came), a register, or two buffers that
+    change places. `begin` comes before the loop, `enter` at its head, `hand_on` at its latch.
+    """
 
+    def __init__(self, program: Any, out: Var, init: Atom, *, constant: bool):
+        self.program, self.out, self.init = program, out, init
+        self.constant = locate(program, init) if constant else None
+        self.now: Phi | None = None
+        self.then: Phi | None = None
+
+    def begin(self) -> None:
+        """Put the start where the first iteration finds it."""
+        program, init = self.program, self.init
+        if self.constant is not None:
+            return
+        if not init.ndim:
+            self.starts = [program.scalar(init)]
+            return
+        buffers = [program.scratch(init.type, self.out) for _ in range(2)]
+        program.copy(init, buffers[0])
+        self.starts = [b.pointer for b in buffers]
+
+    def enter(self, before: Block) -> None:
+        """At the head of the loop, which is first entered from the block `before`."""
+        if self.constant is not None:
+            return
+        phis = [self.program.fn.phi(x.type) for x in self.starts]
+        for phi, x in zip(phis, self.starts, strict=True):
+            phi.add(x, before)
+        self.now, self.then = phis[0], phis[1] if len(phis) > 1 else None
+
+    @property
     def location(self) -> Location:
-        if self.then is None:
-            return Scalar(self.now.value)
-        return Buffer(self.now.value, self.type.shape, self.type.dtype)
+        """What the body reads."""
+        if self.now is None:
+            assert self.constant is not None
+            return self.constant
+        return Scalar(self.now.value) if self.then is None else self._buffer(self.now)
 
+    @property
     def target(self) -> Buffer | None:
-        if self.then is None:
-            return None
-        return Buffer(self.then.value, self.type.shape, self.type.dtype)
+        """Where the body writes; None for registers."""
+        return None if self.then is None else self._buffer(self.then)
+
+    def _buffer(self, phi: Phi) -> Buffer:
+        return Buffer(phi.value, self.init.shape, self.init.dtype)
 
     def hand_on(self, result: Location, latch: Block) -> None:
         """The next iteration begins with this."""
+        if self.now is None:
+            return
         if self.then is None:
             assert isinstance(result, Scalar)
             self.now.add(result.value, latch)
@@ -62,30 +94,36 @@ class Carry:
             self.now.add(self.then.value, latch)
             self.then.add(self.now.value, latch)
 
-
-def _invariant(body: Jaxpr, inputs: Sequence[Var], outputs: Sequence[Atom]) -> list[bool]:
-    """Which carries the body hands on as they came."""
-    return [v is y for v, y in zip(inputs, outputs, strict=True)]
-
-
-def _open_carry(program: Any, init: Atom, before: Any) -> tuple[Any, ...]:
-    """What a carry starts as: a register, or two buffers of which the first holds the start."""
-    if not init.ndim:
-        return (program.scalar(init),)
-    first, second = program.scratch(init.type), program.scratch(init.type)
-    program.copy(init, first)
-    return first.pointer, second.pointer
+    def finish(self, result: Location) -> None:
+        """After the loop, which ended with this."""
+        if self.constant is not None:
+            self.program.assign(self.out, self.init)
+        else:
+            self.program.hand_over(self.out, result)
 
 
-def _carry_phis(fn: Function, init: Atom, start: tuple[Any, ...], before: Block) -> Carry:
-    if not init.ndim:
-        now = fn.phi(register_type(init.dtype))
-        now.add(start[0], before)
-        return Carry(init.type, now)
-    now, then = fn.phi(PTR), fn.phi(PTR)
-    now.add(start[0], before)
-    then.add(start[1], before)
-    return Carry(init.type, now, then)
+def _carries(
+    program: Any, outs: Sequence[Var], inits: Sequence[Atom], body: Jaxpr, first: int
+) -> list[Carry]:
+    """The carries of a loop; those of the body begin at input number `first`."""
+    count = len(inits)
+    inputs, results = body.invars[first : first + count], body.outvars[:count]
+    return [
+        Carry(program, out, init, constant=v is y)
+        for out, init, v, y in zip(outs, inits, inputs, results, strict=True)
+    ]
+
+
+def _enter_loop(fn: Function, carries: Sequence[Carry], name: str) -> tuple[Block, Block]:
+    """Open a loop: the block before it and its head, where the carries are."""
+    for carry in carries:
+        carry.begin()
+    before, head = fn.here, fn.block(name)
+    fn.branch(head)
+    fn.at(head)
+    for carry in carries:
+        carry.enter(before)
+    return before, head
 
 
 def _row(fn: Function, buffer: Buffer, at: Value) -> Buffer:
@@ -106,92 +144,74 @@ def _load_row(program: Any, buffer: Location, at: Value) -> Location:
 
 
 def _scan(program: Any, eqn: Equation) -> None:
-    fn: Function = program.fn
     p = eqn.params
-    body: Jaxpr = p["jaxpr"]
-    length, n_consts, n_carry = p["length"], p["num_consts"], p["num_carry"]
-    consts = [locate(program, x) for x in eqn.inputs[:n_consts]]
+    n_consts, n_carry = p["num_consts"], p["num_carry"]
     inits = eqn.inputs[n_consts : n_consts + n_carry]
-    xs = [locate(program, x) for x in eqn.inputs[n_consts + n_carry :]]
     carry_outs, y_outs = eqn.outvars[:n_carry], eqn.outvars[n_carry:]
     ys = [program.allocate(v) for v in y_outs]
-    carry_in = body.invars[n_consts : n_consts + n_carry]
-    if length == 0:
+    if p["length"] == 0:
         for v, init in zip(carry_outs, inits, strict=True):
-            program.hand_over(v, locate(program, init))
-        for v, y in zip(y_outs, ys, strict=True):
-            program.settle(v, y)
-        return
-    same = _invariant(body, carry_in, body.outvars[:n_carry])
-    fixed = [locate(program, x) if s else None for x, s in zip(inits, same, strict=True)]
-    starts = [
-        None if s else _open_carry(program, x, fn.here) for x, s in zip(inits, same, strict=True)
-    ]
-    before, head = fn.here, fn.block("scan")
-    fn.branch(head)
-    fn.at(head)
+            program.assign(v, init)
+    else:
+        consts = [locate(program, x) for x in eqn.inputs[:n_consts]]
+        xs = [locate(program, x) for x in eqn.inputs[n_consts + n_carry :]]
+        carries = _carries(program, carry_outs, inits, p["jaxpr"], n_consts)
+        _scan_loop(program, eqn, consts, carries, xs, ys)
+    for v, y in zip(y_outs, ys, strict=True):
+        program.settle(v, y)
+
+
+def _scan_loop(
+    program: Any, eqn: Equation, consts: Sequence[Location], carries: Sequence[Carry],
+    xs: Sequence[Location], ys: Sequence[Buffer],
+) -> None:
+    fn: Function = program.fn
+    length = eqn.params["length"]
+    before, head = _enter_loop(fn, carries, "scan")
     counter = fn.phi(I64)
     counter.add(constant(I64, 0), before)
-    carries = [
-        None if s else _carry_phis(fn, x, start, before)  # type: ignore[arg-type]
-        for x, start, s in zip(inits, starts, same, strict=True)
-    ]
     at = counter.value
-    if p["reverse"]:
+    if eqn.params["reverse"]:
         at = fn.sub(constant(I64, length - 1), at)
-    places = [f or c.location() for f, c in zip(fixed, carries, strict=True)]  # type: ignore[union-attr]
     rows = [_load_row(program, x, at) for x in xs]
-    inner = program.inner(body, [*consts, *places, *rows])
-    targets = [c.target() if c else None for c in carries]
-    y_rows = [_row(fn, y, at) for y in ys]
-    results = inner.emit([*targets, *y_rows])
+    inner = program.inner(eqn.params["jaxpr"], [*consts, *(c.location for c in carries), *rows])
+    results = inner.emit([*(c.target for c in carries), *(_row(fn, y, at) for y in ys)])
     inner.release_all()
     following = fn.add(counter.value, constant(I64, 1))
-    latch = fn.here
-    counter.add(following, latch)
+    counter.add(following, fn.here)
     for carry, result in zip(carries, results, strict=False):
-        if carry:
-            carry.hand_on(result, latch)
+        carry.hand_on(result, fn.here)
     after = fn.block("scanned")
     fn.branch_if(fn.less(following, constant(I64, length)), head, after)
     fn.at(after)
-    for v, carry, result, f in zip(carry_outs, carries, results, fixed, strict=False):
-        program.hand_over(v, f if carry is None else result)
-    for v, y in zip(y_outs, ys, strict=True):
-        program.settle(v, y)
+    for carry, result in zip(carries, results, strict=False):
+        carry.finish(result)
 
 
 def _while(program: Any, eqn: Equation) -> None:
     fn: Function = program.fn
     p = eqn.params
-    nc, nb = p["num_cond_consts"], p["num_body_consts"]
-    condition, body = p["cond"], p["body"]
-    cond_consts = [locate(program, x) for x in eqn.inputs[:nc]]
-    body_consts = [locate(program, x) for x in eqn.inputs[nc : nc + nb]]
-    inits = eqn.inputs[nc + nb :]
-    starts = [_open_carry(program, x, fn.here) for x in inits]
-    before, head = fn.here, fn.block("while")
-    fn.branch(head)
-    fn.at(head)
-    carries = [_carry_phis(fn, x, s, before) for x, s in zip(inits, starts, strict=True)]
-    places = [c.location() for c in carries]
-    test = program.inner(condition, [*cond_consts, *places])
+    n_test, n_body = p["num_cond_consts"], p["num_body_consts"]
+    consts = [locate(program, x) for x in eqn.inputs[: n_test + n_body]]
+    inits = eqn.inputs[n_test + n_body :]
+    carries = _carries(program, eqn.outvars, inits, p["body"], n_body)
+    _, head = _enter_loop(fn, carries, "while")
+    places = [c.location for c in carries]
+    test = program.inner(p["cond"], [*consts[:n_test], *places])
     (go,) = test.emit()
     test.release_all()
-    assert isinstance(go, Scalar)
     work, after = fn.block("body"), fn.block("done")
     fn.branch_if(go.value, work, after)
     fn.at(work)
-    inner = program.inner(body, [*body_consts, *places])
-    results = inner.emit([c.target() for c in carries])
+    inner = program.inner(p["body"], [*consts[n_test:], *places])
+    results = inner.emit([c.target for c in carries])
     inner.release_all()
-    latch = fn.here
     for carry, result in zip(carries, results, strict=True):
-        carry.hand_on(result, latch)
+        carry.hand_on(result, fn.here)
     fn.branch(head)
     fn.at(after)
-    for v, place in zip(eqn.outvars, places, strict=True):
-        program.hand_over(v, place)
+    for carry, place in zip(carries, places, strict=True):
+        carry.finish(place)
 
 
 def _cond(program: Any, eqn: Equation) -> None:

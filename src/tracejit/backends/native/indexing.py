@@ -14,7 +14,7 @@ from tracejit.backends.native.elementwise import maximum, minimum
 from tracejit.backends.native.emit import I1, Value, constant
 from tracejit.backends.native.index import Emitted, Index, Loop, constant_index
 from tracejit.backends.native.lowering import LOWERINGS, Axes, Reader, Statement
-from tracejit.backends.native.nest import Buffer, Indices, Nest, Scalar
+from tracejit.backends.native.nest import Buffer, Indices, Nest
 from tracejit.ir.graph import Equation
 from tracejit.ops import indexing as ops
 
@@ -38,10 +38,7 @@ def _gather(nest: Nest, eqn: Equation, index: Indices) -> Emitted:
         inner[axis] = nest.dynamic(at)
     for axis, i in zip(rest, index[batch + own :], strict=True):
         inner[axis] = i
-    location = nest.program.locations[x] if not nest.program.is_literal(x) else None
-    if location is None or isinstance(location, Scalar):
-        return nest.value(x, tuple(inner))
-    return nest.load(location, tuple(inner))
+    return nest.value(x, tuple(inner))
 
 
 def _gather_axes(eqn: Equation, axes: Axes) -> list[tuple[Any, Axes]]:

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from tracejit.backends.native.elementwise import memory_type, register_type
+from tracejit.backends.native.elementwise import TWINS, memory_type, register_type
 from tracejit.backends.native.emit import (
     I64,
     Block,
@@ -49,8 +49,8 @@ class Buffer:
 
     @property
     def strides(self) -> tuple[int, ...]:
-        """In elements; row-major, unless the buffer is a window of another."""
-        return self.given_strides or strides_of(self.shape)
+        """In elements; row-major, unless the buffer is a view of another."""
+        return strides_of(self.shape) if self.given_strides is None else self.given_strides
 
     @property
     def lane(self) -> Type:
@@ -61,6 +61,11 @@ class Buffer:
         """The same elements in another shape."""
         assert self.given_strides is None
         return Buffer(self.pointer, shape, self.dtype)
+
+    def permuted(self, order: Sequence[int]) -> Buffer:
+        """The same memory with the axes in another order."""
+        shape, strides = (tuple(x[a] for a in order) for x in (self.shape, self.strides))
+        return Buffer(self.pointer, shape, self.dtype, strides)
 
     def window(self, fn: Function, start: Sequence[int], shape: tuple[int, ...]) -> Buffer:
         """A part of the buffer, as a buffer."""
@@ -272,14 +277,17 @@ class Nest:
         else:
             assert isinstance(rule, Pointwise), f"{eqn.primitive.name} is not computed in place"
             operands = [self.value(y, index) for y in eqn.inputs]
-            outs = self.apply(rule, eqn, operands)
+            twin = self.program.plan.twins.get(eqn)
+            row = rule.row if twin is None else TWINS[eqn.primitive][1]
+            outs = self.apply(row, eqn, operands)
             if isinstance(outs, tuple):
-                for var, out in zip(eqn.outvars, outs, strict=True):
+                names = eqn.outvars if twin is None else (x, twin)
+                for var, out in zip(names, outs, strict=True):
                     self.remember((var, index), out, predicate)
-                return outs[eqn.outvars.index(x)]
+                return outs[names.index(x)]
             result = outs
         self.remember((x, index), result, predicate)
-        if not index and result.depth == 0 and self.program.keeps_scalars:
+        if not index and result.depth == 0:
             self.program.locations[x] = Scalar(result.value)
         return result
 
@@ -288,14 +296,14 @@ class Nest:
         self.memo[key] = result
         self.levels[result.depth].keys.append(key)
 
-    def apply(self, rule: Pointwise, eqn: Any, operands: Sequence[Emitted]) -> Any:
+    def apply(self, row: Callable[..., Any], eqn: Any, operands: Sequence[Emitted]) -> Any:
         """A pointwise row on operands of whatever depth and lanes they are."""
         depth, chain, lanes = self.meet(operands)
         dtype = eqn.inputs[0].dtype if eqn.inputs else None
 
         def emit() -> Any:
             values = [self.fn.splat(x.value, lanes) for x in operands]
-            return rule.row(self.fn, dtype, *values, **eqn.params)
+            return row(self.fn, dtype, *values, **eqn.params)
 
         out = self.hoisted(depth, emit)
         if isinstance(out, tuple):

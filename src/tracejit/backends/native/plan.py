@@ -18,6 +18,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from tracejit.backends.native.elementwise import TWINS
 from tracejit.backends.native.lowering import Pointwise, Reader, Reduction, Statement, rule_of
 from tracejit.ir.atoms import Atom, Var
 from tracejit.ir.graph import Equation, Jaxpr
@@ -47,6 +48,7 @@ class Plan:
         self.jaxpr = jaxpr
         self.makers: dict[Var, Equation] = {v: e for e in jaxpr.equations for v in e.outvars}
         self.rules = {eqn: rule_of(eqn) for eqn in jaxpr.equations}
+        self.twins = self._twins()
         self.stored = self._must_be_stored()
         self.costs = self._costs()
         self._store_what_spreads()
@@ -57,6 +59,19 @@ class Plan:
                 break
             self.stored |= again
             self.costs = self._costs()
+
+    def _twins(self) -> dict[Equation, Var]:
+        """For sin of something whose cos is wanted too, that cos; and the other way round."""
+        found = {
+            (eqn.primitive, eqn.inputs[0]): eqn
+            for eqn in self.jaxpr.equations if eqn.primitive in TWINS
+        }  # fmt: skip
+        pairs = {}
+        for (primitive, x), eqn in found.items():
+            other = found.get((TWINS[primitive][0], x))
+            if other is not None:
+                pairs[eqn] = other.outvars[0]
+        return pairs
 
     def _inline(self, x: Atom) -> bool:
         """Whether x is an array that is computed in place."""
@@ -170,6 +185,14 @@ class Plan:
 
     # Reads.
 
+    def results(self, step: Step) -> Iterable[Var]:
+        """The variables that a step finishes."""
+        if step.statement is not None:
+            yield from step.statement.outvars
+        yield from (*step.stores, *step.scalars)
+        for eqn in step.sums:
+            yield from eqn.outvars
+
     def roots(self, step: Step) -> Iterable[Atom]:
         """What a step evaluates, before anything is followed."""
         if step.statement is not None:
@@ -210,10 +233,4 @@ class Plan:
             if y in several and count[y] == count[x]  # type: ignore[index]
         }  # fmt: skip
         return several - inner  # type: ignore[operator]
-
-
-def make_plan(jaxpr: Jaxpr) -> Plan:
-    """The plan of a (simplified) jaxpr."""
-    return Plan(jaxpr)
-
 

@@ -13,18 +13,27 @@ from typing import Any
 import numpy as np
 
 from tracejit.backends.native.elementwise import memory_type, register_type
-from tracejit.backends.native.emit import I8, I32, I64, PTR, Function, Value, constant
+from tracejit.backends.native.emit import I8, I32, I64, Function, Value, constant
 from tracejit.backends.native.index import Emitted, Loop
 from tracejit.backends.native.kernel import Accumulate, Kernel, Store, result_location
 from tracejit.backends.native.lowering import rule_of
 from tracejit.backends.native.nest import Buffer, Indices, Nest, Scalar
 from tracejit.backends.native.plan import Plan, Step
+from tracejit.backends.native.summary import Summary
 from tracejit.backends.native.target import Features
 from tracejit.ir.atoms import Atom, Literal, Var
 from tracejit.ir.graph import Jaxpr
-from tracejit.ir.types import ArrayType
+from tracejit.ir.types import ArrayType, array_type
 
 ALIGN = 64
+
+#: Where a variable is: in memory, or in a register (one number for all its elements).
+Location = Buffer | Scalar
+
+
+def inverse_order(order: Sequence[int]) -> list[int]:
+    """Where each axis has gone."""
+    return sorted(range(len(order)), key=order.__getitem__)
 
 
 class Arena:
@@ -65,11 +74,9 @@ class Arena:
 class Program:
     """Emits one jaxpr. `locations` says where inputs are; `targets` where outputs have to go."""
 
-    keeps_scalars = True
-
     def __init__(
         self, fn: Function, target: Features, arena: Arena, jaxpr: Jaxpr,
-        locations: Sequence[Buffer | Scalar], *, log: list[str] | None = None,
+        locations: Sequence[Location], summary: Summary,
     ):
         self.fn = fn
         self.target = target
@@ -77,66 +84,64 @@ class Program:
         self.jaxpr = jaxpr
         self.plan = Plan(jaxpr)
         self.makers = self.plan.makers
-        self.locations: dict[Any, Buffer | Scalar] = dict(
-            zip(jaxpr.invars, locations, strict=True)
-        )
+        self.locations: dict[Any, Location] = dict(zip(jaxpr.invars, locations, strict=True))
         self.targets: dict[Var, Buffer] = {}
-        self.blocks: dict[Var, tuple[int, int]] = {}
-        self.log = log
+        self.blocks: dict[Var, list[tuple[int, int]]] = {}
+        self.temporaries: list[tuple[int, int]] = []
+        self.summary = summary
 
     # Running the plan.
 
-    def emit(self, targets: Sequence[Buffer | None] | None = None) -> list[Buffer | Scalar]:
+    def emit(self, targets: Sequence[Buffer | None] | None = None) -> list[Location]:
         """Emit all steps. Output i lies in targets[i] if that is given; returns where outputs are."""
         targets = targets or [None] * len(self.jaxpr.outvars)
         for y, target in zip(self.jaxpr.outvars, targets, strict=True):
             if target is not None and y in self.makers:
                 self.targets.setdefault(y, target)  # type: ignore[arg-type]
-        steps = self.plan.steps
-        last = self._last_reads(steps)
-        for number, step in enumerate(steps):
+        self.dying = self._last_reads()
+        for self.number, step in enumerate(self.plan.steps):
             self._run(step)
-            for x in last.get(number, ()):
-                self.release(x)
+            self._release(self.temporaries)
+            for x in self.dying.get(self.number, ()):
+                self._release(self.blocks.pop(x, []))
         return [self._deliver(y, t) for y, t in zip(self.jaxpr.outvars, targets, strict=True)]
 
-    def _deliver(self, y: Atom, target: Buffer | None) -> Buffer | Scalar:
+    def _deliver(self, y: Atom, target: Buffer | None) -> Location:
         if target is None:
             return Scalar(self.scalar(y)) if not y.ndim else self._located(y)
         if self.locations.get(y) is not target:
             self.copy(y, target)
         return target
 
-    def _located(self, y: Atom) -> Buffer | Scalar:
+    def _located(self, y: Atom) -> Location:
         if isinstance(y, Literal):
             return Scalar(constant(register_type(y.dtype), y.value))
         return self.locations[y] if y in self.locations else self.buffer(y)
 
-    def _last_reads(self, steps: Sequence[Step]) -> dict[int, list[Var]]:
-        """By step: the stored variables that no later step reads."""
+    def _last_reads(self) -> dict[int, list[Var]]:
+        """By number of a step: the stored variables that no later step reads."""
         last: dict[Var, int] = {}
-        for number, step in enumerate(steps):
-            for x in self.plan.reads(step):
+        for number, step in enumerate(self.plan.steps):
+            for x in (*self.plan.results(step), *self.plan.reads(step)):
                 last[x] = number
         kept = self.plan.behind(self.jaxpr.outvars)
-        frees: dict[int, list[Var]] = {}
+        dying: dict[int, list[Var]] = {}
         for x, number in last.items():
             if x in self.plan.stored and x not in kept:
-                frees.setdefault(number, []).append(x)
-        self.frees = frees
-        return frees
+                dying.setdefault(number, []).append(x)
+        return dying
 
     def _run(self, step: Step) -> None:
-        self.current = step
         if step.statement is not None:
-            if self.log is not None:
-                self.log.append(f"statement {step.statement.primitive.name}")
+            self.summary.statement(step.statement.primitive.name)
             rule_of(step.statement).emit(self, step.statement)
-            return
-        if step.scalars:
+        elif step.scalars:
             for v in step.scalars:
                 self.scalar(v)
-            return
+        else:
+            self._run_kernel(step)
+
+    def _run_kernel(self, step: Step) -> None:
         stores = [Store(v, self.allocate(v)) for v in step.stores]
         sums = []
         for eqn in step.sums:
@@ -145,8 +150,7 @@ class Program:
             sums.append(Accumulate(eqn, rule, rule.reduced(eqn), buffer))
         kernel = Kernel(self, step.space, [*stores, *sums])
         kernel.emit()
-        if self.log is not None:
-            self.log.append(kernel.describe())
+        self.summary.kernel(kernel.describe())
         for store in stores:
             self.locations[store.var] = store.buffer
         for s in sums:
@@ -160,40 +164,48 @@ class Program:
             return self.targets[x]
         return self.scratch(x.type, x)
 
-    def scratch(self, type: ArrayType, owner: Any = None) -> Buffer:
-        """A piece of the workspace; freed with its owner, or by the program's end."""
-        itemsize = memory_type(type.dtype).bytes
-        block = self.arena.take(type.size * itemsize)
-        self.blocks[owner if owner is not None else object()] = block
+    def scratch(self, type: ArrayType, owner: Var | None = None) -> Buffer:
+        """A piece of the workspace; freed with its owner, or else when the current step is done."""
+        block = self.arena.take(type.size * memory_type(type.dtype).bytes)
+        blocks = self.temporaries if owner is None else self.blocks.setdefault(owner, [])
+        blocks.append(block)
+        self.summary.stored += 1
         pointer = self.fn.offset(self.arena.base, block[0], I8)
         return Buffer(pointer, type.shape, type.dtype)
 
-    def release(self, x: Var) -> None:
-        """Free the memory of a variable."""
-        block = self.blocks.pop(x, None)
-        if block is not None:
+    def _release(self, blocks: list[tuple[int, int]]) -> None:
+        for block in blocks:
             self.arena.give(block)
+        blocks.clear()
 
     def release_all(self) -> None:
         """Free everything that the program still holds."""
-        for block in self.blocks.values():
-            self.arena.give(block)
-        self.blocks.clear()
+        for blocks in self.blocks.values():
+            self._release(blocks)
+        self._release(self.temporaries)
 
-    def settle(self, x: Var, location: Buffer | Scalar) -> None:
+    def settle(self, x: Var, location: Location) -> None:
         """A statement's result is here; one of rank 0 goes into a register."""
         if isinstance(location, Buffer) and not x.ndim:
             nest = Nest(self, [])
             location = Scalar(nest.load(location, ()).value)
         self.locations[x] = location
 
-    def hand_over(self, x: Var, location: Buffer | Scalar) -> None:
-        """x has the value found here; copied, if x has to lie somewhere else."""
+    def hand_over(self, x: Var, location: Location) -> None:
+        """x, which owns this location, has its value there; copied, if it has to lie elsewhere."""
         self.locations[x] = location
         if x in self.targets:
-            target = self.targets[x]
-            self.copy(x, target)
-            self.locations[x] = target
+            self.copy(x, self.targets[x])
+            self.locations[x] = self.targets[x]
+
+    def assign(self, x: Var, y: Atom) -> None:
+        """x is y: the same register, or a copy."""
+        if not x.ndim:
+            self.locations[x] = Scalar(self.scalar(y))
+            return
+        buffer = self.allocate(x)
+        self.copy(y, buffer)
+        self.locations[x] = buffer
 
     # What statements use.
 
@@ -203,9 +215,6 @@ class Program:
         if isinstance(x, Var):
             self.locations.setdefault(x, Scalar(value))
         return value
-
-    def is_literal(self, x: Atom) -> bool:
-        return isinstance(x, Literal)
 
     def buffer_if_stored(self, x: Atom) -> Buffer | None:
         """Where x lies in memory, row-major, if it does."""
@@ -225,41 +234,36 @@ class Program:
     def copy(self, x: Atom, target: Buffer) -> None:
         """Compute or copy x into a buffer of its shape."""
         if x.type.size:
-            Kernel(self, x.shape, [Store(x, target)]).emit()
+            kernel = Kernel(self, x.shape, [Store(x, target)])
+            kernel.emit()
+            self.summary.kernel(kernel.describe(), copy=True)
 
     def owned_copy(self, x: Atom, out: Var) -> Buffer:
         """A buffer for `out` that starts as x: x's own where nobody reads x afterwards."""
-        number = self.plan.steps.index(self.current)
         if (
             isinstance(x, Var) and x in self.blocks and out not in self.targets
-            and x in self.frees.get(number, ())
+            and isinstance(location := self.locations[x], Buffer)
+            and x in self.dying.get(self.number, ())
             and x not in self.plan.behind(self.makers[out].inputs[1:])
         ):
             self.blocks[out] = self.blocks.pop(x)
-            location = self.locations[x]
-            assert isinstance(location, Buffer)
             return location
         result = self.allocate(out)
         self.copy(x, result)
         return result
 
+    def move(self, source: Buffer, target: Buffer) -> None:
+        """Copy memory to memory."""
+        stand_in = Var(array_type(source.dtype, source.shape))
+        self.locations[stand_in] = source
+        self.copy(stand_in, target)
+        del self.locations[stand_in]
+
     def permuted_copy(self, x: Atom, order: Sequence[int]) -> Buffer:
         """x in memory with its axes in another order."""
-        source = self.buffer(x)
-        shape = tuple(x.shape[a] for a in order)
-        view = Buffer(
-            source.pointer, shape, x.dtype, tuple(source.strides[a] for a in order)
-        )
-        stand_in = Var(x.type.with_shape(shape))
-        self.locations[stand_in] = view
-        result = self.scratch(stand_in.type)
-        self.copy(stand_in, result)
-        del self.locations[stand_in]
+        result = self.scratch(x.type.with_shape(tuple(x.shape[a] for a in order)))
+        self.copy(x, result.permuted(inverse_order(order)))
         return result
-
-    def put(self, nest: Nest, buffer: Buffer, index: Indices, x: Emitted) -> None:
-        """Store one element."""
-        nest.store(buffer, index, x)
 
     def repeat(self, count: int, body: Callable[[Value], None]) -> None:
         """body(i) for i in 0 .. count - 1."""
@@ -284,9 +288,6 @@ class Program:
         self.fn.store(constant(register_type(dtype), number), place)
         return place
 
-    def inner(self, jaxpr: Jaxpr, locations: Sequence[Buffer | Scalar]) -> Program:
+    def inner(self, jaxpr: Jaxpr, locations: Sequence[Location]) -> Program:
         """A program for a held jaxpr, in the same function and workspace."""
-        return Program(self.fn, self.target, self.arena, jaxpr, locations, log=self.log)
-
-
-__all__ = ["Arena", "PTR", "Program"]
+        return Program(self.fn, self.target, self.arena, jaxpr, locations, self.summary)

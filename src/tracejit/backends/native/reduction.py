@@ -115,7 +115,7 @@ def _argument(better: str) -> Statement:
                 nest.carried.pop("best")
                 at = fn.truncate(nest.carried.pop("at"), register_type(dtype))
                 where = tuple(i for a, i in enumerate(index) if a != axis)
-                program.put(nest, result, where, Emitted(at, nest.depth, None))
+                nest.store(result, where, Emitted(at, nest.depth, None))
 
         nest.run(body, enter=enter, leave=leave)
         program.settle(out, result)

@@ -5,6 +5,7 @@ Operands are merged together, compared by the first `keys` of them; NaN comes la
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ from tracejit.backends.native.elementwise import memory_type
 from tracejit.backends.native.emit import I1, I64, PTR, VOID, Function, Module, Value, constant
 from tracejit.backends.native.lowering import LOWERINGS, Statement
 from tracejit.backends.native.nest import Buffer
-from tracejit.ir.atoms import Var
+from tracejit.backends.native.program import inverse_order
 from tracejit.ir.graph import Equation
 from tracejit.ir.types import array_type
 from tracejit.ops import reduction as ops
@@ -122,37 +123,39 @@ def sort_function(module: Module, dtypes: tuple[np.dtype, ...], keys: int) -> st
 
 
 def _sort(program: Any, eqn: Equation) -> None:
-    """Rows along the axis are copied together, sorted, and copied back to their places."""
+    """Rows along the axis are sorted where they lie in the result; rows that do not lie together
+    are copied together first, and then to their places."""
     axis, keys = eqn.params["axis"], eqn.params["keys"]
-    fn: Function = program.fn
     first = eqn.inputs[0]
     results = [program.allocate(v) for v in eqn.outvars]
     if first.type.size:
-        n = first.shape[axis]
         order = (*(a for a in range(first.ndim) if a != axis), axis)
-        sorted_rows: list[Buffer] = [
-            program.permuted_copy(x, order) for x in eqn.inputs
-        ]
-        scratch = [program.scratch(array_type(x.dtype, (n,))) for x in eqn.inputs]
-        name = sort_function(fn.module, tuple(x.dtype for x in eqn.inputs), keys)
-
-        def body(i: Value) -> None:
-            offset = fn.mul(i, constant(I64, n))
-            rows = [fn.offset(r.pointer, offset, r.lane) for r in sorted_rows]
-            fn.call(name, VOID, [*rows, *(s.pointer for s in scratch), constant(I64, n)])
-
-        program.repeat(first.type.size // n, body)
-        for rows, result, v in zip(sorted_rows, results, eqn.outvars, strict=True):
-            strides = [0] * first.ndim
-            for a, stride in zip(order, rows.strides, strict=True):
-                strides[a] = stride
-            view = Buffer(rows.pointer, first.shape, v.dtype, tuple(strides))
-            stand_in = Var(v.type)
-            program.locations[stand_in] = view
-            program.copy(stand_in, result)
-            del program.locations[stand_in]
+        if axis == first.ndim - 1:
+            for x, result in zip(eqn.inputs, results, strict=True):
+                program.copy(x, result)
+            _sort_rows(program, results, keys)
+        else:
+            rows = [program.permuted_copy(x, order) for x in eqn.inputs]
+            _sort_rows(program, rows, keys)
+            for row, result in zip(rows, results, strict=True):
+                program.move(row.permuted(inverse_order(order)), result)
     for v, result in zip(eqn.outvars, results, strict=True):
         program.settle(v, result)
+
+
+def _sort_rows(program: Any, operands: Sequence[Buffer], keys: int) -> None:
+    """Sort along the last axis, in place."""
+    fn: Function = program.fn
+    n = operands[0].shape[-1]
+    scratch = [program.scratch(array_type(x.dtype, (n,))) for x in operands]
+    name = sort_function(fn.module, tuple(x.dtype for x in operands), keys)
+
+    def body(i: Value) -> None:
+        offset = fn.mul(i, constant(I64, n))
+        rows = [fn.offset(x.pointer, offset, x.lane) for x in operands]
+        fn.call(name, VOID, [*rows, *(s.pointer for s in scratch), constant(I64, n)])
+
+    program.repeat(math.prod(operands[0].shape) // n, body)
 
 
 LOWERINGS.rows(__name__, {ops.sort: Statement(_sort)})
