@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from tracejit import tree
 from tracejit.control.associative import associative_scan
 from tracejit.control.branching import cond, switch
 from tracejit.control.looping import fori_loop, map, scan, while_loop
@@ -100,7 +101,6 @@ clz = _elementwise("clz", ops.clz)
 erf, erfc = _elementwise("erf", special.erf), _elementwise("erfc", special.erfc)
 erf_inv, lgamma = _elementwise("erf_inv", special.erfinv), _elementwise("lgamma", special.lgamma)
 digamma = _elementwise("digamma", special.digamma)
-stop_gradient = _elementwise("stop_gradient", ops.stop_gradient)
 
 add, sub = _elementwise("add", ops.add, 2), _elementwise("sub", ops.sub, 2)
 mul, div = _elementwise("mul", ops.mul, 2), _elementwise("div", ops.div, 2)
@@ -115,6 +115,11 @@ bitwise_xor = _elementwise("bitwise_xor", ops.xor, 2)
 shift_left = _elementwise("shift_left", ops.shift_left, 2)
 shift_right_logical = _elementwise("shift_right_logical", ops.shift_right_logical, 2)
 shift_right_arithmetic = _elementwise("shift_right_arithmetic", ops.shift_right_arithmetic, 2)
+
+
+def stop_gradient(x: Any) -> Any:
+    """x, an array or a tree of arrays, as a constant for derivatives."""
+    return tree.map(lambda leaf: bind(ops.stop_gradient, value(leaf)), x)
 
 
 def pow(x: ArrayLike, y: ArrayLike) -> Array:
@@ -166,9 +171,9 @@ def _zeros_like(x: Array) -> Array:
 
 
 def clamp(min: ArrayLike, x: ArrayLike, max: ArrayLike) -> Array:
-    """x, but at least min and at most max."""
-    low, y, high = (operand(z) for z in (min, x, max))
-    return bind(ops.min, *unify((bind(ops.max, *_same_dtype("clamp", (low, y))), high)))
+    """x, but at least min and at most max; there and beyond its derivative is 0, as in JAX."""
+    low, y, high = (plain(z) for z in _same_dtype("clamp", [operand(z) for z in (min, x, max)]))
+    return select(ufuncs.less_equal(y, low), low, select(ufuncs.greater_equal(y, high), high, y))
 
 
 def select(pred: ArrayLike, on_true: ArrayLike, on_false: ArrayLike) -> Array:
