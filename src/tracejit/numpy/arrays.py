@@ -23,7 +23,7 @@ from tracejit.errors import (
     did_you_mean,
 )
 from tracejit.ir.atoms import Literal, is_literal
-from tracejit.ir.types import ALL, FLOAT64, Shape, array_type
+from tracejit.ir.types import ALL, BOOL, FLOAT64, Shape, array_type
 from tracejit.numpy.promotion import default_float, dtype_of, result_dtype, unknown_dtype
 from tracejit.ops import elementwise, structure
 from tracejit.trace.provenance import user_frame
@@ -259,6 +259,21 @@ def unify(xs: Sequence[Any], dtype: np.dtype | None = None) -> list[Any]:
     shape = common_shape(xs)
     traced = is_traced(*xs)
     return [fit(x, dtype, shape, traced=traced) for x in xs]
+
+
+def matched(x: Any, y: Any) -> tuple[Any, Any] | None:
+    """Two operands that fit as they are: the common cases, at a fraction of the cost of `unify`.
+
+    Tracers of one type (no bools), or a tracer of floats and a Python number.
+    """
+    if type(x) is Tracer:
+        type_ = x.atom.type
+        if type(y) is Tracer:
+            return (x, y) if y.atom.type is type_ and type_.dtype is not BOOL else None
+        return (x, Literal(y, type_)) if type_.is_float and type(y) in (float, int) else None
+    if type(y) is Tracer and type(x) in (float, int) and y.atom.type.is_float:
+        return Literal(x, y.atom.type), y
+    return None
 
 
 def known_number(x: Any) -> Any:

@@ -17,6 +17,7 @@ from tracejit.numpy.arrays import (
     fault,
     full_of,
     known_number,
+    matched,
     shape_of,
     splat,
     unify,
@@ -93,10 +94,9 @@ def of_numbers(primitive: Primitive, name: str, bools: Primitive | None = None) 
     """Compute in the common dtype; `bools` is what bools do instead."""
 
     def body(x: Any, y: Any) -> Array:
-        if type(x) is Tracer and type(y) is Tracer and x.atom.type is y.atom.type:
-            dtype = x.dtype
-        else:
-            dtype = result_dtype(x, y)
+        if found := matched(x, y):
+            return bind(primitive, *found)
+        dtype = result_dtype(x, y)
         if dtype == BOOL:
             if bools is None:
                 raise fault(
@@ -112,6 +112,8 @@ def comparing(primitive: Primitive) -> Body:
     """Compare in the common dtype; a Python int may lie outside that of the other operand."""
 
     def body(x: Any, y: Any) -> Array:
+        if found := matched(x, y):
+            return bind(primitive, *found)
         dtype = result_dtype(x, y)
         if dtype.kind in "iu" and any(_outside(z, dtype) for z in (x, y)):
             dtype = FLOAT64
@@ -164,6 +166,8 @@ positive = _unary("positive", value, "x itself.")
 
 
 def _divide(x: Any, y: Any) -> Array:
+    if (found := matched(x, y)) and dtype_of(found[0]).kind == "f":
+        return bind(ops.div, *found)
     return bind(ops.div, *unify((x, y), quotient_dtype(x, y)))
 
 
