@@ -234,7 +234,7 @@ def _encrypt(words: tuple[Array, Array], shape: Shape) -> tuple[Array, Array]:
 
 
 def _bits_of_halves(words: tuple[Array, Array], shape: Shape, dtype: np.dtype) -> Array:
-    """`bits_of` from words in one sequence: two for an integer of 64 bits, a part for short ones."""
+    """`bits_of` from words in one sequence: two for 64 bits, a part of one for fewer than 32."""
     size = math.prod(shape)
     if dtype == UINT64:
         both = convert(_encrypt_halves(words, 2 * size), UINT64)
