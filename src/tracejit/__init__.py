@@ -9,25 +9,26 @@
         return np.mean(np.logaddexp(0.0, -y * (X @ w)))
 
 The names are JAX's, the semantics NumPy's: float64 unless `tj.config.update("default_float",
-"float32")`, ndarrays in and out. Modules below that are not needed here load on first use.
+"float32")`, ndarrays in and out. Everything loads on first use.
 """
 
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tracejit import errors, numpy, tree
-from tracejit.api.arrays import Array, block_until_ready, device_get, device_put
-from tracejit.api.batching import vmap
-from tracejit.api.gradients import grad, value_and_grad
-from tracejit.api.inspect import ShapeDtypeStruct, eval_shape, make_jaxpr, stages
-from tracejit.api.jacobians import hessian, jacfwd, jacobian, jacrev
-from tracejit.api.jit import disable_jit, jit
-from tracejit.api.linear_maps import jvp, linear_transpose, linearize, stop_gradient, vjp
+from tracejit import errors, tree
 from tracejit.config import config
 from tracejit.errors import did_you_mean
-from tracejit.ir.types import FLOAT0 as float0
+
+if TYPE_CHECKING:
+    from tracejit.api.arrays import Array, block_until_ready, device_get, device_put, float0
+    from tracejit.api.batching import vmap
+    from tracejit.api.gradients import grad, value_and_grad
+    from tracejit.api.inspect import ShapeDtypeStruct, eval_shape, make_jaxpr, stages
+    from tracejit.api.jacobians import hessian, jacfwd, jacobian, jacrev
+    from tracejit.api.jit import disable_jit, jit
+    from tracejit.api.linear_maps import jvp, linear_transpose, linearize, stop_gradient, vjp
 
 __version__ = "0.1.0"
 
@@ -66,13 +67,29 @@ __all__ = [
     "vmap",
 ]
 
-_ON_FIRST_USE = ("lax", "nn", "random", "scipy", "tree_util")
+_MODULES = ("lax", "nn", "numpy", "random", "scipy", "tree_util")
+
+# Where the other names come from.
+_HOMES = {
+    "arrays": ("Array", "block_until_ready", "device_get", "device_put", "float0"),
+    "batching": ("vmap",),
+    "gradients": ("grad", "value_and_grad"),
+    "inspect": ("ShapeDtypeStruct", "eval_shape", "make_jaxpr", "stages"),
+    "jacobians": ("hessian", "jacfwd", "jacobian", "jacrev"),
+    "jit": ("disable_jit", "jit"),
+    "linear_maps": ("jvp", "linear_transpose", "linearize", "stop_gradient", "vjp"),
+}
+_HOME_OF = {name: f"tracejit.api.{home}" for home, names in _HOMES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
-    if name in _ON_FIRST_USE:
+    if name in _MODULES:
         return importlib.import_module(f"tracejit.{name}")
-    raise AttributeError(f"tracejit has no {name!r}; {did_you_mean(name, __all__)}")
+    if name not in _HOME_OF:
+        raise AttributeError(f"tracejit has no {name!r}; {did_you_mean(name, __all__)}")
+    value = getattr(importlib.import_module(_HOME_OF[name]), name)
+    globals()[name] = value  # the next time Python finds it without us
+    return value
 
 
 def __dir__() -> list[str]:

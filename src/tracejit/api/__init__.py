@@ -3,3 +3,7 @@
 Reading order: recording (a function at a point), gradients, linear_maps (jvp, vjp, linearize),
 jacobians, batching, jit, inspect.
 """
+
+from __future__ import annotations
+
+from tracejit.numpy import operators  # noqa: F401  lends tracers their operators

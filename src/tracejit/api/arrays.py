@@ -7,10 +7,14 @@ from typing import Any
 import numpy as np
 
 from tracejit import tree
+from tracejit.ir.types import FLOAT0
 from tracejit.runtime.values import canonical
 
 #: `isinstance(x, tracejit.Array)`
 Array = np.ndarray
+
+#: The dtype of tangents of integers and bools.
+float0 = FLOAT0
 
 
 def block_until_ready(x: Any) -> Any:
