@@ -55,8 +55,8 @@ class NativeBackend:
 class NativeExecutable:
     """Machine code for a jaxpr, with the memory it needs.
 
-    kernel: its address, with the ABI of `entry.py`. It works in one workspace that belongs to it, so
-    it runs under the GIL. summary: what was counted while it was made.
+    kernel: its address, with the ABI of `entry.py`. It works in one workspace that belongs to it,
+    so it runs under the GIL. summary: what was counted while it was made.
     """
 
     def __init__(self, jaxpr: Jaxpr, constants: Sequence[Any] = ()):
@@ -104,7 +104,8 @@ class NativeExecutable:
 
 
 def _dense(x: Any, type: ArrayType) -> np.ndarray:
-    return np.ascontiguousarray(x, type.dtype).reshape(type.shape)
+    array = np.ascontiguousarray(x, type.dtype).reshape(type.shape)
+    return array if array.flags.aligned else array.copy()
 
 
 def _pointers(arrays: Sequence[np.ndarray]) -> Any:

@@ -508,10 +508,15 @@ class Nest:
         return self.fn.zext(value, memory_type(dtype, value.type.lanes))
 
     def integer(self, x: Emitted, dtype: np.dtype) -> Emitted:
-        """An integer of any dtype as an i64."""
-        if dtype == INT64 or dtype.itemsize == 8:
+        """An integer of any dtype as an i64; what is larger becomes the largest."""
+        fn = self.fn
+        if dtype == INT64:
             return x
-        widen = self.fn.sext if dtype.kind == "i" else self.fn.zext
+        if dtype.itemsize == 8:
+            return self.combine(
+                lambda v: fn.select(fn.less(v, fn.like(v, 0)), fn.like(v, 2**63 - 1), v), x
+            )
+        widen = fn.sext if dtype.kind == "i" else fn.zext
         return self.combine(lambda v: widen(v, I64.vector(v.type.lanes)), x)
 
     def clamped(self, x: Emitted, limit: int) -> Emitted:

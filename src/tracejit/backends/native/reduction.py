@@ -1,4 +1,4 @@
-"""Lowering of reductions, running reductions and sort."""
+"""Lowering of reductions, argmax and running reductions."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import numpy as np
 
 from tracejit.backends.native.elementwise import maximum, minimum, register_type
 from tracejit.backends.native.emit import I64, Function, Value, constant
-from tracejit.backends.native.index import Emitted, Loop
+from tracejit.backends.native.index import ORIGIN, Emitted, Loop
 from tracejit.backends.native.lowering import LOWERINGS, Axes, Reduction, Statement
 from tracejit.backends.native.maths import MATHS
-from tracejit.backends.native.nest import Indices, Nest
+from tracejit.backends.native.nest import Buffer, Indices, Nest
 from tracejit.ir.graph import Equation
 from tracejit.ops import reduction as ops
 from tracejit.ops import structure
@@ -78,47 +78,56 @@ LOWERINGS.rows(
 # argmax, argmin: the best so far and where it was.
 
 
+def _line_nest(program: Any, shape: tuple[int, ...], axis: int) -> tuple[Nest, Indices, int]:
+    """A nest whose inner loop runs along an axis, its index, and the depth around that loop."""
+    loops = [Loop(n) for n in shape]
+    outer = [loop for a, loop in enumerate(loops) if a != axis]
+    nest = Nest(program, [*outer, loops[axis]])
+    return nest, nest.index_of(loops), sum(loop.extent > 1 for loop in outer)
+
+
+def _is_ahead(fn: Function, dtype: np.dtype, better: str, value: Value, best: Value) -> Value:
+    """Whether a value takes the place of the best so far; the first NaN does, for good."""
+    ahead = getattr(fn, better)(value, best, signed=dtype.kind in "if")
+    if dtype.kind != "f":
+        return ahead
+    ahead = fn.or_(ahead, fn.is_nan(value))
+    return fn.and_(ahead, fn.not_(fn.is_nan(best)))
+
+
 def _argument(better: str) -> Statement:
     def emit(program: Any, eqn: Equation) -> None:
         (x,), (out,) = eqn.inputs, eqn.outvars
         axis, dtype = eqn.params["axis"], eqn.params["dtype"]
         result = program.allocate(out)
-        loops = [Loop(n) for n in x.shape]
-        order = [loop for a, loop in enumerate(loops) if a != axis] + [loops[axis]]
-        nest = Nest(program, order)
-        fn, index = nest.fn, nest.index_of(loops)
-        outside = max([n.depth for n in order[:-1] if n.extent > 1], default=0)
-        signed = x.dtype.kind in "if"
+        if x.type.size:
+            _argument_nest(program, x, axis, dtype, result)
+        program.settle(out, result)
+
+    def _argument_nest(program: Any, x: Any, axis: int, dtype: np.dtype, result: Buffer) -> None:
+        nest, index, outside = _line_nest(program, x.shape, axis)
+        fn, carried = nest.fn, nest.carried
 
         def enter(depth: int) -> None:
             if depth == outside:
-                start = tuple(i if a != axis else type(i)() for a, i in enumerate(index))
-                nest.carried["best"] = nest.value(x, start).value
-                nest.carried["at"] = constant(I64, 0)
+                start = (*index[:axis], ORIGIN, *index[axis + 1 :])
+                carried["best"] = nest.value(x, start).value
+                carried["at"] = constant(I64, 0)
 
         def body() -> None:
             value, at = nest.value(x, index).value, nest.position(index[axis]).value
-            best = nest.carried["best"]
-            if x.dtype.kind == "b":
-                ahead = fn.and_(value, fn.not_(best)) if better == "greater" else fn.and_(
-                    fn.not_(value), best)  # fmt: skip
-            else:
-                ahead = getattr(fn, better)(value, best, signed=signed)
-            if x.dtype.kind == "f":
-                ahead = fn.or_(ahead, fn.and_(fn.is_nan(value), fn.not_(fn.is_nan(best))))
-                ahead = fn.and_(ahead, fn.not_(fn.is_nan(best)))
-            nest.carried["best"] = fn.select(ahead, value, best)
-            nest.carried["at"] = fn.select(ahead, at, nest.carried["at"])
+            ahead = _is_ahead(fn, x.dtype, better, value, carried["best"])
+            carried["best"] = fn.select(ahead, value, carried["best"])
+            carried["at"] = fn.select(ahead, at, carried["at"])
 
         def leave(depth: int) -> None:
             if depth == outside:
-                nest.carried.pop("best")
-                at = fn.truncate(nest.carried.pop("at"), register_type(dtype))
-                where = tuple(i for a, i in enumerate(index) if a != axis)
+                carried.pop("best")
+                at = fn.truncate(carried.pop("at"), register_type(dtype))
+                where = (*index[:axis], *index[axis + 1 :])
                 nest.store(result, where, Emitted(at, nest.depth, None))
 
         nest.run(body, enter=enter, leave=leave)
-        program.settle(out, result)
 
     return Statement(emit, stored=lambda eqn: ())
 
@@ -140,34 +149,32 @@ def _log_add(b: Function, dtype: np.dtype, x: Value, y: Value) -> Value:
 def _running(combine: Combine, identity: Callable[[np.dtype], Any]) -> Statement:
     def emit(program: Any, eqn: Equation) -> None:
         (x,), (out,) = eqn.inputs, eqn.outvars
-        axis, reverse = eqn.params["axis"], eqn.params["reverse"]
         result = program.allocate(out)
         if x.type.size:
-            loops = [Loop(n) for n in x.shape]
-            order = [loop for a, loop in enumerate(loops) if a != axis] + [loops[axis]]
-            nest = Nest(program, order)
-            index = list(nest.index_of(loops))
-            if reverse:
-                index[axis] = index[axis].scale(-1).shift(x.shape[axis] - 1)
-            outside = max([n.depth for n in order[:-1] if n.extent > 1], default=0)
-
-            def enter(depth: int) -> None:
-                if depth == outside:
-                    start = constant(register_type(x.dtype), identity(x.dtype))
-                    nest.carried["total"] = start
-
-            def body() -> None:
-                value = nest.value(x, tuple(index)).value
-                total = combine(nest.fn, x.dtype, nest.carried["total"], value)
-                nest.carried["total"] = total
-                nest.store(result, tuple(index), Emitted(total, nest.depth, None))
-
-            def leave(depth: int) -> None:
-                if depth == outside:
-                    nest.carried.pop("total")
-
-            nest.run(body, enter=enter, leave=leave)
+            _running_nest(program, x, eqn.params["axis"], eqn.params["reverse"], result)
         program.settle(out, result)
+
+    def _running_nest(program: Any, x: Any, axis: int, reverse: bool, result: Buffer) -> None:
+        nest, index, outside = _line_nest(program, x.shape, axis)
+        if reverse:
+            turned = index[axis].scale(-1).shift(x.shape[axis] - 1)
+            index = (*index[:axis], turned, *index[axis + 1 :])
+
+        def enter(depth: int) -> None:
+            if depth == outside:
+                nest.carried["total"] = constant(register_type(x.dtype), identity(x.dtype))
+
+        def body() -> None:
+            value = nest.value(x, index).value
+            total = combine(nest.fn, x.dtype, nest.carried["total"], value)
+            nest.carried["total"] = total
+            nest.store(result, index, Emitted(total, nest.depth, None))
+
+        def leave(depth: int) -> None:
+            if depth == outside:
+                nest.carried.pop("total")
+
+        nest.run(body, enter=enter, leave=leave)
 
     return Statement(emit, stored=lambda eqn: ())
 
