@@ -21,6 +21,7 @@ from tracejit.numpy.arrays import (
     value,
 )
 from tracejit.numpy.choosing import where
+from tracejit.numpy.kinds import to_float
 from tracejit.numpy.promotion import as_dtype, default_float
 from tracejit.numpy.reductions import finite_shift, logsumexp
 from tracejit.numpy.reductions import sum as sum_over
@@ -38,7 +39,7 @@ __all__ = [
 
 
 def _float(x: ArrayLike) -> Array:
-    return ufuncs.to_float(operand(x))
+    return to_float(operand(x))
 
 
 def relu(x: ArrayLike) -> Array:

@@ -24,6 +24,7 @@ from tracejit.numpy.arrays import (
 from tracejit.numpy.choosing import clip, where
 from tracejit.numpy.contraction import dot
 from tracejit.numpy.indexing import take
+from tracejit.numpy.kinds import to_float
 from tracejit.numpy.promotion import result_dtype, result_float
 from tracejit.numpy.reductions import cumsum
 from tracejit.numpy.reductions import sum as sum_over
@@ -102,7 +103,7 @@ def gradient(
     f: ArrayLike, *varargs: ArrayLike, axis: Any = None, edge_order: int = 1
 ) -> Any:
     """Central differences along axes, one-sided at the ends; spacing by number or coordinates."""
-    y = ufuncs.to_float(value(f))
+    y = to_float(value(f))
     axes = range(y.ndim) if axis is None else axis if isinstance(axis, (tuple, list)) else (axis,)
     axes = [one_axis(i, y.ndim) for i in axes]
     steps = list(varargs) or [1.0]
@@ -146,7 +147,7 @@ def unwrap(
     p: ArrayLike, discont: ArrayLike | None = None, axis: int = -1, *, period: float = 2 * math.pi
 ) -> Array:
     """Phases without jumps: each step is brought to within half a period."""
-    x = ufuncs.to_float(value(p))
+    x = to_float(value(p))
     at = one_axis(axis, x.ndim)
     step = diff(x, axis=at)
     half = period / 2
@@ -233,7 +234,7 @@ def polyder(p: ArrayLike, m: int = 1) -> Array:
 
 def polyint(p: ArrayLike, m: int = 1, k: ArrayLike | None = None) -> Array:
     """The m-th antiderivative of a polynomial, with the constants k (0, unless said)."""
-    p = ufuncs.to_float(value(p))
+    p = to_float(value(p))
     constants = np.zeros(m) if k is None else broadcast_to(ravel(value(k)), (m,))
     for i in range(m):
         powers = np.arange(p.shape[0], 0, -1)

@@ -16,11 +16,13 @@ from tracejit.numpy.arrays import (
     common_shape,
     fault,
     fit,
+    full_of,
     operand,
     reject_out,
     shape_of,
     value,
 )
+from tracejit.numpy.kinds import to_float, truth
 from tracejit.numpy.promotion import dtype_of, result_dtype
 from tracejit.ops import elementwise as ops
 from tracejit.trace.tracer import bind, is_traced
@@ -40,7 +42,7 @@ def where(condition: ArrayLike, x: ArrayLike | None = None, y: ArrayLike | None 
         return nonzero(condition)
     if x is None or y is None:
         raise fault(ArgumentError, "where takes a condition alone, or a condition, x and y")
-    condition, x, y = ufuncs.truth(operand(condition)), operand(x), operand(y)
+    condition, x, y = truth(operand(condition)), operand(x), operand(y)
     dtype, shape = result_dtype(x, y), common_shape((condition, x, y))
     traced = is_traced(condition, x, y)
     return bind(
@@ -154,7 +156,7 @@ def nan_to_num(
 
 def sinc(x: ArrayLike) -> Array:
     """sin(pi x) / (pi x), 1 at 0. There it is 1 - (pi x)^2 / 6, for the sake of derivatives."""
-    x = ufuncs.multiply(ufuncs.to_float(operand(x)), np.pi)
+    x = ufuncs.multiply(to_float(operand(x)), np.pi)
     at_zero = ufuncs.equal(x, 0)
     safe = where(at_zero, 1, x)
     near = ufuncs.subtract(1, ufuncs.divide(ufuncs.square(x), 6))
@@ -168,7 +170,7 @@ def isclose(
     """Whether |a - b| <= atol + rtol |b|; infinities are close to themselves alone."""
     a, b = operand(a), operand(b)
     if result_dtype(a, b).kind != "f":
-        a, b = ufuncs.to_float(a), ufuncs.to_float(b)
+        a, b = to_float(a), to_float(b)
     bound = ufuncs.add(atol, ufuncs.multiply(rtol, ufuncs.absolute(b)))
     near = ufuncs.less_equal(ufuncs.absolute(ufuncs.subtract(a, b)), bound)
     near = ufuncs.logical_and(near, ufuncs.isfinite(b))
@@ -191,7 +193,7 @@ def real(x: ArrayLike) -> Array:
 
 def imag(x: ArrayLike) -> Array:
     """Zeros: all numbers are real here."""
-    return ufuncs.full_of(0, dtype_of(operand(x)), shape_of(operand(x)))
+    return full_of(0, dtype_of(operand(x)), shape_of(operand(x)))
 
 
 def round(a: ArrayLike, decimals: int = 0, out: None = None) -> Array:

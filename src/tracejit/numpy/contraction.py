@@ -26,6 +26,7 @@ from tracejit.numpy.arrays import (
     value,
 )
 from tracejit.numpy.choosing import where
+from tracejit.numpy.kinds import truth
 from tracejit.numpy.promotion import result_dtype
 from tracejit.numpy.reductions import sum as sum_over
 from tracejit.numpy.shaping import atleast_2d, moveaxis, ravel, stack
@@ -59,7 +60,7 @@ def contract(
         contraction.dot, x, y,
         contract=(tuple(over[0]), tuple(over[1])), batch=(tuple(batch[0]), tuple(batch[1])),
     )  # fmt: skip
-    return ufuncs.truth(result) if dtype == BOOL else convert(result, dtype)
+    return truth(result) if dtype == BOOL else convert(result, dtype)
 
 
 def dot(a: ArrayLike, b: ArrayLike, out: None = None) -> Array:

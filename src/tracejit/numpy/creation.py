@@ -30,6 +30,7 @@ from tracejit.numpy.arrays import (
     value,
 )
 from tracejit.numpy.choosing import where
+from tracejit.numpy.kinds import truth
 from tracejit.numpy.promotion import as_dtype, default_float, dtype_of, result_dtype, result_float
 from tracejit.ops import structure
 from tracejit.trace.tracer import Tracer, bind, is_traced
@@ -67,7 +68,7 @@ def copy(x: ArrayLike, order: str = "K") -> Array:
 def astype(x: ArrayLike, dtype: DTypeLike, *, copy: bool = True) -> Array:
     """x converted: floats to integers toward 0, numbers to bools by x != 0."""
     x = value(x)
-    return ufuncs.truth(x) if (dtype := as_dtype(dtype)).kind == "b" else convert(x, dtype)
+    return truth(x) if (dtype := as_dtype(dtype)).kind == "b" else convert(x, dtype)
 
 
 def _dtype(dtype: DTypeLike) -> np.dtype:

@@ -37,6 +37,7 @@ from tracejit.numpy.arrays import (
     stretch,
     value,
 )
+from tracejit.numpy.kinds import truth
 from tracejit.numpy.shaping import broadcast_to, concatenate, ravel, transpose
 from tracejit.ops import elementwise, indexing, structure
 from tracejit.trace.tracer import Tracer, bind, is_traced
@@ -404,7 +405,7 @@ def compress(
 ) -> Array:
     """The parts along an axis where a known condition holds."""
     reject_out(out, "compress")
-    return take(a, _where_true(ufuncs.truth(operand(condition)))[0], axis)
+    return take(a, _where_true(truth(operand(condition)))[0], axis)
 
 
 def ix_(*args: ArrayLike) -> tuple[Any, ...]:

@@ -29,6 +29,7 @@ from tracejit.numpy.contraction import (
 from tracejit.numpy.contraction import diagonal as diagonal_of_axes
 from tracejit.numpy.contraction import trace as trace_of_axes
 from tracejit.numpy.einstein import einsum
+from tracejit.numpy.kinds import to_float
 from tracejit.numpy.reductions import max as max_over
 from tracejit.numpy.reductions import min as min_over
 from tracejit.numpy.reductions import root
@@ -45,7 +46,7 @@ def norm(
     x: ArrayLike, ord: Any = None, axis: Axis = None, keepdims: bool = False
 ) -> Array:
     """The norm of a vector or of a matrix; of all elements, unless said. Derivative 0 at 0."""
-    x = ufuncs.to_float(value(x))
+    x = to_float(value(x))
     if axis is None and ord is None:
         y = root(sum_over(ufuncs.square(ravel(x)), keepdims=False))
         return y.reshape((1,) * x.ndim) if keepdims else y
@@ -61,7 +62,7 @@ def vector_norm(
     x: ArrayLike, /, *, axis: Axis = None, keepdims: bool = False, ord: Any = 2
 ) -> Array:
     """The norm of all elements along axes, taken as one vector."""
-    x = ufuncs.to_float(value(x))
+    x = to_float(value(x))
     if ord == 2:
         return root(sum_over(ufuncs.square(x), axis, keepdims=keepdims))
     if ord == 0:
@@ -77,7 +78,7 @@ def vector_norm(
 
 def matrix_norm(x: ArrayLike, /, *, keepdims: bool = False, ord: Any = "fro") -> Array:
     """The norm of matrices in the last two axes: Frobenius, or of order 1, -1, inf, -inf."""
-    x = ufuncs.to_float(value(x))
+    x = to_float(value(x))
     return _matrix_norm(x, ord, (x.ndim - 2, x.ndim - 1), keepdims)
 
 

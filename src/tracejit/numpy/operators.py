@@ -20,7 +20,7 @@ from tracejit.numpy import (
     ufuncs,
     updates,
 )
-from tracejit.numpy.arrays import Array, fault, nearest, shape_argument
+from tracejit.numpy.arrays import Array, fault, nearest, shape_argument, value
 from tracejit.numpy.promotion import is_weak
 from tracejit.numpy.ufunc import Ufunc
 from tracejit.trace.tracer import Tracer
@@ -43,7 +43,7 @@ def _operator(body: Callable[..., Any], swap: bool = False) -> Callable[..., Any
         if rest and not isinstance(rest[0], (Tracer, int, float)):
             if not _is_operand(rest[0]):
                 return NotImplemented
-            rest = (ufuncs.value(rest[0]),)
+            rest = (value(rest[0]),)
         result = body(*rest, x) if swap else body(x, *rest)
         if x.weak and type(result) is Tracer and result.dtype != BOOL and all(map(is_weak, rest)):
             result.weak = True

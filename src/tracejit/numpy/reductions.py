@@ -27,6 +27,7 @@ from tracejit.numpy.arrays import (
 )
 from tracejit.numpy.choosing import isclose
 from tracejit.numpy.choosing import where as choose_where
+from tracejit.numpy.kinds import to_float, truth
 from tracejit.numpy.promotion import as_dtype, quotient_dtype, sum_dtype
 from tracejit.numpy.shaping import broadcast_arrays, broadcast_to, concatenate, ravel
 from tracejit.ops import elementwise, reduction, structure
@@ -182,7 +183,7 @@ def all(
 ) -> Array:  # fmt: skip
     """Whether all elements are not 0."""
     reject_out(out, "all")
-    x = _masked(ufuncs.truth(a), where, True)
+    x = _masked(truth(a), where, True)
     return reduce_with(reduction.reduce_and, x, some_axes(axis, x.ndim), keepdims)
 
 
@@ -192,13 +193,13 @@ def any(
 ) -> Array:  # fmt: skip
     """Whether any element is not 0."""
     reject_out(out, "any")
-    x = _masked(ufuncs.truth(a), where, False)
+    x = _masked(truth(a), where, False)
     return reduce_with(reduction.reduce_or, x, some_axes(axis, x.ndim), keepdims)
 
 
 def count_nonzero(a: ArrayLike, axis: Axis = None, *, keepdims: bool = False) -> Array:
     """The number of elements that are not 0."""
-    return sum(ufuncs.truth(a), axis, keepdims=keepdims)
+    return sum(truth(a), axis, keepdims=keepdims)
 
 
 def allclose(
@@ -228,7 +229,7 @@ def _count(x: Array, axes: tuple[int, ...], where: ArrayLike, keepdims: bool) ->
     """The number of elements that a reduction takes: an int, or an array for a mask."""
     if where is True:
         return math.prod(x.shape[i] for i in axes)
-    mask = broadcast_to(ufuncs.truth(value(where)), x.shape)
+    mask = broadcast_to(truth(value(where)), x.shape)
     return reduce_with(structure.reduce_sum, convert(mask, INT64), axes, keepdims)
 
 
@@ -361,9 +362,9 @@ def logsumexp(
 
     With `return_sign`, the log of its size, and its sign. Where the sum is 0 the derivative is 0.
     """
-    x = ufuncs.to_float(value(a))
+    x = to_float(value(a))
     if b is not None:
-        x, weights = broadcast_arrays(x, ufuncs.to_float(value(b)))
+        x, weights = broadcast_arrays(x, to_float(value(b)))
         x = choose_where(ufuncs.equal(weights, 0), -math.inf, x)
     if where is not None:
         x = choose_where(where, x, -math.inf)

@@ -31,6 +31,7 @@ from tracejit.numpy.choosing import clip, where
 from tracejit.numpy.contraction import diagonal, matmul
 from tracejit.numpy.creation import linspace
 from tracejit.numpy.indexing import take, take_along_axis
+from tracejit.numpy.kinds import to_float
 from tracejit.numpy.promotion import quotient_dtype
 from tracejit.numpy.reductions import (
     any as any_over,
@@ -85,7 +86,7 @@ def average(
     keepdims: bool = False,
 ) -> Any:  # fmt: skip
     """The mean, with weights: of the shape of a, or along the one axis."""
-    x = ufuncs.value(a)
+    x = value(a)
     if weights is None:
         result = mean(x, axis, keepdims=keepdims)
         count = x.size // max(math.prod(shape_of(result)), 1)
@@ -420,7 +421,7 @@ def bincount(
         length = max(size_argument(minlength, "minlength"), int(x.max()) + 1 if x.size else 0)
     elif isinstance(x, Tracer):
         x = where(ufuncs.less(x, 0), length, x)
-    counted = full_of(1, INT64, x.shape) if weights is None else ufuncs.to_float(value(weights))
+    counted = full_of(1, INT64, x.shape) if weights is None else to_float(value(weights))
     empty = full_of(0, counted.dtype, (length,))
     return At(empty)[x].add(counted)
 

@@ -21,6 +21,7 @@ from tracejit.numpy.arrays import (
     unify,
 )
 from tracejit.numpy.choosing import where
+from tracejit.numpy.kinds import to_float
 from tracejit.numpy.promotion import result_float
 from tracejit.numpy.reductions import logsumexp
 from tracejit.ops import elementwise as ops
@@ -68,7 +69,7 @@ exp2, expm1, log1p = ufuncs.exp2, ufuncs.expm1, ufuncs.log1p
 
 def _unary(name: str, primitive: Primitive, doc: str) -> Callable[[ArrayLike], Array]:
     def function(x: ArrayLike, /) -> Array:
-        return bind(primitive, ufuncs.to_float(operand(x)))
+        return bind(primitive, to_float(operand(x)))
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = doc
@@ -87,13 +88,13 @@ psi, loggamma = digamma, gammaln
 
 def logit(x: ArrayLike, /) -> Array:
     """log(x / (1 - x)), the inverse of expit."""
-    x = ufuncs.to_float(operand(x))
+    x = to_float(operand(x))
     return ufuncs.subtract(ufuncs.log(x), ufuncs.log1p(ufuncs.negative(x)))
 
 
 def log_expit(x: ArrayLike, /) -> Array:
     """log(expit(x)) = -softplus(-x)."""
-    return ufuncs.negative(softplus(ufuncs.negative(ufuncs.to_float(operand(x)))))
+    return ufuncs.negative(softplus(ufuncs.negative(to_float(operand(x)))))
 
 
 def polygamma(n: ArrayLike, x: ArrayLike) -> Array:
@@ -103,7 +104,7 @@ def polygamma(n: ArrayLike, x: ArrayLike) -> Array:
         raise fault(ArgumentError, f"polygamma: the order is a known whole number, not {n!r}")
     if order == 0:
         return digamma(x)
-    return bind(special.polygamma, ufuncs.to_float(operand(x)), n=int(order))
+    return bind(special.polygamma, to_float(operand(x)), n=int(order))
 
 
 # Gamma and beta
@@ -111,7 +112,7 @@ def polygamma(n: ArrayLike, x: ArrayLike) -> Array:
 
 def gammasgn(x: ArrayLike, /) -> Array:
     """The sign of gamma(x): below 0 it changes at each whole number, where it is NaN."""
-    x = ufuncs.to_float(operand(x))
+    x = to_float(operand(x))
     whole = ufuncs.floor(x)
     odd = ufuncs.not_equal(ufuncs.remainder(whole, 2), 0)
     sign = where(odd, -1.0, 1.0)
@@ -130,7 +131,7 @@ def factorial(n: ArrayLike, exact: bool = False) -> Array:
     """gamma(n + 1); 0 for negative n."""
     if exact:
         raise fault(ArgumentError, "factorial: exact=True is for known ints: use math.factorial")
-    n = ufuncs.to_float(operand(n))
+    n = to_float(operand(n))
     below = ufuncs.less(n, 0)
     return where(below, 0.0, ufuncs.exp(gammaln(ufuncs.add(where(below, 0.0, n), 1))))
 
@@ -149,7 +150,7 @@ def beta(a: ArrayLike, b: ArrayLike, /) -> Array:
 
 def binom(n: ArrayLike, k: ArrayLike, /) -> Array:
     """n over k, for real numbers n >= k >= 0."""
-    n, k = ufuncs.to_float(operand(n)), ufuncs.to_float(operand(k))
+    n, k = to_float(operand(n)), to_float(operand(k))
     rest = ufuncs.add(ufuncs.subtract(n, k), 1)
     logs = ufuncs.subtract(gammaln(ufuncs.add(n, 1)), gammaln(ufuncs.add(k, 1)))
     return ufuncs.exp(ufuncs.subtract(logs, gammaln(rest)))
@@ -164,7 +165,7 @@ def poch(z: ArrayLike, m: ArrayLike, /) -> Array:
 
 def multigammaln(a: ArrayLike, d: int) -> Array:
     """log of the multivariate gamma function of dimension d."""
-    a, total = ufuncs.to_float(operand(a)), d * (d - 1) / 4 * math.log(math.pi)
+    a, total = to_float(operand(a)), d * (d - 1) / 4 * math.log(math.pi)
     for j in range(d):
         total = ufuncs.add(total, gammaln(ufuncs.subtract(a, j / 2)))
     return total
@@ -194,7 +195,7 @@ def xlog1py(x: ArrayLike, y: ArrayLike, /) -> Array:
 
 def entr(x: ArrayLike, /) -> Array:
     """-x log(x), 0 at 0, -inf below."""
-    x = ufuncs.to_float(operand(x))
+    x = to_float(operand(x))
     inside = ufuncs.greater(x, 0)
     safe = where(inside, x, 1.0)
     value = ufuncs.negative(ufuncs.multiply(safe, ufuncs.log(safe)))
@@ -225,7 +226,7 @@ def kl_div(x: ArrayLike, y: ArrayLike, /) -> Array:
 
 def ndtr(x: ArrayLike, /) -> Array:
     """Its distribution function."""
-    x = ufuncs.to_float(operand(x))
+    x = to_float(operand(x))
     return ufuncs.multiply(erfc(ufuncs.multiply(x, -math.sqrt(0.5))), 0.5)
 
 
@@ -235,7 +236,7 @@ def log_ndtr(x: ArrayLike, /) -> Array:
     log ndtr(x) = -x^2/2 - log(-x) - log(2 pi)/2 + log(1 - 1/x^2 + 3/x^4 - 15/x^6 + ...)
     (Abramowitz and Stegun 26.2.12).
     """
-    x = ufuncs.to_float(operand(x))
+    x = to_float(operand(x))
     far = ufuncs.less(x, -10.0)
     near = ufuncs.log1p(ufuncs.negative(ndtr(ufuncs.negative(where(far, 0.0, x)))))
     below = ufuncs.log(ndtr(where(ufuncs.logical_or(far, ufuncs.greater(x, 0)), 0.0, x)))

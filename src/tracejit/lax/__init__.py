@@ -1,0 +1,32 @@
+"""jax.lax: thin functions over the primitives, with JAX's names and order of arguments.
+
+They do not promote: operands have one dtype, except that Python numbers take that of the others.
+Shapes broadcast as in NumPy, which is more than JAX allows.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tracejit.control.associative import associative_scan
+from tracejit.control.branching import cond, switch
+from tracejit.control.looping import fori_loop, map, scan, while_loop
+from tracejit.lax import elementwise, reductions, shapes, windows
+from tracejit.lax.elementwise import *  # noqa: F403
+from tracejit.lax.reductions import *  # noqa: F403
+from tracejit.lax.shapes import *  # noqa: F403
+from tracejit.lax.windows import *  # noqa: F403
+from tracejit.numpy.arrays import nearest
+
+_CONTROL = (associative_scan, cond, fori_loop, map, scan, switch, while_loop)
+
+__all__ = sorted(
+    [
+        *(function.__name__ for function in _CONTROL),
+        *elementwise.__all__, *reductions.__all__, *shapes.__all__, *windows.__all__,
+    ]
+)  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    raise AttributeError(f"tracejit.lax has no {name!r}; {nearest(name, __all__)}")
