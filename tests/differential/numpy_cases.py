@@ -70,7 +70,7 @@ UNARY: dict[str, tuple[np.ndarray, tuple[Any, ...]]] = {
     **dict.fromkeys(words("invert bitwise_not bitwise_invert"), (WHOLE, (np.int64, np.uint8, np.bool_))),
     "bitwise_count": (WHOLE, (np.int64, np.int32, np.uint8)),
     **dict.fromkeys(words("frexp modf"), (REAL, FLOATS)),
-    **dict.fromkeys(words("sinc nan_to_num real imag angle fix"), (REAL, FLOATS)),
+    **dict.fromkeys(words("isposinf isneginf isreal iscomplex sinc nan_to_num real imag angle fix"), (REAL, FLOATS)),
 }
 BINARY: dict[str, tuple[np.ndarray, np.ndarray, tuple[Any, ...]]] = {
     **dict.fromkeys(words("add multiply maximum minimum equal not_equal"), (REAL, OTHER, ALL)),
@@ -221,6 +221,7 @@ ROWS: list[tuple[str, str, tuple[Any, ...]]] = [
     ("isclose", "xp.isclose(a[0], a[1], equal_nan=True)", (SPECIAL, SPECIAL * 1.000001)),
     ("allclose", "xp.allclose(a[0], a[1])", (X, X + 1e-9)),
     ("array_equal", "xp.array_equal(a[0], a[1])", (X, X)),
+    ("array_equiv", "xp.array_equiv(a[0], a[1])", (X, X[:1])), ("array_equiv", "xp.array_equiv(a[0], 1.0)", (np.ones(3),)),
     ("round", "xp.round(a[0], 2)", (X,)),
     ("round", "a[0].round()", (WHOLE,)), ("around", "xp.around(a[0] * 100, -1)", (X,)),
     # reductions

@@ -24,13 +24,15 @@ for _case in numpy_cases.cases():
 
 #: Names that are not functions of arrays, and have no row.
 NO_ROW = {
-    "linalg", "bool_", "broadcast_shapes", "can_cast", "diag_indices", "dtype", "e",
-    "euler_gamma", "finfo", "float32", "float64", "floating", "generic", "iinfo", "index_exp",
-    "indices", "inexact", "inf", "int16", "int32", "int64", "int8", "integer", "isdtype",
-    "isscalar", "issubdtype", "mask_indices", "mgrid", "nan", "ndarray", "newaxis", "number",
-    "ogrid", "pi", "promote_types", "s_", "set_printoptions", "signedinteger", "tril_indices",
-    "triu_indices", "uint16", "uint32", "uint64", "uint8", "unsignedinteger", "bartlett",
-    "blackman", "hamming", "hanning", "kaiser",
+    "linalg", "bool", "double", "int_", "single", "uint", "diag_indices_from",
+    "tril_indices_from", "triu_indices_from", "einsum_path", "iterable", "put_along_axis",
+    "bool_", "broadcast_shapes", "can_cast", "diag_indices", "dtype", "e", "euler_gamma", "finfo",
+    "float32", "float64", "floating", "generic", "iinfo", "index_exp", "indices", "inexact",
+    "inf", "int16", "int32", "int64", "int8", "integer", "isdtype", "isscalar", "issubdtype",
+    "mask_indices", "mgrid", "nan", "ndarray", "newaxis", "number", "ogrid", "pi",
+    "promote_types", "s_", "set_printoptions", "signedinteger", "tril_indices", "triu_indices",
+    "uint16", "uint32", "uint64", "uint8", "unsignedinteger", "bartlett", "blackman", "hamming",
+    "hanning", "kaiser",
 }  # fmt: skip
 #: Names of functions that take known arrays alone; tests/unit/test_numpy_static.py has them.
 OF_KNOWN = {

@@ -50,6 +50,7 @@ def test_methods_of_ufuncs() -> None:
         (lambda x: np.fft.fft(x), "numpy.fft.fft has no counterpart"),
         (lambda x: np.unique(x), "the shape of its result depends on the numbers"),
         (lambda x: np.nonzero(x), "the shape of its result depends on the numbers"),
+        (lambda x: np.put_along_axis(x, [[0]], 1.0, 1), "would change its operand"),
         (lambda x: np.repeat(x, x[0].astype(int)), "shape depend on numbers"),
         (lambda x: x.sort(), r"np.sort\(x\)"),
         (lambda x: x.fill(0), "np.full_like"),
@@ -168,5 +169,11 @@ def test_functions_of_known_arrays_are_numpys() -> None:
     for name in ("bartlett", "blackman", "hamming", "hanning"):
         np.testing.assert_array_equal(getattr(tnp, name)(5), getattr(np, name)(5))
     np.testing.assert_array_equal(tnp.kaiser(5, 2.0), np.kaiser(5, 2.0))
+    for name in ("diag_indices_from", "tril_indices_from", "triu_indices_from"):
+        square = np.ones((3, 3))
+        np.testing.assert_array_equal(getattr(tnp, name)(square), getattr(np, name)(square))
+    assert tnp.einsum_path("ij,jk,k", X, X.T, X[:, 0])[0][0] == "einsum_path"
+    assert tnp.iterable(X) and not tnp.iterable(2.0)
+    assert tnp.bool is np.bool_
     assert tnp.isscalar(2.0)
     assert tnp.can_cast(np.int32, np.float64)

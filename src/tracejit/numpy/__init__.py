@@ -53,4 +53,5 @@ operators.answer_for(np.linalg, (linalg,))
 
 
 def __getattr__(name: str) -> Any:
-    raise AttributeError(f"tracejit.numpy has no {name!r}; {nearest(name, __all__)}")
+    hint = f"np.{name} works on known arrays" if hasattr(np, name) else nearest(name, __all__)
+    raise AttributeError(f"tracejit.numpy has no {name!r}; {hint}")

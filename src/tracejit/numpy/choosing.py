@@ -29,7 +29,8 @@ from tracejit.trace.tracer import bind, is_traced
 
 __all__ = [
     "angle", "argwhere", "around", "choose", "clip", "fix", "flatnonzero", "imag", "isclose",
-    "nan_to_num", "nonzero", "piecewise", "real", "round", "select", "sinc", "where",
+    "iscomplex", "isneginf", "isposinf", "isreal", "nan_to_num", "nonzero", "piecewise", "real",
+    "round", "select", "sinc", "where",
 ]  # fmt: skip
 
 
@@ -184,6 +185,28 @@ def angle(z: ArrayLike, deg: bool = False) -> Array:
     """The angle of a real number in the complex plane: 0, or pi where it is negative."""
     result = ufuncs.arctan2(0, z)
     return ufuncs.degrees(result) if deg else result
+
+
+def isposinf(x: ArrayLike, out: None = None) -> Array:
+    """Whether x is inf."""
+    reject_out(out, "isposinf")
+    return ufuncs.equal(x, np.inf)
+
+
+def isneginf(x: ArrayLike, out: None = None) -> Array:
+    """Whether x is -inf."""
+    reject_out(out, "isneginf")
+    return ufuncs.equal(x, -np.inf)
+
+
+def isreal(x: ArrayLike) -> Array:
+    """True everywhere: all numbers are real here."""
+    return full_of(True, BOOL, shape_of(operand(x)))
+
+
+def iscomplex(x: ArrayLike) -> Array:
+    """False everywhere: all numbers are real here."""
+    return full_of(False, BOOL, shape_of(operand(x)))
 
 
 def real(x: ArrayLike) -> Array:

@@ -43,8 +43,8 @@ from tracejit.ops import elementwise, indexing, structure
 from tracejit.trace.tracer import Tracer, bind, is_traced
 
 __all__ = [
-    "compress", "extract", "ix_", "ravel_multi_index", "take", "take_along_axis",
-    "unravel_index",
+    "compress", "extract", "ix_", "put_along_axis", "ravel_multi_index", "take",
+    "take_along_axis", "unravel_index",
 ]  # fmt: skip
 
 Axes = tuple[int, ...]
@@ -393,6 +393,16 @@ def take_along_axis(arr: ArrayLike, indices: ArrayLike, axis: int | None = -1) -
     i = reshape_to(i, (*i.shape, 1))
     batch = x.ndim - 1
     return transpose(bind(indexing.gather, x, i, axes=(batch,), batch=batch), back)
+
+
+def put_along_axis(
+    arr: ArrayLike, indices: ArrayLike, values: ArrayLike, axis: int | None
+) -> Array:
+    """Not supported: it would change its operand."""
+    raise fault(
+        UnsupportedError, "put_along_axis would change its operand",
+        "x.at[rows, indices].set(values), with rows = np.arange(n)[:, None], makes a new one",
+    )  # fmt: skip
 
 
 def extract(condition: ArrayLike, arr: ArrayLike) -> Array:

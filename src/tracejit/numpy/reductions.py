@@ -34,7 +34,7 @@ from tracejit.ops import elementwise, reduction, structure
 from tracejit.trace.tracer import bind
 
 __all__ = [
-    "all", "allclose", "amax", "amin", "any", "argmax", "argmin", "array_equal",
+    "all", "allclose", "amax", "amin", "any", "argmax", "argmin", "array_equal", "array_equiv",
     "count_nonzero", "cumprod", "cumsum", "cumulative_prod", "cumulative_sum", "max", "mean",
     "min", "prod", "ptp", "std", "sum", "var",
 ]  # fmt: skip
@@ -220,6 +220,16 @@ def array_equal(a1: ArrayLike, a2: ArrayLike, equal_nan: bool = False) -> Array:
         both = ufuncs.logical_and(ufuncs.isnan(x), ufuncs.isnan(y))
         same = ufuncs.logical_or(same, both)
     return all(same)
+
+
+def array_equiv(a1: ArrayLike, a2: ArrayLike) -> Array:
+    """Whether all elements are equal, after broadcasting."""
+    x, y = value(a1), value(a2)
+    try:
+        np.broadcast_shapes(x.shape, y.shape)
+    except ValueError:
+        return False
+    return all(ufuncs.equal(x, y))
 
 
 # Means

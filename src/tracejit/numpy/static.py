@@ -2,31 +2,35 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from tracejit.numpy.arrays import ArrayLike, operand
+from tracejit.numpy.arrays import ArrayLike, operand, shape_of
 from tracejit.numpy.choosing import known
 from tracejit.numpy.promotion import as_dtype, default_float, dtype_of, promote_dtypes, result_dtype
 from tracejit.trace.tracer import Tracer
 
 __all__ = [
-    "bartlett", "blackman", "bool_", "broadcast_shapes", "can_cast", "diag_indices", "dtype",
-    "e", "euler_gamma", "finfo", "float32", "float64", "floating", "generic", "hamming",
-    "hanning", "iinfo", "index_exp", "indices", "inexact", "inf", "int8", "int16", "int32",
-    "int64", "integer", "intersect1d", "iscomplexobj", "isdtype", "isrealobj", "isscalar",
-    "issubdtype", "kaiser", "mask_indices", "mgrid", "nan", "ndarray", "newaxis", "number",
-    "ogrid", "pi", "promote_types", "result_type", "s_", "set_printoptions", "setdiff1d",
-    "setxor1d", "signedinteger", "tril_indices", "triu_indices", "uint8", "uint16", "uint32",
-    "uint64", "union1d", "unique", "unique_counts", "unique_inverse", "unique_values",
-    "unsignedinteger",
+    "bartlett", "blackman", "bool", "bool_", "broadcast_shapes", "can_cast", "diag_indices",
+    "diag_indices_from", "double", "dtype", "e", "einsum_path", "euler_gamma", "finfo",
+    "float32", "float64", "floating", "generic", "hamming", "hanning", "iinfo", "index_exp",
+    "indices", "inexact", "inf", "int8", "int16", "int32", "int64", "int_", "integer",
+    "intersect1d", "iscomplexobj", "isdtype", "isrealobj", "isscalar", "issubdtype", "iterable",
+    "kaiser", "mask_indices", "mgrid", "nan", "ndarray", "newaxis", "number", "ogrid", "pi",
+    "promote_types", "result_type", "s_", "set_printoptions", "setdiff1d", "setxor1d",
+    "signedinteger", "single", "tril_indices", "tril_indices_from", "triu_indices",
+    "triu_indices_from", "uint", "uint8", "uint16", "uint32", "uint64", "union1d", "unique",
+    "unique_counts", "unique_inverse", "unique_values", "unsignedinteger",
 ]  # fmt: skip
 
 pi, e, inf, nan, euler_gamma, newaxis = np.pi, np.e, np.inf, np.nan, np.euler_gamma, None
 
-bool_, float32, float64 = np.bool_, np.float32, np.float64
+bool_ = bool = np.bool_  # the name that NumPy has, too
+single, double, int_, uint = np.float32, np.float64, np.int64, np.uint64
+float32, float64 = np.float32, np.float64
 int8, int16, int32, int64 = np.int8, np.int16, np.int32, np.int64
 uint8, uint16, uint32, uint64 = np.uint8, np.uint16, np.uint32, np.uint64
 generic, number, inexact, floating = np.generic, np.number, np.inexact, np.floating
@@ -53,22 +57,52 @@ def promote_types(type1: Any, type2: Any) -> np.dtype:
     return promote_dtypes(as_dtype(type1), as_dtype(type2))
 
 
-def can_cast(from_: Any, to: Any, casting: Any = "safe") -> bool:
+def can_cast(from_: Any, to: Any, casting: Any = "safe") -> builtins.bool:
     """Whether values of a dtype (or array) may be converted to another under a rule."""
     return np.can_cast(from_.dtype if isinstance(from_, Tracer) else from_, to, casting)
 
 
-def isscalar(element: Any) -> bool:
+def diag_indices_from(arr: ArrayLike) -> tuple[np.ndarray, ...]:
+    """The indices of the diagonal of a square array."""
+    return np.diag_indices_from(_shadow(arr))
+
+
+def tril_indices_from(arr: ArrayLike, k: int = 0) -> tuple[np.ndarray, ...]:
+    """The indices of a matrix on and below its k-th diagonal."""
+    return np.tril_indices_from(_shadow(arr), k)
+
+
+def triu_indices_from(arr: ArrayLike, k: int = 0) -> tuple[np.ndarray, ...]:
+    """The indices of a matrix on and above its k-th diagonal."""
+    return np.triu_indices_from(_shadow(arr), k)
+
+
+def einsum_path(subscripts: str, *operands: ArrayLike, optimize: Any = "greedy") -> Any:
+    """The order in which einsum joins its operands, and a report on it."""
+    return np.einsum_path(subscripts, *[_shadow(x) for x in operands], optimize=optimize)
+
+
+def _shadow(x: ArrayLike) -> np.ndarray:
+    """An array of the shape of x, without its numbers."""
+    return np.broadcast_to(0.0, shape_of(operand(x)))
+
+
+def iterable(y: Any) -> builtins.bool:
+    """Whether iter(y) works: a traced value of rank 0 is not iterable."""
+    return np.iterable(y) if not isinstance(y, Tracer) else len(y.shape) > 0
+
+
+def isscalar(element: Any) -> builtins.bool:
     """Whether x is a number, not an array; a traced value is an array."""
     return np.isscalar(element)
 
 
-def iscomplexobj(x: ArrayLike) -> bool:
+def iscomplexobj(x: ArrayLike) -> builtins.bool:
     """False: all numbers are real here."""
     return np.iscomplexobj(x) if not isinstance(x, Tracer) else dtype_of(x).kind == "c"
 
 
-def isrealobj(x: ArrayLike) -> bool:
+def isrealobj(x: ArrayLike) -> builtins.bool:
     """True: all numbers are real here."""
     return not iscomplexobj(x)
 
