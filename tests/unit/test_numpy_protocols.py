@@ -41,7 +41,9 @@ def test_methods_of_ufuncs() -> None:
     [
         (lambda x: np.add.at(x, [0], 1.0), r"x.at\[indices\].add"),
         (lambda x: np.add.reduceat(x, [0, 2]), "by segment"),
-        (lambda x: np.sin(x, out=np.empty((3, 4))), "out= is not supported"),
+        (lambda x: np.sin(x, out=np.empty((3, 4))), "writes into it"),
+        (lambda x: np.ones((3, 4)).__iadd__(x), "a = a \\+ x"),
+        (lambda x: tnp.sin(x, out=np.empty((3, 4))), "out= is not supported"),
         (lambda x: np.sum(x, out=np.empty(())), "out= is not supported"),
         (lambda x: np.sin(x, where=X > 1), "np.where"),
         (lambda x: np.subtract.reduce(x), "reduce of np.subtract"),

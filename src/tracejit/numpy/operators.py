@@ -20,7 +20,7 @@ from tracejit.numpy import (
     ufuncs,
     updates,
 )
-from tracejit.numpy.arrays import Array, fault, nearest, shape_argument, value
+from tracejit.numpy.arrays import Array, fault, shape_argument, value
 from tracejit.numpy.promotion import is_weak
 from tracejit.numpy.ufunc import Ufunc
 from tracejit.trace.tracer import Tracer
@@ -154,10 +154,10 @@ def ufunc(ufunc: Any, method: str, inputs: tuple[Any, ...], kwargs: dict[str, An
     ours = Ufunc.registry.get(ufunc.__name__)
     if ours is None:
         raise _unknown(ufunc.__name__)
-    if any(isinstance(out, Tracer) for out in kwargs.get("out", ())) and method == "__call__":
+    if any(out is not None for out in kwargs.get("out", ())):
         raise fault(
-            UnsupportedError, f"np.{ufunc.__name__}: out= is a traced array, or x op= y is",
-            "x = x + y makes a new one; x = x.at[index].add(y) changes elements",
+            UnsupportedError, f"np.{ufunc.__name__}: out=, or a op= x on an array, writes into it",
+            "a = a + x makes a new one; a = a.at[index].add(x) changes elements of a traced one",
         )  # fmt: skip
     return getattr(ours, method)(*inputs, **kwargs)
 
@@ -171,9 +171,8 @@ def function(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
 
 
 def _unknown(name: str, module: str = "numpy") -> Exception:
-    known = {f.__name__ for f in FUNCTIONS} | set(Ufunc.registry)
     what = f"{module}.{name} has no counterpart for traced values"
-    return fault(UnsupportedError, what, nearest(name, known))
+    return fault(UnsupportedError, what, "compute it outside; docs/numpy.md says what there is")
 
 
 def answer_for(module: ModuleType, rooms: Iterable[ModuleType]) -> None:
