@@ -237,7 +237,7 @@ class Config:
         return None if self._blocks[name] else self._values[name]
 
     def watch(self, watcher: Callable[[], None]) -> None:
-        """Call `watcher` now, and whenever a knob changes or a block begins or ends, in any thread."""
+        """Call `watcher` now, and whenever a knob changes or a block begins or ends anywhere."""
         with self._lock:
             self._watchers.append(watcher)
             watcher()

@@ -162,3 +162,27 @@ def test_jax_names(config: Config) -> None:
 def test_repr_shows_the_values_in_force(config: Config) -> None:
     with config(backend="eager"):
         assert "backend='eager'" in repr(config)
+
+
+def test_what_holds_for_all_threads() -> None:
+    config = Config(environ={})
+    assert config.for_all("backend") == "native"
+    with config(backend="eager"):
+        assert config.for_all("backend") is None
+        with config(backend="xla", threads=1):
+            assert config.for_all("backend") is config.for_all("threads") is None
+        assert config.for_all("backend") is None and config.for_all("threads") is not None
+        config.update("backend", "xla")
+    assert config.for_all("backend") == "xla"
+
+
+def test_watchers_are_told() -> None:
+    config = Config(environ={})
+    seen: list[str | None] = []
+    config.watch(lambda: seen.append(config.for_all("backend")))
+    config.update("backend", "eager")
+    with config(backend="xla"):
+        pass
+    with pytest.raises(ConfigError):
+        config.update("backend", "gpu")
+    assert seen == ["native", "eager", None, "eager"]

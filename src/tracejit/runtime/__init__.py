@@ -1,5 +1,6 @@
 """From a Python call to a program: what an argument is, staging it, keeping what was compiled.
 
-Reading order: values (one leaf), arguments (a whole call), run (a jaxpr on values), programs (what
-a jit keeps).
+Reading order: values (one leaf), arguments (their names in messages), statics (those that belong to
+the program), run (a jaxpr on values), programs (a call taken apart, traced, compiled), once (the
+cache), native_calls (later calls without Python), report (who listens to what is made).
 """
