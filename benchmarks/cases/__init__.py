@@ -1,0 +1,1 @@
+"""The workloads, a file each; `benchmarks.case.all_cases` finds them."""

@@ -1,0 +1,61 @@
+"""torch: a tape per call, and torch.compile; NumPy in and out, which costs no copy."""
+
+from __future__ import annotations
+
+import functools
+import os
+from typing import Any
+
+import torch
+
+from benchmarks.case import Case, Namespace
+from benchmarks.systems import Ready, model_of
+
+torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+
+
+def _maximum(x: Any, y: Any) -> Any:
+    return torch.clamp(x, min=y) if isinstance(y, int | float) else torch.maximum(x, y)
+
+
+def _concatenate(parts: Any, axis: int = 0) -> Any:
+    return torch.cat(list(parts), dim=axis)
+
+
+#: NumPy's names where torch has others.
+XP = Namespace(
+    torch, max=torch.amax, maximum=_maximum, concatenate=_concatenate, asarray=torch.as_tensor
+)
+
+
+def _tensors(tree: Any, wanted: bool = False) -> Any:
+    """The tree with tensors that share the arrays' memory, as variables if wanted."""
+    if isinstance(tree, dict):
+        return {key: _tensors(value, wanted) for key, value in tree.items()}
+    return torch.as_tensor(tree).requires_grad_(wanted)
+
+
+def _gradients(tree: Any) -> Any:
+    """The tree of variables as the NumPy arrays of their gradients."""
+    if isinstance(tree, dict):
+        return {key: _gradients(value) for key, value in tree.items()}
+    return tree.grad.numpy()
+
+
+def _through_numpy(model: Any, args: tuple[Any, ...]) -> Ready:
+    def call(x: Any, *rest: Any) -> Any:
+        variables = _tensors(x, wanted=True)
+        value = model(variables, *[_tensors(item) for item in rest])
+        value.backward()
+        return value.item(), _gradients(variables)
+
+    return Ready(call, args)
+
+
+def eager(case: Case, size: str, args: tuple[Any, ...]) -> Ready:
+    return _through_numpy(functools.partial(model_of(case, "torch"), XP), args)
+
+
+def compiled(case: Case, size: str, args: tuple[Any, ...]) -> Ready:
+    model = functools.partial(model_of(case, "torch-compile", "torch"), XP)
+    return _through_numpy(torch.compile(model, fullgraph=True, dynamic=False), args)
