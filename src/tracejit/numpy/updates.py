@@ -24,7 +24,6 @@ from tracejit.numpy.arrays import (
     reshape_to,
     shape_of,
     splat,
-    stretch,
     value,
 )
 from tracejit.numpy.choosing import where
@@ -193,8 +192,6 @@ def _scattering(x: Array, index: Index, new: Array) -> tuple[Any, tuple[int, ...
     order = [cut_axes.index(a) for a in gridded]
     order += [i for i, a in enumerate(cut_axes) if a not in gridded]
     updates = transpose(updates, (*range(count), *(count + i for i in order)))
-    full = np.broadcast_shapes(*[shape_of(i) for i in indices])
-    vectors = stretch(vectors, (*full, len(axes)))
     return vectors, axes, updates
 
 
