@@ -159,10 +159,9 @@ def splat_of(value: np.ndarray | np.generic) -> Literal | None:
         return Literal(0, array_type(value.dtype, value.shape))
     first = value.item() if value.size == 1 else value.flat[0].item()
     if value.size > 1:
-        same = value == first
-        if not bool(np.all(same)):
+        # Data seldom ends with the number it begins with, so that most arrays cost one look.
+        if value.flat[value.size - 1] != first or not bool(np.all(value == first)):
             return None
-        if value.dtype in FLOATS and first == 0 and bool(np.any(np.signbit(value))):
-            if not bool(np.all(np.signbit(value))):
-                return None
+        if value.dtype in FLOATS and first == 0 and len(np.unique(np.signbit(value))) > 1:
+            return None  # zeros of both signs
     return Literal(first, array_type(value.dtype, value.shape))
