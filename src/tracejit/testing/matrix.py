@@ -3,7 +3,8 @@
     python -m tracejit.testing.matrix              print it
     python -m tracejit.testing.matrix --write      ... into docs/primitives.md
 
-It is about every backend, so importing this module needs jax. A cell that ought to be filled and is not says GAP; there are none, or the house tests fail.
+It is about every backend, so importing this module needs jax. A cell that ought to be filled and
+is not says GAP; there are none, or the house tests fail.
 """
 
 from __future__ import annotations
