@@ -39,7 +39,7 @@ PATIENCE = 300.0
 
 
 class Failed(Exception):
-    """The far side could not answer; the text says why."""
+    """The far side could not answer; the text says why, none where that was to be expected."""
 
 
 class Worker:
@@ -121,8 +121,10 @@ def serve(pipe: Connection, system: str, threads: int) -> None:
 def _reply(pipe: Connection, function: Any, *args: Any) -> None:
     try:
         pipe.send((True, function(*args)))
-    except (NotOffered, ImportError) as error:
-        pipe.send((False, str(error)))
+    except NotOffered:
+        pipe.send((False, ""))
+    except ImportError as error:
+        pipe.send((False, f"not installed ({error})"))
     except Exception as error:
         frame = traceback.extract_tb(error.__traceback__)[-1]
         text = f"{type(error).__name__}: {error}".strip().splitlines()[0][:300]

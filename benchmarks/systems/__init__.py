@@ -20,7 +20,8 @@ class NotOffered(Exception):
 
 @dataclass(frozen=True)
 class Ready:
-    """A function with its arguments: call(*args) is what is timed, and returns NumPy values.
+    """A function with its arguments: call(*args) is what is timed, and returns NumPy values, or
+    () where there is nothing to check.
 
     bare: what is timed instead, where results are only looked at for the check.
     many: where Python is no part of the work, (n) to the seconds that n calls took.
@@ -52,6 +53,7 @@ SYSTEMS = {
     "casadi": ("casadi_", "prepare", "casadi", "CasADi, SX graph in its virtual machine"),
     "ddx": ("ddx_", "allocating", "ddx-ad", "ddx-ad, results allocated"),
     "ddx-buffer": ("ddx_", "buffer", "ddx-ad", "ddx-ad, into the caller's buffer"),
+    "empty": ("numpy_", "empty", "numpy", "numpy.empty for the gradient: what a result costs"),
     "c": ("c", "prepare", "", "C by hand, timed inside C: the near-limit"),
 }
 
@@ -69,6 +71,6 @@ def model_of(case: Case, *systems: str) -> Model:
         if system in case.versions:
             model = case.versions[system]
             if model is None:
-                raise NotOffered(f"no {system} version of {case.name}")
+                raise NotOffered
             return model
     return case.model

@@ -13,7 +13,7 @@ from benchmarks.systems import NotOffered, Ready
 
 def prepare(case: Case, size: str, args: tuple[Any, ...]) -> Ready:
     if case.scalar is None:
-        raise NotOffered(f"no scalar graph of {case.name}")
+        raise NotOffered
     point = np.concatenate([np.ravel(leaf) for leaf in leaves(args[0])])
     x = casadi.SX.sym("x", point.size)
     value = case.scalar(casadi, casadi.vertsplit(x), *args[1:])

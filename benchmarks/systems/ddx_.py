@@ -14,7 +14,7 @@ from benchmarks.systems import NotOffered, Ready
 def _compiled(case: Case, args: tuple[Any, ...]) -> tuple[Any, np.ndarray]:
     """The equation with its kernel, and the point."""
     if case.scalar is None:
-        raise NotOffered(f"no scalar graph of {case.name}")
+        raise NotOffered
     point = np.concatenate([np.ravel(leaf) for leaf in leaves(args[0])])
 
     def model() -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import jax.scipy
 import numpy as np
 
 from benchmarks.case import Case, Model, Namespace
@@ -14,7 +15,7 @@ from benchmarks.systems import NotOffered, Ready, model_of
 
 jax.config.update("jax_enable_x64", True)
 
-XP = Namespace(jnp, lax=jax.lax)
+XP = Namespace(jnp, lax=jax.lax, nn=jax.nn, scipy=jax.scipy)
 
 
 def _through_numpy(model: Model, args: tuple[Any, ...]) -> Ready:
@@ -32,7 +33,7 @@ def literal(case: Case, size: str, args: tuple[Any, ...]) -> Ready:
 
 def idiomatic(case: Case, size: str, args: tuple[Any, ...]) -> Ready:
     if "jax-idiomatic" not in case.versions:
-        raise NotOffered("as the literal version")
+        raise NotOffered  # as the literal version
     return _through_numpy(model_of(case, "jax-idiomatic"), args)
 
 

@@ -12,5 +12,5 @@ from benchmarks.systems import NotOffered, Ready
 
 def prepare(case: Case, size: str, args: tuple[Any, ...]) -> Ready:
     if case.numba is None:
-        raise NotOffered(f"no gradient by hand of {case.name}")
+        raise NotOffered
     return Ready(numba.njit(fastmath=True)(case.numba), args)

@@ -12,6 +12,7 @@ from benchmarks.case import Case, Namespace
 from benchmarks.systems import Ready, model_of
 
 torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+torch.set_default_dtype(torch.float64)
 
 
 def _maximum(x: Any, y: Any) -> Any:
@@ -57,5 +58,6 @@ def eager(case: Case, size: str, args: tuple[Any, ...]) -> Ready:
 
 
 def compiled(case: Case, size: str, args: tuple[Any, ...]) -> Ready:
+    torch.compiler.reset()  # it gives up on functions that it has compiled for several cases
     model = functools.partial(model_of(case, "torch-compile", "torch"), XP)
     return _through_numpy(torch.compile(model, fullgraph=True, dynamic=False), args)

@@ -1,0 +1,219 @@
+"""What was measured, as JSON and as Markdown: a table per group, then ratios by group.
+
+Times are the least of the rounds (the machine's noise only adds); medians stand in the JSON.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import json
+import math
+import os
+import platform
+import subprocess
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks.case import GROUPS
+from benchmarks.systems import SYSTEMS
+
+OURS = ("native", "value", "eager", "xla")
+
+#: What a system beats only if it beats all of them; JAX's best and C have columns of their own.
+PEERS = ("torch", "torch-compile", "autograd", "numba", "casadi", "ddx", "ddx-buffer")
+JAX = ("jax", "jax-idiomatic")
+
+#: The limits: C for the work, numpy.empty for the calls, where a call's price is all there is.
+#: They may be faster by this much before a case is listed as slow.
+NEAR = 1.5
+
+
+@dataclass
+class Record:
+    """One system on one case and size. Seconds and bytes; None where not measured.
+
+    first: from the arguments to the first result, compiling included. least, median: of a call.
+    memory: bytes that a call adds at its peak. error: largest relative difference of a result.
+    """
+
+    group: str
+    case: str
+    size: str
+    system: str
+    threads: int
+    first: float | None = None
+    least: float | None = None
+    median: float | None = None
+    memory: int | None = None
+    error: float | None = None
+    note: str = ""
+
+
+Row = dict[str, Record]
+
+
+@dataclass
+class Results:
+    """All records of a run, the versions, and the systems that were not there."""
+
+    records: list[Record] = field(default_factory=list)
+    versions: dict[str, str] = field(default_factory=dict)
+    absent: dict[str, str] = field(default_factory=dict)
+
+    def json(self) -> str:
+        records = [dataclasses.asdict(record) for record in self.records]
+        about = {"machine": machine(), "versions": self.versions, "absent": self.absent}
+        return json.dumps({**about, "records": records}, indent=1) + "\n"
+
+    def rows(self) -> dict[tuple[str, str, str, int], Row]:
+        """(group, case, size, threads) to the systems' records."""
+        rows: dict[tuple[str, str, str, int], Row] = {}
+        for record in self.records:
+            key = (record.group, record.case, record.size, record.threads)
+            rows.setdefault(key, {})[record.system] = record
+        return rows
+
+    def markdown(self) -> str:
+        """The report."""
+        rows = self.rows()
+        parts = ["# Benchmarks", self._about(), _summary(rows), _slower(rows)]
+        for group in GROUPS:
+            chosen = {key: row for key, row in rows.items() if key[0] == group}
+            if chosen:
+                parts += [f"## {group}: time of a call", _table(chosen, "least", duration)]
+                parts += [f"### {group}: to the first result", _table(chosen, "first", duration)]
+                parts += [f"### {group}: memory of a call", _table(chosen, "memory", size_of)]
+        parts += ["## Left out", self._notes()]
+        return "\n\n".join(part for part in parts if part) + "\n"
+
+    def _about(self) -> str:
+        versions = ", ".join(f"{name} {text}".strip() for name, text in self.versions.items())
+        lines = [f"{name}: {text}" for name, text in machine().items()]
+        return "\n".join(f"- {line}" for line in [*lines, f"versions: {versions}"])
+
+    def _notes(self) -> str:
+        lines = [f"- {name}: {why}" for name, why in self.absent.items()]
+        for record in self.records:
+            if record.note:
+                where = f"{record.case} {record.size}, {record.system}, threads {record.threads}"
+                lines.append(f"- {where}: {record.note}")
+        return "\n".join(lines)
+
+
+def machine() -> dict[str, str]:
+    """What the numbers depend on."""
+    model = platform.processor()
+    if Path("/proc/cpuinfo").exists():
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        found = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+        model = found[0] if found else model
+    done = subprocess.run(["cc", "--version"], capture_output=True, text=True, check=False)
+    return {
+        "processor": f"{model}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}",
+        "system": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
+        "compiler": done.stdout.split("\n")[0],
+        "date": datetime.date.today().isoformat(),
+    }
+
+
+def duration(seconds: float | None) -> str:
+    """Three digits with a unit."""
+    return _scaled(seconds, ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns")))
+
+
+def size_of(count: float | None) -> str:
+    """Three digits with a unit."""
+    return "0" if count == 0 else _scaled(count, ((2**20, "MiB"), (2**10, "KiB"), (1, "B")))
+
+
+def _scaled(number: float | None, units: Iterable[tuple[float, str]]) -> str:
+    if number is None:
+        return ""
+    unit, name = next((u for u in units if number >= u[0]), (1e-9, "ns"))
+    return f"{number / unit:.3g} {name}"
+
+
+def _table(rows: dict[tuple[str, str, str, int], Row], what: str, show: object) -> str:
+    """A row per case, size and threads; a column per system that has a number."""
+    systems = [
+        name
+        for name in SYSTEMS
+        if any(getattr(row.get(name), what, None) is not None for row in rows.values())
+    ]
+    lines = [["case", "size", "threads", *systems]]
+    for (_, case, size, threads), row in rows.items():
+        cells = [show(getattr(row.get(name), what, None)) for name in systems]  # type: ignore[operator]
+        lines.append([case, size, str(threads), *cells])
+    return _markdown(lines)
+
+
+def _markdown(lines: list[list[str]]) -> str:
+    head, *body = lines
+    rule = ["---"] * len(head)
+    return "\n".join("| " + " | ".join(line) + " |" for line in [head, rule, *body])
+
+
+def best(row: Row, systems: Iterable[str]) -> Record | None:
+    """The fastest of these in a row."""
+    found = [row[name] for name in systems if name in row and row[name].least is not None]
+    return min(found, key=lambda record: record.least or math.inf, default=None)
+
+
+def ratio(row: Row, systems: Iterable[str], what: str = "least") -> float | None:
+    """The best of these systems over native: above 1 native is faster."""
+    other, ours = best(row, systems), row.get("native")
+    if other is None or ours is None:
+        return None
+    theirs, mine = getattr(other, what), getattr(ours, what)
+    return theirs / mine if theirs and mine else None
+
+
+def limit_of(group: str) -> str:
+    """The system that stands for the machine's limit."""
+    return "empty" if group == "calls" else "c"
+
+
+def geomean(numbers: Iterable[float | None]) -> float | None:
+    """The geometric mean of those that are there."""
+    logs = [math.log(number) for number in numbers if number]
+    return math.exp(sum(logs) / len(logs)) if logs else None
+
+
+def _summary(rows: dict[tuple[str, str, str, int], Row]) -> str:
+    """Per group: native against JAX, the best peer and C, with the least of the ratios."""
+    lines = [["group", "threads", "JAX / native (least)", "best peer / native (least)",
+              "native / limit (most)", "gradient / value", "first result: JAX / native"]]  # fmt: skip
+    for group, threads in sorted({(k[0], k[3]) for k in rows}, key=lambda k: GROUPS.index(k[0])):
+        chosen = [row for key, row in rows.items() if (key[0], key[3]) == (group, threads)]
+        near = [1 / r for row in chosen if (r := ratio(row, [limit_of(group)]))]
+        cost = [1 / r for row in chosen if (r := ratio(row, ["value"]))]
+        lines.append([
+            group, str(threads),
+            _spread([ratio(row, JAX) for row in chosen], min),
+            _spread([ratio(row, PEERS) for row in chosen], min),
+            _spread(near, max), _spread(cost, max),
+            _spread([ratio(row, JAX, "first") for row in chosen], min),
+        ])  # fmt: skip
+    return "## Ratios: geometric mean\n\n" + _markdown(lines)
+
+
+def _spread(numbers: list[float | None], extreme: object) -> str:
+    there = [number for number in numbers if number]
+    if not there:
+        return ""
+    return f"{geomean(there):.2f} ({extreme(there):.2f})"  # type: ignore[operator]
+
+
+def _slower(rows: dict[tuple[str, str, str, int], Row]) -> str:
+    """The cases where native is slower than a peer, or than 1.5 times the limit."""
+    lines = [["case", "size", "threads", "native", "faster", "native is slower by"]]
+    for (group, case, size, threads), row in rows.items():
+        for name, record in row.items():
+            limit = NEAR if name == limit_of(group) else 1.0
+            found = ratio(row, [name])
+            if name in (*PEERS, *JAX, limit_of(group)) and found and found * limit < 1:
+                times = [duration(row["native"].least), f"{name}: {duration(record.least)}"]
+                lines.append([case, size, str(threads), *times, f"{1 / found:.2f}"])
+    return "## Where native is not ahead\n\n" + _markdown(lines) if len(lines) > 1 else ""
