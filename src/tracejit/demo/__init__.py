@@ -38,7 +38,7 @@ def demo(*, plot: str = "tracejit_demo.png", quick: bool = False, plain: bool = 
     for problem, systems, _ in results:
         show.title(f"value and gradient of the {problem.name}: NumPy in, float and ndarray out")
         show.table(*_table(systems))
-    show.say(f"{config.threads} threads at most; times are medians of interleaved rounds")
+    show.say(f"{config.threads} cores; times are medians of interleaved rounds")
     for note in notes:
         show.say(f"note: {note}")
     save_plot(show, plot, results)
