@@ -70,6 +70,23 @@ class Namespace:
         return getattr(self._module, name)
 
 
+class PythonLoops:
+    """`xp.lax` for systems whose loops are Python's."""
+
+    @staticmethod
+    def fori_loop(start: int, stop: int, body: Any, carry: Any) -> Any:
+        for i in range(start, stop):
+            carry = body(i, carry)
+        return carry
+
+    @staticmethod
+    def scan(body: Any, carry: Any, xs: Any) -> tuple[Any, None]:
+        """Over the rows of an array; bodies here return no results by step."""
+        for x in xs:
+            carry, _ = body(carry, x)
+        return carry, None
+
+
 def all_cases() -> dict[str, Case]:
     """Every case by name, in the order of the report."""
     modules = [info.name for info in pkgutil.iter_modules(cases.__path__)]
@@ -88,12 +105,16 @@ def leaves(tree: Any) -> list[np.ndarray]:
 
 
 def difference(got: list[np.ndarray], want: list[np.ndarray]) -> float:
-    """The largest difference of two results, each array relative to its largest element."""
+    """The largest difference of two results, each array relative to its largest element.
+
+    Infinite where sizes differ, or where either has a NaN.
+    """
     if [np.size(x) for x in got] != [np.size(x) for x in want]:
         return float("inf")
-    worst = 0.0
+    worst = [0.0]
     for x, y in zip(got, want, strict=True):
         if np.size(y):
             scale = np.max(np.abs(y)) or 1.0
-            worst = max(worst, float(np.max(np.abs(np.ravel(x) - np.ravel(y))) / scale))
-    return worst if worst == worst else float("inf")
+            worst.append(np.max(np.abs(np.ravel(x) - np.ravel(y))) / scale)
+    largest = float(np.max(worst))
+    return float("inf") if np.isnan(largest) else largest

@@ -143,6 +143,7 @@ class Bench:
 
     def __init__(self) -> None:
         self.prepare: Any = None
+        self.ready: Any = None
         self.cases = all_cases()
 
     def open(self, case: str, size: str) -> tuple[float, list[np.ndarray]]:

@@ -183,8 +183,10 @@ def geomean(numbers: Iterable[float | None]) -> float | None:
 
 def _summary(rows: dict[tuple[str, str, str, int], Row]) -> str:
     """Per group: native against JAX, the best peer and C, with the least of the ratios."""
-    lines = [["group", "threads", "JAX / native (least)", "best peer / native (least)",
-              "native / limit (most)", "gradient / value", "first result: JAX / native"]]  # fmt: skip
+    lines = [[
+        "group", "threads", "JAX / native (least)", "best peer / native (least)",
+        "native / limit (most)", "gradient / value (most)", "first result: JAX / native (least)",
+    ]]  # fmt: skip
     for group, threads in sorted({(k[0], k[3]) for k in rows}, key=lambda k: GROUPS.index(k[0])):
         chosen = [row for key, row in rows.items() if (key[0], key[3]) == (group, threads)]
         near = [1 / r for row in chosen if (r := ratio(row, [limit_of(group)]))]

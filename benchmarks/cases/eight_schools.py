@@ -72,6 +72,6 @@ static double call(const double *restrict z, const double *restrict y,
 }
 """
 
-CASE = Case(
-    "eight schools", "calls", {"10": {}}, inputs, model, scalar=scalar, numba=by_hand, c=C
-)
+SIZES: dict[str, dict[str, int]] = {"10": {}}
+
+CASE = Case("eight schools", "calls", SIZES, inputs, model, scalar=scalar, numba=by_hand, c=C)

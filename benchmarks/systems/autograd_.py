@@ -8,10 +8,10 @@ from typing import Any
 import autograd
 import autograd.numpy
 
-from benchmarks.case import Case, Namespace
+from benchmarks.case import Case, Namespace, PythonLoops
 from benchmarks.systems import Ready, model_of
 
-XP = Namespace(autograd.numpy)
+XP = Namespace(autograd.numpy, lax=PythonLoops)
 
 
 def prepare(case: Case, size: str, args: tuple[Any, ...]) -> Ready:

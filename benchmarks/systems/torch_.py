@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.case import Case, Namespace
+from benchmarks.case import Case, Namespace, PythonLoops
 from benchmarks.systems import Ready, model_of
 
 torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
@@ -24,15 +24,15 @@ def _concatenate(parts: Any, axis: int = 0) -> Any:
 
 
 #: NumPy's names where torch has others.
-XP = Namespace(
-    torch, max=torch.amax, maximum=_maximum, concatenate=_concatenate, asarray=torch.as_tensor
-)
+XP = Namespace(torch, max=torch.amax, maximum=_maximum, concatenate=_concatenate, lax=PythonLoops)
 
 
 def _tensors(tree: Any, wanted: bool = False) -> Any:
     """The tree with tensors that share the arrays' memory, as variables if wanted."""
     if isinstance(tree, dict):
         return {key: _tensors(value, wanted) for key, value in tree.items()}
+    if isinstance(tree, tuple):
+        return tuple(_tensors(value, wanted) for value in tree)
     return torch.as_tensor(tree).requires_grad_(wanted)
 
 
@@ -40,6 +40,8 @@ def _gradients(tree: Any) -> Any:
     """The tree of variables as the NumPy arrays of their gradients."""
     if isinstance(tree, dict):
         return {key: _gradients(value) for key, value in tree.items()}
+    if isinstance(tree, tuple):
+        return tuple(_gradients(value) for value in tree)
     return tree.grad.numpy()
 
 
