@@ -94,7 +94,7 @@ class Var(Atom):
 
 
 class Literal(Atom):
-    """A splat: one number, in an array of any shape. A symbolic zero is a literal like any other."""
+    """A splat: one number, in an array of any shape. A symbolic zero is one like any other."""
 
     __slots__ = ("value",)
     value: bool | int | float
@@ -145,6 +145,7 @@ def is_literal(atom: Atom, value: float) -> bool:
 
 
 def ones(type: ArrayType) -> Literal:
+    """The one of a type, in every element."""
     return Literal(1, type)
 
 

@@ -22,7 +22,7 @@ class Builder:
     def emit(
         self, primitive: Primitive, inputs: Sequence[Atom], params: dict[str, Any]
     ) -> tuple[Var, ...]:
-        """Append one equation and return its variables; wrong operands raise the type rule's error."""
+        """Append one equation and return its variables; the type rule raises for wrong operands."""
         types = primitive.typing(*[x.type for x in inputs], **params)
         outvars = tuple([Var(t) for t in types])
         self.equations.append(

@@ -19,7 +19,7 @@ batch
 Operations that hold jaxprs have `split` too (see transforms/linearize.py). Two facts that the
 transpose uses: `masks` (a cotangent it passes back may be a zero that has to stay one, as behind
 `select`), `scales` (its transpose multiplies the cotangent by a known value).
-Constructors for the common shapes of operation: `unary`, `binary`, `predicate`, `linear`, `general`.
+Constructors for the common kinds: `unary`, `binary`, `predicate`, `elementwise`, `linear`.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Linear:
 
 @dataclass(frozen=True, slots=True)
 class Joint:
-    """A rule that makes results and tangents at once: (primals, tangents, **params) -> (outs, ts)."""
+    """Makes results and tangents at once: rule(primals, tangents, **params) -> (outs, ts)."""
 
     rule: Callable[..., tuple[Sequence[Atom], Sequence[Atom]]]
 
@@ -179,7 +179,7 @@ def elementwise(
     doc: str = "",
     **rest: Any,
 ) -> Primitive:
-    """An operation on operands of one type, element by element; `result` is its dtype if another."""
+    """An operation on operands of one type, element by element; `result`: another dtype."""
 
     def typing(*types: ArrayType, **params: Any) -> tuple[ArrayType, ...]:
         if len(types) != arity:

@@ -1,6 +1,7 @@
 """Types of the IR: a dtype and a shape.
 
-All arithmetic on dimensions is in this module, so that a symbolic dimension has one place to come to.
+All arithmetic on dimensions is in this module, so that a symbolic dimension has one place to
+come to.
 """
 
 from __future__ import annotations

@@ -45,6 +45,7 @@ def literal_value(literal: Literal) -> np.ndarray:
 
 
 def read(values: dict[Var, Any], x: Atom) -> Any:
+    """The value of an atom."""
     return literal_value(x) if isinstance(x, Literal) else values[x]  # type: ignore[index]
 
 

@@ -16,22 +16,27 @@ from tracejit.ir.graph import NOWHERE, Provenance
 
 _OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _NUMPY = os.path.dirname(os.path.abspath(np.__file__)) + os.sep
+_SCIPY = os.path.join(os.path.dirname(os.path.dirname(_NUMPY)), "scipy") + os.sep
 
 
 @lru_cache(maxsize=4096)
 def _is_user_code(file: str) -> bool:
-    return not file.startswith((_OURS, _NUMPY, "<frozen"))
+    return not file.startswith((_OURS, _NUMPY, _SCIPY, "<frozen"))
 
 
 @lru_cache(maxsize=4096)
 def _place(code: CodeType, line: int) -> Provenance:
     file = code.co_filename
-    near = os.path.relpath(file) if os.path.isabs(file) and file.startswith(os.getcwd()) else file
+    try:
+        here = os.getcwd() + os.sep
+    except FileNotFoundError:  # the folder was removed while the program ran
+        here = ""
+    near = file.removeprefix(here) if here else file
     return Provenance(near, line, code.co_name)
 
 
 def user_frame() -> Provenance:
-    """The innermost frame outside this package and NumPy: file, line, function."""
+    """The innermost frame outside this package, NumPy and SciPy: file, line, function."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         if _is_user_code(frame.f_code.co_filename):

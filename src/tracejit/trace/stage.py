@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tracejit.errors import UnsupportedError
 from tracejit.ir.atoms import Atom
 from tracejit.ir.builder import building
 from tracejit.ir.graph import Jaxpr
@@ -52,6 +53,11 @@ def stage(
             ]
             outs = fun(*tracers)
             atoms = [trace.lift(y) for y in outs]
+    except ValueError as error:
+        # NumPy's word for an element that refuses to be a number; the cause says more.
+        if isinstance(error.__cause__, UnsupportedError) and "array element" in str(error):
+            raise error.__cause__ from None
+        raise
     finally:
         trace.alive = False
     captured = tuple(x.value if isinstance(x, Constant) else x for _, x in trace.captured.values())
@@ -62,9 +68,9 @@ def stage(
 
 def is_weak(x: Any) -> bool:
     """Whether a value gives way in promotion: a Python number, or a tracer that stands for one."""
-    return x.weak if isinstance(x, Tracer) else isinstance(x, (bool, int, float)) and not isinstance(
-        x, np.generic
-    )
+    if isinstance(x, Tracer):
+        return x.weak
+    return isinstance(x, (bool, int, float)) and not isinstance(x, np.generic)
 
 
 def value_of(x: Any) -> Any:

@@ -13,8 +13,11 @@ somebody asks, so that plain Python control flow works there. Under jit and vmap
 from __future__ import annotations
 
 import operator
+import sys
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, ClassVar, NoReturn
+from opcode import opname
+from types import FrameType
+from typing import Any, ClassVar, NoReturn, Self
 
 import numpy as np
 
@@ -24,6 +27,7 @@ from tracejit.errors import (
     TracedBranchError,
     TracedConversionError,
     TracejitError,
+    UnsupportedError,
 )
 from tracejit.ir.atoms import Atom, Literal, Var, splat_of
 from tracejit.ir.builder import Builder
@@ -124,6 +128,7 @@ class Constant:
 
 
 def leaked(x: Tracer) -> LeakedTracerError:
+    """The error of a tracer that is used after its trace."""
     return LeakedTracerError(
         f"a traced value {x.atom.type} is used after its trace"
         f"{f' of {x.owner.name}' if x.owner.name else ''} has ended",
@@ -233,6 +238,15 @@ class Tracer:
     def __hash__(self) -> int:
         return id(self)
 
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Self:
+        return self
+
+    def __format__(self, spec: str) -> str:
+        return format(self._number("a format", TracedConversionError), spec) if spec else str(self)
+
     # The number behind it, where there is one.
 
     def _number(self, use: str, error: type[TracejitError]) -> Any:
@@ -245,15 +259,19 @@ class Tracer:
         return value
 
     def __bool__(self) -> bool:
-        return bool(self._number("the truth of a value (if, while, and, or, not)", TracedBranchError))
+        use = "the truth of a value (if, while, and, or, not)"
+        return bool(self._number(use, TracedBranchError))
 
     def __float__(self) -> float:
+        _refuse_assignment(sys._getframe(1))
         return float(self._number("float()", TracedConversionError))
 
     def __int__(self) -> int:
+        _refuse_assignment(sys._getframe(1))
         return int(self._number("int()", TracedConversionError))
 
     def __complex__(self) -> complex:
+        _refuse_assignment(sys._getframe(1))
         return complex(self._number("complex()", TracedConversionError))
 
     def __index__(self) -> int:
@@ -266,6 +284,13 @@ class Tracer:
         return np.asarray(self._number("tolist()", TracedConversionError)).tolist()
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> NoReturn:
+        caller = sys._getframe(1)
+        _refuse_assignment(caller)
+        if _opcode(caller) in _READS:
+            raise TracedConversionError(
+                f"an ndarray is indexed by a traced {self.atom.type}", where=user_frame(),
+                hint="tracejit.numpy.take(a, i, axis=0) is a[i] for a traced i",
+            )  # fmt: skip
         raise TracedConversionError(
             f"NumPy asked for the array behind {self.atom.type}, which is traced",
             where=user_frame(),
@@ -288,7 +313,27 @@ class Tracer:
     def __iter__(self) -> Iterator[Any]:
         if not self.shape:
             raise TypeError("iteration over a traced value of rank 0")
-        return iter([self[i] for i in range(self.shape[0])])
+        return iter([self.operators.__getitem__(self, i) for i in range(self.shape[0])])
+
+
+#: What Python does at a[i], and at a[i] = v.
+_READS = ("BINARY_SUBSCR", "BINARY_SLICE")
+_WRITES = ("STORE_SUBSCR", "STORE_SLICE")
+
+
+def _opcode(frame: FrameType) -> str:
+    """The instruction at which a frame of Python code called into C."""
+    return opname[frame.f_code.co_code[frame.f_lasti]]
+
+
+def _refuse_assignment(caller: FrameType) -> None:
+    """Raise if NumPy asks on behalf of a[i] = v: the derivative would be lost, without a word."""
+    if _opcode(caller) in _WRITES:
+        raise UnsupportedError(
+            "a traced value is assigned to elements of an ndarray", where=user_frame(),
+            hint="make the changed array: a = tracejit.numpy.zeros(n), then a = a.at[i].set(v); "
+            "or np.stack and np.concatenate the parts",
+        )  # fmt: skip
 
 
 def _forward(name: str) -> Callable[..., Any]:

@@ -25,8 +25,8 @@ def batch(
 ) -> tuple[Jaxpr, Mask]:
     """The jaxpr whose inputs marked `batched` have a first axis of `size` more.
 
-    Returns it with a mask: which outputs have that axis too. Outputs marked in `wanted` get it in any
-    case.
+    Returns it with a mask: which outputs have that axis too. Outputs marked in `wanted` get it in
+    any case.
     """
     with building() as builder:
         env = Substitution(

@@ -6,8 +6,8 @@
       u = mul(c, t) }
 
 c is a residual: computed by the known part, read by the linear part. An operation that holds jaxprs
-has a rule of its own: `split(eqn, unknown)` returns (known equations, linear equations) which define
-the same variables; the linear ones may read what the known ones define.
+has a rule of its own: `split(eqn, unknown)` returns (known equations, linear equations), which
+define the same variables; the linear ones may read what the known ones define.
 """
 
 from __future__ import annotations

@@ -2,11 +2,11 @@
 
     fn(c, t) { u = mul(c, t); return u }      ->      fn(c, ct) { s = mul(ct, c); return s }
 
-Known inputs stay inputs. Equations are visited backwards; a variable that is read twice receives the
-sum of two cotangents.
+Known inputs stay inputs. Equations are visited backwards; a variable that is read twice receives
+the sum of two cotangents.
 
-A cotangent that passed a `select` is zero where the other side was taken, and must stay zero when it
-is multiplied by a derivative that is inf or NaN there: products behind a select go through
+A cotangent that passed a `select` is zero where the other side was taken, and must stay zero when
+it is multiplied by a derivative that is inf or NaN there: products behind a select go through
 `keep_zeros`. Programs without select pay nothing. An operation that holds jaxprs is told, by
 `guarded`, whether such cotangents come to it; and counts as a select if a body of its has one.
 """
@@ -49,8 +49,8 @@ class Cotangents:
 def transpose(jaxpr: Jaxpr, linear: Mask, guarded: bool = False) -> Jaxpr:
     """The adjoint with respect to the inputs marked linear.
 
-    Takes the other inputs, then a cotangent for each output; gives a cotangent for each linear input
-    (a zero literal where nothing arrives). `guarded`: zeros among the former have to stay.
+    Takes the other inputs, then a cotangent for each output; gives a cotangent for each linear
+    input (a zero literal where nothing arrives). `guarded`: zeros among the former have to stay.
     """
     unknown = {v for v, m in zip(jaxpr.invars, linear, strict=True) if m}
     with building() as builder:
