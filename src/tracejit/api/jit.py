@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
+from tracejit.api.bound import BoundCall, bound_call, check_concrete
 from tracejit.backends import NEEDS
 from tracejit.backends.native.callable import NativeCallable, uninstall
 from tracejit.config import Config, config
@@ -57,9 +58,7 @@ class JitFunction(NativeCallable):
             traced = self._traced(call, key)
             if not traced.closed:
                 return bind_call(traced, call.leaves)
-            compiled = self._programs.make(
-                (key, backend), lambda: compile_traced(traced, call.weak, backend)
-            )
+            compiled = self._compiled(traced, call, key, backend)
         result = compiled(call.leaves)
         self._enter(compiled, call, backend)
         return result
@@ -80,6 +79,31 @@ class JitFunction(NativeCallable):
         rest, named, fixed = self.statics.split(args, kwargs)
         call = take_apart(self.__wrapped__, rest, named, fixed)
         return call, (call.types_key(), self.statics.key(fixed))
+
+    def _compiled(self, traced: Traced, call: Call, key: Any, backend: str) -> Compiled:
+        """The program of a function that was traced for this call."""
+        return self._programs.make(
+            (key, backend), lambda: compile_traced(traced, call.weak, backend)
+        )
+
+    def bind(self, /, *args: Any, out: Any = None, **kwargs: Any) -> BoundCall:
+        """This function for these very arguments: `call()` computes its result without looking at
+        anything, allocating anything, or running any Python. See `bound.BoundCall`.
+
+        Arrays among the arguments are read in place at each call; they are C-contiguous and
+        aligned. Numbers and static arguments stay as they are. out: a tree of arrays for the
+        results, like the result of the function; without it there are fresh ones. An argument of
+        the function that is called `out`, too, is given by position.
+
+        Raises ArgumentError for an array that cannot be used in place, or that overlaps with an
+        array of `out`; TreeError, ShapeError or DTypeError where `out` differs from the result.
+        """
+        call, key = self._take(args, kwargs)
+        check_concrete(call, call.leaves)
+        traced = self._traced(call, key)
+        check_concrete(call, traced.captured)
+        compiled = self._compiled(traced, call, key, self.backend or config.backend)
+        return bound_call(compiled, traced, call, out)
 
     def _traced(self, call: Call, key: Any) -> Traced:
         """The traced function; kept unless it holds values of a trace around it."""

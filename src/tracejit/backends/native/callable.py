@@ -18,7 +18,8 @@
 - `uninstall(obj)` takes all entries out of the chain, `uninstall(obj, entry)` one of them;
   `installed(obj)` tells them, newest first.
 - As a class attribute the object binds like a function: `instance.f(x)` is `f(instance, x)`,
-  without an object for the bound method where the interpreter can avoid it.
+  without an object for the bound method where the interpreter can avoid it. A subclass that
+  does not want to be a method says `class Other(NativeCallable, method=False)`.
 - Where `abi.SUPPORTED` is false, `install` returns False and every call is a call of `_miss`;
   `enabled=False` does the same, for tests.
 
@@ -26,7 +27,7 @@ How it works. The base type has a field for CPython's vectorcall protocol at a f
 each instance. While the field is null the interpreter takes `tp_call`, which is `_miss`; once
 it holds the address of an entry the interpreter jumps there. Types made by a `class` statement
 do not always inherit the flag that says so (3.11 clears it, later versions do where `__call__`
-is defined), so it is set on each subclass, and with it the flag of method descriptors: our
+is defined), so it is set on each subclass, and with it the flag of method descriptors: such
 instances, like functions, may be called unbound with the instance as first argument.
 """
 
@@ -149,6 +150,11 @@ class NativeEntry:
         raise TypeError("machine code cannot be pickled")
 
 
+def _itself(self: object, instance: object, owner: type | None = None) -> object:
+    """The `__get__` of objects that are no methods."""
+    return self
+
+
 class NativeCallable(_vectorcall_base()):  # type: ignore[misc]
     """The base class of what `jit` returns; see the module's text for what a subclass defines."""
 
@@ -162,7 +168,7 @@ class NativeCallable(_vectorcall_base()):  # type: ignore[misc]
         self._entries = self._retired = ()
         return self
 
-    def __init_subclass__(cls, **kwargs: object) -> None:
+    def __init_subclass__(cls, *, method: bool = True, **kwargs: object) -> None:
         super().__init_subclass__(**kwargs)
         if "__call__" in vars(cls):
             raise TypeError(f"{cls.__name__} defines __call__: define _miss, which is its __call__")
@@ -170,7 +176,9 @@ class NativeCallable(_vectorcall_base()):  # type: ignore[misc]
             cls.__call__ = vars(cls)["_miss"]  # type: ignore[method-assign]
         if abi.LAYOUT is not None:
             flags = ctypes.c_ulong.from_address(id(cls) + abi.LAYOUT.type_flags)
-            flags.value |= _HAVE_VECTORCALL | _METHOD_DESCRIPTOR
+            flags.value |= _HAVE_VECTORCALL | (_METHOD_DESCRIPTOR if method else 0)
+        if not method:
+            cls.__get__ = _itself  # type: ignore[method-assign]
 
     def _miss(self, *args: Any, **kwargs: Any) -> Any:
         """The call of an instance without a matching entry; each subclass defines it."""

@@ -5,6 +5,8 @@
 ;
 ;     next record, header, keywords...     checks..., END     makes..., END     packs..., END
 ;
+; That of a bound call, whose arguments and results are fixed, has no steps (see @bound).
+;
 ; A name behind a dollar sign stands for a byte offset of abi.Layout, for a constant of entry.py
 ; (capitals), or for the place in the table @table where the pointer of that name is found. So
 ; the code holds no address, and can be kept on disk.
@@ -33,6 +35,39 @@ passed:
   %following = load ptr, ptr %record
   br label %next
 done:
+  ret ptr %result
+missed:
+  %answer = tail call ptr @miss(ptr %self, ptr %args, i64 %nargsf, ptr %kwnames)
+  ret ptr %answer
+}
+
+; The vectorcall function of a bound call, which has one record: next, kernel, result, place of
+; the outputs, inputs..., outputs... A call with arguments is one of _miss, as is one that the
+; kernel declines.
+define ptr @bound(ptr %self, ptr %args, i64 %nargsf, ptr %kwnames) nounwind {
+start:
+  %count = and i64 %nargsf, 9223372036854775807
+  %unnumbered = icmp eq i64 %count, 0
+  %unnamed = icmp eq ptr %kwnames, null
+  %bare = and i1 %unnumbered, %unnamed
+  br i1 %bare, label %run, label %missed
+run:
+  %record.at = getelementptr i8, ptr %self, i64 $chain
+  %record = load ptr, ptr %record.at
+  %kernel.at = getelementptr i64, ptr %record, i64 $BOUND_KERNEL
+  %kernel = load ptr, ptr %kernel.at
+  %place.at = getelementptr i64, ptr %record, i64 $BOUND_OUTPUTS
+  %place = load i64, ptr %place.at
+  %inputs = getelementptr i64, ptr %record, i64 $BOUND_HEADER
+  %outputs = getelementptr i64, ptr %record, i64 %place
+  %result.at = getelementptr i64, ptr %record, i64 $BOUND_RESULT
+  %result = load ptr, ptr %result.at
+  %status = call i64 %kernel(ptr %inputs, ptr %outputs)
+  %fine = icmp eq i64 %status, 0
+  br i1 %fine, label %done, label %missed
+done:
+  %incref = load ptr, ptr $Py_IncRef
+  call void %incref(ptr %result)
   ret ptr %result
 missed:
   %answer = tail call ptr @miss(ptr %self, ptr %args, i64 %nargsf, ptr %kwnames)
