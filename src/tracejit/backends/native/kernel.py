@@ -107,14 +107,14 @@ class Kernel:
         """One line for the log: the space, its loops, the statements."""
         nest = getattr(self, "nest", None)
         if nest is None:
-            return f"kernel over {self.space}: nothing to do"
+            return f"{self.space}: nothing to do"
         loops = " ".join(
             f"{loop.extent}{f' by {nest.lanes} x {nest.chains}' if loop.vector else ''}"
             for loop in nest.loops
         )
         work = [f"store {s.var.type}" for s in self.stores]
         work += [f"{s.eqn.primitive.name} -> {s.eqn.outvars[0].type}" for s in self.sums]
-        return f"kernel over {self.space}, loops [{loops}]: {'; '.join(work)}"
+        return f"{self.space}, loops [{loops}]: {'; '.join(work)}"
 
     # Choices.
 

@@ -233,7 +233,10 @@ class Program:
 
     def copy(self, x: Atom, target: Buffer) -> None:
         """Compute or copy x into a buffer of its shape."""
-        if x.type.size:
+        if not x.ndim:
+            nest = Nest(self, [])
+            nest.store(target, (), nest.value(x, ()))
+        elif x.type.size:
             kernel = Kernel(self, x.shape, [Store(x, target)])
             kernel.emit()
             self.summary.kernel(kernel.describe(), copy=True)

@@ -32,4 +32,4 @@ class Summary:
         """One more loop nest."""
         self.kernels += 1
         self.copies += copy
-        self.lines.append(f"{'copy' if copy else 'kernel'} {description}")
+        self.lines.append(f"{'copy' if copy else 'kernel'} over {description}")
