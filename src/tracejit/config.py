@@ -11,7 +11,7 @@
     check           off             verify the IR between passes
     disable_jit     off             run what jit decorates operation by operation
     threads         the process's   most threads a native call may use
-    cache_dir       (none)          a private folder that keeps compiled code
+    cache_dir       (none)          where compiled code is kept: a private folder, or on
 
 The environment sets a knob under its name in capitals, `TRACEJIT_BACKEND=eager`, once at
 import.
@@ -30,7 +30,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from tracejit.errors import ConfigError, did_you_mean
 
@@ -90,12 +90,14 @@ def _threads(value: object) -> int:
     return count
 
 
-def _folder(value: object) -> Path | None:
-    """Take a path, `~` included; None and the empty text mean no folder."""
-    if value is None or value == "":
-        return None
+def _folder(value: object) -> Path | Literal[True] | None:
+    """Take a path, `~` included, or a switch: on (True) is the user's own folder, off is None."""
+    if value is None or isinstance(value, bool):
+        return value or None
+    if isinstance(value, str) and value.lower() in _WORDS:
+        return _WORDS[value.lower()] or None
     if not isinstance(value, str | os.PathLike):
-        raise ValueError("give a path, or None")
+        raise ValueError("give a path, True for the user's cache folder, or None")
     return Path(os.fsdecode(value)).expanduser()
 
 
@@ -121,7 +123,7 @@ _KNOBS: dict[str, _Knob] = {
     "check": _Knob(False, _switch, "Verify the IR between passes."),
     "disable_jit": _Knob(False, _switch, "Run what jit decorates operation by operation."),
     "threads": _Knob(_usable_cores(), _threads, "Most threads that a native call may use."),
-    "cache_dir": _Knob(None, _folder, "A private folder that keeps compiled code."),
+    "cache_dir": _Knob(None, _folder, "Where compiled code is kept: a private folder, or on."),
     "threefry_partitionable": _Knob(True, _switch, "Draw as JAX does since 0.5; off: as before."),
 }
 
@@ -178,7 +180,7 @@ class Config:
     check: bool = _attribute("check")
     disable_jit: bool = _attribute("disable_jit")
     threads: int = _attribute("threads")
-    cache_dir: Path | None = _attribute("cache_dir")
+    cache_dir: Path | Literal[True] | None = _attribute("cache_dir")
     threefry_partitionable: bool = _attribute("threefry_partitionable")
 
     @property

@@ -72,10 +72,12 @@ PACKAGES = {
 }
 
 # Who may load a module by its name, when it is first used (ops.special: SciPy's functions, for the
-# reference values; backends.native.contraction: SciPy's BLAS), and who may read the environment.
+# reference values; backends.native.contraction: SciPy's BLAS; disk: platformdirs, by those who keep
+# code), and who may read the environment.
 LOADERS = (
-    "__init__", "backends.__init__", "backends.native.contraction", "compat", "demo", "ops.special"
-)  # fmt: skip
+    *("__init__", "backends.__init__", "backends.native.contraction", "backends.native.disk"),
+    *("compat", "demo", "ops.special"),
+)
 READS_ENVIRONMENT = "config"
 
 

@@ -63,6 +63,11 @@ def test_a_bad_variable_is_named() -> None:
         ("threads", 2, 2),
         ("cache_dir", "", None),
         ("cache_dir", Path("kept"), Path("kept")),
+        ("cache_dir", "on", True),
+        ("cache_dir", True, True),
+        ("cache_dir", False, None),
+        ("cache_dir", "0", None),
+        ("cache_dir", "./on", Path("on")),
     ],
 )
 def test_values_are_normalised(config: Config, name: str, given: object, stored: object) -> None:

@@ -59,6 +59,11 @@ class LoweringTable(Generic[Rule]):
         except KeyError:
             raise self._missing(primitive) from None
 
+    @property
+    def files(self) -> frozenset[str]:
+        """The files that have filled rows."""
+        return frozenset(self._files.values())
+
     def __contains__(self, primitive: Primitive) -> bool:
         return primitive in self._rules
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import ctypes
+import re
+from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import fields
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,15 +23,17 @@ from tracejit.backends.native import (  # noqa: F401  each fills its rows of the
 )
 from tracejit.backends.native.call_signature import CallSignature
 from tracejit.backends.native.callable import Gate, NativeEntry
+from tracejit.backends.native.disk import Kept, find, keep, key_of
 from tracejit.backends.native.elementwise import memory_type
-from tracejit.backends.native.emit import I64, PTR, Function, Module, Value, constant
-from tracejit.backends.native.entry import bound_entry, native_entry
+from tracejit.backends.native.emit import I64, POINTER, PTR, Function, Module, Value, constant
+from tracejit.backends.native.entry import native_entry
 from tracejit.backends.native.nest import Buffer, Nest, Scalar
 from tracejit.backends.native.program import ALIGN, Arena, Program
 from tracejit.backends.native.summary import Summary
-from tracejit.backends.native.target import Code, assembly, host
+from tracejit.backends.native.target import Code, assembly, host, object_code
 from tracejit.backends.protocol import Observer
 from tracejit.ir.graph import Jaxpr
+from tracejit.ir.printing import print_jaxpr
 from tracejit.ir.types import ArrayType
 from tracejit.passes.standard import SIMPLIFY
 
@@ -63,13 +68,18 @@ class NativeExecutable:
         self.constants = [_dense(x, v.type) for x, v in zip(constants, jaxpr.invars, strict=False)]
         self.in_types = [v.type for v in jaxpr.invars[len(constants) :]]
         self.out_types = jaxpr.out_types
-        self.llvm, self.summary = emit_kernel(jaxpr, len(constants))
-        cells = ["workspace", *(f"constant.{i}" for i in range(len(self.constants)))]
-        self._code = Code(self.llvm, ["kernel", *cells])
+        self.jaxpr = jaxpr
+        built = build(jaxpr, len(self.constants))
+        self.summary = built.summary
+        self._code = Code(built.code, ["kernel", *built.cells])
         self.kernel = self._code.address("kernel")
         self._run = _KERNEL(self.kernel)
         room = np.empty(self.summary.workspace_bytes + ALIGN, np.uint8)
         self.use_workspace(room[-room.ctypes.data % ALIGN :])
+        for cell in built.cells:
+            if cell.startswith(contraction.BLAS):
+                address = contraction.blas(cell.removeprefix(contraction.BLAS))
+                self._code.set_pointer(cell, address)
         for i, x in enumerate(self.constants):
             self._code.set_pointer(f"constant.{i}", x.ctypes.data)
 
@@ -94,19 +104,11 @@ class NativeExecutable:
         """What `install` takes, for calls like these; None where they stay in Python."""
         return native_entry(signature, self.kernel, owner=self, gate=gate)
 
-    def bound_entry(
-        self, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray], result: object
-    ) -> NativeEntry | None:
-        """What `install` takes, for a call without arguments that is `run_into` on these arrays."""
-        return bound_entry(self.kernel, inputs, outputs, result, owner=self)
-
     def texts(self) -> dict[str, str]:
         """The kernels, the LLVM assembly and the machine's."""
-        return {
-            "kernels": "\n".join(self.summary.lines),
-            "llvm": self.llvm,
-            "assembly": assembly(self.llvm),
-        }
+        module, summary = emit_kernel(self.jaxpr, len(self.constants))
+        text = str(module)
+        return {"kernels": "\n".join(summary.lines), "llvm": text, "assembly": assembly(text)}
 
 
 def _dense(x: Any, type: ArrayType) -> np.ndarray:
@@ -118,14 +120,55 @@ def _pointers(arrays: Sequence[np.ndarray]) -> Any:
     return (ctypes.c_void_p * max(1, len(arrays)))(*[x.ctypes.data for x in arrays])
 
 
-def emit_kernel(jaxpr: Jaxpr, n_constants: int) -> tuple[str, Summary]:
-    """The LLVM assembly of a jaxpr's kernel, and what was counted on the way."""
+class Built(NamedTuple):
+    """Object code of a kernel, the pointer variables that it needs set, and what was counted."""
+
+    code: bytes
+    cells: list[str]
+    summary: Summary
+
+
+def build(jaxpr: Jaxpr, n_constants: int) -> Built:
+    """The object code of a jaxpr's kernel: from the disk, where it was kept, or compiled."""
+    key = key_of("kernel", lambda: _identity(jaxpr, n_constants))
+    if key is not None and (kept := find(key)) is not None:
+        counts = kept.facts["summary"]
+        summary = Summary(**(counts | {"statements": Counter(counts["statements"])}))
+        return Built(kept.code, kept.facts["cells"], summary)
+    module, summary = emit_kernel(jaxpr, n_constants)
+    cells = [name for name, text in module.globals.items() if text == POINTER]
+    text = str(module)
+    built = Built(object_code(text), cells, summary)
+    if key is not None and _ADDRESS not in text:
+        counts = {field.name: getattr(summary, field.name) for field in fields(summary)}
+        keep(key, Kept({"cells": cells, "summary": counts}, built.code))
+    return built
+
+
+# How an address of this process would look: in code that is kept there must be none.
+_ADDRESS = "inttoptr (i64"
+
+_TEXTS = re.compile(r'"(?:[^"\\]|\\.)*"')
+
+
+def _identity(jaxpr: Jaxpr, n_constants: int) -> str | None:
+    """A text that is equal for programs of equal code; None where a parameter is no data, which
+    is printed as a name in angle brackets.
+    """
+    text = print_jaxpr(jaxpr)
+    if "<" in text and "<" in _TEXTS.sub("", text):
+        return None
+    return f"{n_constants} constants\n{text}"
+
+
+def emit_kernel(jaxpr: Jaxpr, n_constants: int) -> tuple[Module, Summary]:
+    """The LLVM module of a jaxpr's kernel, and what was counted on the way."""
     target = host()
     module = Module()
     module.has_fma = target.has_fma  # type: ignore[attr-defined]
-    module.globals["workspace"] = "global ptr null"
+    module.globals["workspace"] = POINTER
     for i in range(n_constants):
-        module.globals[f"constant.{i}"] = "global ptr null"
+        module.globals[f"constant.{i}"] = POINTER
     width = target.vector_bits
     fn = module.function(
         "kernel", I64, [PTR, PTR],
@@ -153,7 +196,7 @@ def emit_kernel(jaxpr: Jaxpr, n_constants: int) -> tuple[str, Summary]:
             fn.store(nest.to_memory(location.value, y.dtype), pointer)
     fn.ret(constant(I64, 0))
     summary.workspace_bytes = arena.size
-    return str(module), summary
+    return module, summary
 
 
 def _input(fn: Function, pointer: Value, type: ArrayType) -> Buffer | Scalar:

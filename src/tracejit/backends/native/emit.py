@@ -85,6 +85,10 @@ I32, I64 = vector_type("i32", 1), vector_type("i64", 1)
 F32, F64 = vector_type("float", 1), vector_type("double", 1)
 
 
+#: The text of a global variable for an address that is set when the code is loaded.
+POINTER = "global ptr null"
+
+
 class Value:
     """An operand: a type and the text that names it (a register or a constant)."""
 

@@ -63,20 +63,25 @@ def _linker() -> llvm.LLJIT:
     return llvm.create_lljit_compiler(_new_machine())
 
 
+def object_code(text: str) -> bytes:
+    """Compile LLVM assembly for this machine."""
+    machine = target_machine()
+    try:
+        module = llvm.parse_assembly(text)
+    except RuntimeError as error:
+        raise CompileError(f"LLVM does not take the emitted code: {error}") from None
+    return machine.emit_object(module)
+
+
 _numbers = itertools.count()
 
 
 class Code:
     """Machine code in memory, as long as the object lives."""
 
-    def __init__(self, text: str, exports: Sequence[str]):
-        """Compile LLVM assembly; `exports` are the symbols whose addresses are wanted."""
-        machine = target_machine()
-        try:
-            module = llvm.parse_assembly(text)
-        except RuntimeError as error:
-            raise CompileError(f"LLVM does not take the emitted code: {error}") from None
-        library = llvm.JITLibraryBuilder().add_object_img(machine.emit_object(module))
+    def __init__(self, object_code: bytes, exports: Sequence[str]):
+        """Load object code; `exports` are the symbols whose addresses are wanted."""
+        library = llvm.JITLibraryBuilder().add_object_img(object_code)
         for name in exports:
             library.export_symbol(name)
         library.add_current_process()
