@@ -26,7 +26,7 @@ from tracejit.backends.native.callable import Gate, NativeEntry
 from tracejit.backends.native.disk import Kept, find, keep, key_of
 from tracejit.backends.native.elementwise import memory_type
 from tracejit.backends.native.emit import I64, POINTER, PTR, Function, Module, Value, constant
-from tracejit.backends.native.entry import native_entry
+from tracejit.backends.native.entry import bound_entry, native_entry
 from tracejit.backends.native.nest import Buffer, Nest, Scalar
 from tracejit.backends.native.program import ALIGN, Arena, Program
 from tracejit.backends.native.summary import Summary
@@ -103,6 +103,12 @@ class NativeExecutable:
     def entry(self, signature: CallSignature, gate: Gate) -> NativeEntry | None:
         """What `install` takes, for calls like these; None where they stay in Python."""
         return native_entry(signature, self.kernel, owner=self, gate=gate)
+
+    def bound_entry(
+        self, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray], result: object
+    ) -> NativeEntry | None:
+        """What `install` takes, for a call without arguments that is `run_into` on these arrays."""
+        return bound_entry(self.kernel, inputs, outputs, result, owner=self)
 
     def texts(self) -> dict[str, str]:
         """The kernels, the LLVM assembly and the machine's."""

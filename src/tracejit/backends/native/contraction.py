@@ -6,8 +6,11 @@ The space of a dot is (batch, free of x, free of y, contracted).
 from __future__ import annotations
 
 import ctypes
-import importlib
+import importlib.util
 import math
+import pathlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -21,8 +24,13 @@ from tracejit.ir.graph import Equation
 from tracejit.ops import contraction as ops
 from tracejit.ops.contraction import free_axes
 
+Places = tuple[int, ...]
+
 #: Multiplications from which a call of BLAS (about 0.3 us) costs less than our loops lose.
 BLAS_FROM = 20_000
+#: Multiplications from which BLAS may use several threads: about 10 ms on one. Its threads wait for
+#: each other by spinning, so that on busy cores a smaller product takes longer on two than on one.
+THREADS_FROM = 300_000_000
 
 #: How the names of variables with addresses of BLAS functions begin.
 BLAS = "blas."
@@ -31,21 +39,18 @@ BLAS = "blas."
 class Dot(Reduction):
     """sum over the contracted axes of x times y."""
 
-    def _parts(self, eqn: Equation) -> tuple[Axes, Axes, int, int, int]:
-        """For x and for y, the axis of the space that each of their axes is; and the group sizes."""
+    def _parts(self, eqn: Equation) -> tuple[Places, Places]:
+        """For x and for y, the axis of the space that each of their axes is."""
         x, y = eqn.inputs
         (cx, cy), (bx, by) = eqn.params["contract"], eqn.params["batch"]
         fx, fy = free_axes(x.ndim, cx, bx), free_axes(y.ndim, cy, by)
-        nb, nx, ny = len(bx), len(fx), len(fy)
-        last = nb + nx + ny
+        nb, nx = len(bx), len(fx)
+        last = nb + nx + len(fy)
         of_x = {a: i for i, a in enumerate(bx)} | {a: nb + i for i, a in enumerate(fx)}
         of_x |= {a: last + i for i, a in enumerate(cx)}
         of_y = {a: i for i, a in enumerate(by)} | {a: nb + nx + i for i, a in enumerate(fy)}
         of_y |= {a: last + i for i, a in enumerate(cy)}
-        return (
-            tuple(of_x[a] for a in range(x.ndim)), tuple(of_y[a] for a in range(y.ndim)),
-            nb, nx, ny,
-        )  # fmt: skip
+        return tuple(of_x[a] for a in range(x.ndim)), tuple(of_y[a] for a in range(y.ndim))
 
     def space(self, eqn: Equation) -> tuple[int, ...]:
         x, _ = eqn.inputs
@@ -56,11 +61,11 @@ class Dot(Reduction):
         return tuple(range(kept, kept + len(eqn.params["contract"][0])))
 
     def operands(self, eqn: Equation) -> list[tuple[Any, Axes]]:
-        of_x, of_y, *_ = self._parts(eqn)
+        of_x, of_y = self._parts(eqn)
         return [(eqn.inputs[0], of_x), (eqn.inputs[1], of_y)]
 
     def element(self, nest: Nest, eqn: Equation, index: Indices) -> tuple[Emitted, ...]:
-        of_x, of_y, *_ = self._parts(eqn)
+        of_x, of_y = self._parts(eqn)
         x, y = eqn.inputs
         return (
             nest.value(x, tuple(index[a] for a in of_x)),
@@ -91,8 +96,24 @@ _PREFIX = {"float32": "s", "float64": "d"}
 
 
 @cache
+def _openblas() -> ctypes.CDLL | None:
+    """The OpenBLAS that SciPy's wheels bring, in a folder beside it; SciPy is not loaded."""
+    spec = importlib.util.find_spec("scipy")
+    package = pathlib.Path(spec.origin if spec and spec.origin else ".").parent
+    for folder in (package.parent / "scipy.libs", package / ".dylibs"):
+        for library in sorted(folder.glob("libscipy_openblas*")):
+            return ctypes.CDLL(str(library))
+    return None
+
+
+@cache
 def blas(name: str) -> int:
-    """The address of a BLAS function, from the pointers that SciPy exports; loads SciPy."""
+    """The address of a BLAS function: in SciPy's OpenBLAS, else from the pointers SciPy exports."""
+    if name == THREADS:
+        return _thread_setter()
+    found = getattr(_openblas(), f"scipy_{name}_", None)
+    if found is not None:
+        return ctypes.cast(found, ctypes.c_void_p).value or 0
     capsule = importlib.import_module("scipy.linalg.cython_blas").__pyx_capi__[name]
     api = ctypes.pythonapi
     api.PyCapsule_GetName.restype = ctypes.c_char_p
@@ -111,6 +132,34 @@ def library_pointer(fn: Function, name: str) -> Value:
     return fn.load(PTR, Value(PTR, f"@{cell}"))
 
 
+THREADS = "threads"
+
+
+def _thread_setter() -> int:
+    """The address of OpenBLAS's function that sets its threads and returns what they were.
+
+    Of another BLAS the threads are left alone: a function that changes nothing stands in.
+    """
+    setter = getattr(_openblas(), "openblas_set_num_threads_local", None)
+    harmless = ctypes.pythonapi.PyGILState_Check
+    return ctypes.cast(harmless if setter is None else setter, ctypes.c_void_p).value or 0
+
+
+@contextmanager
+def _one_thread(fn: Function, *, alone: bool) -> Iterator[None]:
+    """Keep BLAS to one thread in the code emitted here.
+
+    Waking another thread costs 10 us, and milliseconds where the cores are busy.
+    """
+    if not alone:
+        yield
+        return
+    setter = library_pointer(fn, THREADS)
+    before = fn.call_pointer(setter, I32, [constant(I32, 1)])
+    yield
+    fn.call_pointer(setter, I32, [before])
+
+
 def _is_large(eqn: Equation) -> bool:
     """A product of matrices that BLAS does faster than loops."""
     x, y = eqn.inputs
@@ -126,7 +175,7 @@ def _is_large(eqn: Equation) -> bool:
 
 
 def _ordered(program: Any, x: Any, axes: tuple[int, ...]) -> Any:
-    """A buffer with the elements of x in the order of these axes; x's own where it is that already."""
+    """A buffer with the elements of x in the order of these axes: x's own, where it is that."""
     buffer = program.buffer(x)
     if axes == tuple(range(x.ndim)):
         return buffer
@@ -136,7 +185,7 @@ def _ordered(program: Any, x: Any, axes: tuple[int, ...]) -> Any:
 def _matrix(
     program: Any, x: Any, batch: Axes, free: Axes, contract: Axes, *, free_first: bool
 ) -> tuple[Any, bool]:
-    """x as (batch, rows, columns) in memory, and whether that is the transpose of what was asked."""
+    """x as (batch, rows, columns) in memory, and whether that is the transpose of what is asked."""
     natural = tuple(range(x.ndim))
     wanted = (*batch, *free, *contract) if free_first else (*batch, *contract, *free)
     other = (*batch, *contract, *free) if free_first else (*batch, *free, *contract)
@@ -165,7 +214,9 @@ def _gemm(program: Any, eqn: Equation) -> None:
     flags = [program.stack_byte(letters[right_turned]), program.stack_byte(letters[left_turned])]
     one, nought = program.stack_float(x.dtype, 1.0), program.stack_float(x.dtype, 0.0)
     address = library_pointer(fn, f"{_PREFIX[x.dtype.name]}gemm")
-    at = lambda i: fn.offset(place, i, I32)  # noqa: E731
+
+    def at(i: int) -> Value:
+        return fn.offset(place, i, I32)
 
     def call(i: Value) -> None:
         a = fn.offset(left.pointer, fn.mul(i, constant(I64, rows * depth)), left.lane)
@@ -175,7 +226,8 @@ def _gemm(program: Any, eqn: Equation) -> None:
             *flags, at(0), at(1), at(2), one, b, at(3), a, at(4), nought, c, at(5),
         ])  # fmt: skip
 
-    program.repeat(n_batch, call)
+    with _one_thread(fn, alone=rows * columns * depth < THREADS_FROM):
+        program.repeat(n_batch, call)
     program.settle(out, result)
 
 

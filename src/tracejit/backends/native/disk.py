@@ -83,7 +83,7 @@ def key_of(kind: str, source: Callable[[], str | None]) -> str | None:
 
 @cache
 def _compiler(features: Features) -> str | None:
-    """A hash of the compiler and the machine that it writes for; None if its sources are unknown."""
+    """A hash of compiler and target machine; None where the compiler's sources are not known."""
     sources = _sources(Path(__file__).parents[2])
     if sources is None:
         return None

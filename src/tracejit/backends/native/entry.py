@@ -16,6 +16,9 @@ and builds the result. A kernel that returns non-zero declines: its outputs are 
 call goes on as if the signature had not matched. So a failed guard tries the record of another
 path, and an error is raised by `_miss`.
 
+A call whose arguments and results are fixed has an entry of its own (`bound_entry`): the two
+arrays of pointers stand in its record, and nothing is checked or made.
+
 Leaves are counted depth first, positional arguments before keywords in the signature's order,
 dictionaries in the order of their nodes; `Static` and `NoneNode` are no leaves. What a kernel
 finds behind a leaf's pointer:
@@ -39,7 +42,7 @@ import ctypes
 import re
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from importlib import resources
 from itertools import accumulate
@@ -74,10 +77,15 @@ _HEADER = (
     *("INPUTS", "ROOM", "OUTPUTS", "OBJECTS", "OBJECT_COUNT"),
 )
 
+# The words of a bound call's record before its pointers.
+_BOUND_HEADER = ("NEXT", "BOUND_KERNEL", "BOUND_RESULT", "BOUND_OUTPUTS")
+
 _CONSTANTS: Mapping[str, int] = {
     **{name: number for number, name in enumerate(_STEPS)},
     **{name: number for number, name in enumerate(_HEADER)},
-    **{"HEADER": len(_HEADER), "chain": CHAIN_OFFSET, "contiguous_aligned": abi.CONTIGUOUS_ALIGNED},
+    **{name: number for number, name in enumerate(_BOUND_HEADER)},
+    **{"HEADER": len(_HEADER), "BOUND_HEADER": len(_BOUND_HEADER)},
+    **{"chain": CHAIN_OFFSET, "contiguous_aligned": abi.CONTIGUOUS_ALIGNED},
 }
 
 # A quarter of the compile time of level 1, in each process that compiles at all, for 15 ns more
@@ -106,6 +114,29 @@ def native_entry(
     words, kept = _Record(signature, abi.LAYOUT).words(kernel, gate)
     code = runtime()
     return NativeEntry(code.call, (ctypes.c_int64 * len(words))(*words), (owner, gate, code, kept))
+
+
+def bound_entry(
+    kernel: int,
+    inputs: Sequence[np.ndarray],
+    outputs: Sequence[np.ndarray],
+    result: object,
+    *,
+    owner: object,
+) -> NativeEntry | None:
+    """The only entry of an object whose call, without arguments, runs the kernel on these arrays
+    and returns this object. Arrays are C-contiguous and aligned; no output overlaps another array.
+
+    None where `abi.SUPPORTED` is false.
+    """
+    if abi.LAYOUT is None:
+        return None
+    words = [0, kernel, id(result), len(_BOUND_HEADER) + len(inputs)]
+    assert len(words) == len(_BOUND_HEADER)
+    words += [x.ctypes.data for x in (*inputs, *outputs)]
+    code = runtime()
+    kept = (owner, code, tuple(inputs), tuple(outputs), result)
+    return NativeEntry(code.bound, (ctypes.c_int64 * len(words))(*words), kept)
 
 
 class _Record:
@@ -224,11 +255,13 @@ _Numbered = tuple[Node, int, list["_Numbered"]]
 
 
 class Runtime:
-    """Loaded machine code of `entry.ll`: the address of its vectorcall function, and the code's
+    """Loaded machine code of `entry.ll`: the addresses of its vectorcall functions, and the code's
     owner.
+
+    call: for objects with signatures. bound: for calls whose arguments are fixed.
     """
 
-    __slots__ = ("call", "owner")
+    __slots__ = ("bound", "call", "owner")
 
     def __init__(self, object_code: bytes) -> None:
         """Load object code of `runtime_object`, of this process or kept from one with the same
@@ -242,6 +275,7 @@ class Runtime:
         table = self.owner.get_global_value_address("table")
         (ctypes.c_void_p * len(addresses)).from_address(table)[:] = list(addresses)
         self.call: int = self.owner.get_function_address("call")
+        self.bound: int = self.owner.get_function_address("bound")
 
 
 _runtime_lock = threading.Lock()
