@@ -35,7 +35,7 @@ THREAD_VARIABLES = (
 )  # fmt: skip
 
 #: Longest wait for an answer: a compile of torch takes 20 s, an eager loop may take more.
-PATIENCE = 300.0
+PATIENCE = 120.0
 
 
 class Failed(Exception):
@@ -121,8 +121,8 @@ def serve(pipe: Connection, system: str, threads: int) -> None:
 def _reply(pipe: Connection, function: Any, *args: Any) -> None:
     try:
         pipe.send((True, function(*args)))
-    except NotOffered:
-        pipe.send((False, ""))
+    except NotOffered as reason:
+        pipe.send((False, str(reason)))
     except ImportError as error:
         pipe.send((False, f"not installed ({error})"))
     except Exception as error:

@@ -19,8 +19,6 @@ from pathlib import Path
 from benchmarks.case import GROUPS
 from benchmarks.systems import SYSTEMS
 
-OURS = ("native", "value", "eager", "xla")
-
 #: What a system beats only if it beats all of them; JAX's best and C have columns of their own.
 PEERS = ("torch", "torch-compile", "autograd", "numba", "casadi", "ddx", "ddx-buffer")
 JAX = ("jax", "jax-idiomatic")

@@ -15,7 +15,7 @@ from benchmarks.case import Case, Model
 
 
 class NotOffered(Exception):
-    """This system has no version of this case."""
+    """This system has no version of this case; a text where the reader should hear why."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,7 @@ Prepare = Callable[[Case, str, tuple[Any, ...]], Ready]
 #: name -> (module, attribute, the distribution whose version is reported, what it is)
 SYSTEMS = {
     "native": ("tracejit_", "native", "tracejit", "tracejit, native backend"),
+    "bound": ("tracejit_", "bound", "tracejit", "tracejit native, f.bind: into fixed arrays"),
     "value": ("tracejit_", "value", "tracejit", "tracejit native, the value without its gradient"),
     "eager": ("tracejit_", "eager", "tracejit", "tracejit, NumPy equation by equation"),
     "xla": ("tracejit_", "xla", "tracejit", "tracejit through XLA"),

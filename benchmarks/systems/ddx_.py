@@ -11,11 +11,17 @@ from benchmarks.case import Case, leaves
 from benchmarks.systems import NotOffered, Ready
 
 
+#: Symbols in a graph; LLVM takes minutes over the straight code of more.
+MOST = 1000
+
+
 def _compiled(case: Case, args: tuple[Any, ...]) -> tuple[Any, np.ndarray]:
     """The equation with its kernel, and the point."""
     if case.scalar is None:
         raise NotOffered
     point = np.concatenate([np.ravel(leaf) for leaf in leaves(args[0])])
+    if point.size > MOST:
+        raise NotOffered(f"a scalar graph of {point.size} symbols")
 
     def model() -> Any:
         return case.scalar(ddx, [ddx.var(f"x{i}") for i in range(point.size)], *args[1:])

@@ -14,23 +14,27 @@ from benchmarks.systems import Ready, model_of
 XP = Namespace(np, lax=tj.lax)
 
 
-def _prepare(case: Case, args: tuple[Any, ...], backend: str, gradient: bool = True) -> Ready:
+def _jitted(case: Case, backend: str, gradient: bool = True) -> Any:
     model = functools.partial(model_of(case, "tracejit"), XP)
-    function = tj.value_and_grad(model) if gradient else model
-    return Ready(tj.jit(function, backend=backend), args)
+    return tj.jit(tj.value_and_grad(model) if gradient else model, backend=backend)
 
 
 def native(case: Case, size: str, args: tuple[Any, ...]) -> Ready:
-    return _prepare(case, args, "native")
+    return Ready(_jitted(case, "native"), args)
+
+
+def bound(case: Case, size: str, args: tuple[Any, ...]) -> Ready:
+    call = _jitted(case, "native").bind(*args)
+    return Ready(call, (), bare=call)
 
 
 def value(case: Case, size: str, args: tuple[Any, ...]) -> Ready:
-    return _prepare(case, args, "native", gradient=False)
+    return Ready(_jitted(case, "native", gradient=False), args)
 
 
 def eager(case: Case, size: str, args: tuple[Any, ...]) -> Ready:
-    return _prepare(case, args, "eager")
+    return Ready(_jitted(case, "eager"), args)
 
 
 def xla(case: Case, size: str, args: tuple[Any, ...]) -> Ready:
-    return _prepare(case, args, "xla")
+    return Ready(_jitted(case, "xla"), args)

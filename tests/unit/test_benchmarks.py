@@ -33,6 +33,10 @@ def test_native_computes_the_case(name: str, eager: dict[str, list[np.ndarray]])
     assert difference(result(CASES[name], "native"), eager[name]) <= CASES[name].tolerance
 
 
+def test_a_bound_call_computes_the_case(eager: dict[str, list[np.ndarray]]):
+    assert difference(result(CASES["logistic"], "bound"), eager["logistic"]) <= 1e-12
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_xla_computes_the_case(name: str, eager: dict[str, list[np.ndarray]]):
     pytest.importorskip("jax")
