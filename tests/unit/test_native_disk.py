@@ -109,8 +109,8 @@ print(json.dumps([len(compiled), float(value), gradient.tolist()]))
 """
 
 
-def processes(folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    environ = {**os.environ, "PYTHONPATH": str(SOURCE), "TRACEJIT_CACHE_DIR": str(folder)}
+def processes(folder: Path | str, *arguments: str, **more: str) -> subprocess.Popen[str]:
+    environ = {**os.environ, "PYTHONPATH": str(SOURCE), "TRACEJIT_CACHE_DIR": str(folder), **more}
     return subprocess.Popen(
         [sys.executable, *arguments], env=environ, text=True, stdout=subprocess.PIPE
     )
@@ -123,6 +123,16 @@ def test_a_second_process_compiles_nothing(folder: Path) -> None:
     )
     assert (first, second) == (2, 0)
     assert result == again
+
+
+def test_on_in_the_environment(tmp_path: Path) -> None:
+    """The system's folder for caches, made with all above it."""
+    program = PROGRAM + "from tracejit.backends.native.disk import users_folder as f; print(f())"
+    home = str(tmp_path / "home")
+    process = processes("on", "-c", program, HOME=home, XDG_CACHE_HOME=f"{home}/caches")
+    kept = Path(process.communicate()[0].splitlines()[-1])
+    assert kept.is_relative_to(home)
+    assert len([*kept.glob("*.tracejit")]) == 2
 
 
 def test_no_address_is_in_the_code(folder: Path, compilations: list[str]) -> None:
@@ -353,10 +363,11 @@ def test_writers_at_once_and_their_end_by_kill_9(folder: Path) -> None:
         writers = [processes(folder, "-c", WRITER, *keys) for _ in range(2)]
         for writer in writers:
             assert writer.stdout is not None
-            writer.stdout.readline()
-        end = time.monotonic() + seconds.uniform(0.05, 0.2)
-        while time.monotonic() < end or not all(map(whole, keys)):
-            pass
+            assert writer.stdout.readline() == "ready\n"
+        begin = time.monotonic()
+        while not all(map(whole, keys)):
+            assert time.monotonic() < begin + 60
+        time.sleep(seconds.uniform(0.05, 0.2))
         for writer in writers:
             writer.kill()
             writer.communicate()

@@ -21,7 +21,6 @@ import hashlib
 import importlib
 import json
 import os
-import secrets
 import stat
 import time
 import warnings
@@ -244,7 +243,7 @@ def _write(folder: int, name: str, data: bytes) -> None:
 
     Nothing waits for the disk: what a power cut leaves of an entry does not have its hash.
     """
-    draft = f"{secrets.token_hex(8)}{_SUFFIX}"
+    draft = f"{os.urandom(8).hex()}{_SUFFIX}"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _OPEN
     number = os.open(draft, flags, 0o600, dir_fd=folder)
     try:
