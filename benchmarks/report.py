@@ -82,7 +82,9 @@ class Results:
             if chosen:
                 parts += [f"## {group}: time of a call", _table(chosen, "least", duration)]
                 parts += [f"### {group}: to the first result", _table(chosen, "first", duration)]
-                parts += [f"### {group}: memory of a call", _table(chosen, "memory", size_of)]
+                large = {key: row for key, row in chosen.items() if _takes_memory(row)}
+                if large:
+                    parts += [f"### {group}: memory of a call", _table(large, "memory", size_of)]
         parts += ["## Left out", self._notes()]
         return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -131,6 +133,11 @@ def _scaled(number: float | None, units: Iterable[tuple[float, str]]) -> str:
         return ""
     unit, name = next((u for u in units if number >= u[0]), (1e-9, "ns"))
     return f"{number / unit:.3g} {name}"
+
+
+def _takes_memory(row: Row) -> bool:
+    """Whether some system needs so much that pages and caches of the allocator do not show."""
+    return any((record.memory or 0) >= 2**20 for record in row.values())
 
 
 def _table(rows: dict[tuple[str, str, str, int], Row], what: str, show: object) -> str:

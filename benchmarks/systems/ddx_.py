@@ -10,7 +10,6 @@ import numpy as np
 from benchmarks.case import Case, leaves
 from benchmarks.systems import NotOffered, Ready
 
-
 #: Symbols in a graph; LLVM takes minutes over the straight code of more.
 MOST = 1000
 
