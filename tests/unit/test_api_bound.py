@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import ctypes
 import gc
 import os
 import pickle
@@ -21,6 +22,7 @@ import tracejit as tj
 from tracejit.api.bound import BoundCall
 from tracejit.backends.native import abi
 from tracejit.backends.native.callable import installed
+from tracejit.backends.native.entry import bound_entry
 from tracejit.errors import ArgumentError, DTypeError, ShapeError, TreeError
 
 needs_native = pytest.mark.skipif(not abi.SUPPORTED, reason=abi.WHY_NOT)
@@ -253,6 +255,23 @@ def test_overlapping_memory_is_refused() -> None:
         tj.jit(lambda x, y: np.sum(x) + y).bind(big, big[:1], out=big[9:10])
 
 
+def test_overlaps_are_those_that_numpy_finds(rng) -> None:
+    f = tj.jit(lambda x, y: (x + 1, y + 1))
+    refused = 0
+    for _ in range(300):
+        memory = np.zeros(40)
+        sizes = zip(rng.integers(0, 35, 4), (4, 2, 4, 2), strict=True)
+        x, y, a, b = [memory[i : i + n] for i, n in sizes]
+        pairs = [(a, x), (a, y), (b, x), (b, y), (a, b)]
+        if not any(np.shares_memory(p, q) for p, q in pairs):
+            f.bind(x, y, out=(a, b))
+            continue
+        refused += 1
+        with pytest.raises(ArgumentError, match="shares memory"):
+            f.bind(x, y, out=(a, b))
+    assert 100 < refused < 300
+
+
 def test_captured_arrays_are_constants_which_out_does_not_change(backend) -> None:
     captured = np.arange(3.0)
     call = tj.jit(lambda x: x + captured, backend=backend).bind(1.0, out=captured)
@@ -344,6 +363,31 @@ def test_no_python_runs_in_a_call(data) -> None:
     finally:
         sys.setprofile(None)
     assert set(events) <= {"test_no_python_runs_in_a_call"}  # the end of the block itself
+
+
+@needs_native
+def test_a_kernel_may_decline() -> None:
+    class Executable:
+        """Machine code that leaves every call to Python, which computes 7."""
+
+        kernel = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p)(
+            lambda inputs, outputs: 1
+        )
+
+        def __call__(self, *arrays):
+            return (np.array(7.0),)
+
+        def texts(self):
+            return {}
+
+        def bound_entry(self, inputs, outputs, result):
+            address = ctypes.cast(self.kernel, ctypes.c_void_p).value
+            return bound_entry(address, inputs, outputs, result, owner=self)
+
+    out = np.zeros(())
+    call = BoundCall("f", Executable(), [], [out], out)
+    assert installed(call)
+    assert call() is out and out == 7.0
 
 
 @needs_native
