@@ -364,10 +364,9 @@ def test_writers_at_once_and_their_end_by_kill_9(folder: Path) -> None:
         for writer in writers:
             assert writer.stdout is not None
             assert writer.stdout.readline() == "ready\n"
-        begin = time.monotonic()
-        while not all(map(whole, keys)):
+        begin, length = time.monotonic(), seconds.uniform(0.05, 0.2)
+        while not all(map(whole, keys)) or time.monotonic() < begin + length:
             assert time.monotonic() < begin + 60
-        time.sleep(seconds.uniform(0.05, 0.2))
         for writer in writers:
             writer.kill()
             writer.communicate()
