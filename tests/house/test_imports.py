@@ -72,11 +72,11 @@ PACKAGES = {
 }
 
 # Who may load a module by its name, when it is first used (ops.special: SciPy's functions, for the
-# reference values; backends.native.contraction: SciPy's BLAS; disk: platformdirs, by those who keep
-# code), and who may read the environment.
+# reference values; numpy.operators: tracejit.scipy, made of the face; backends.native.contraction:
+# SciPy's BLAS; disk: platformdirs, by those who keep code), and who may read the environment.
 LOADERS = (
     *("__init__", "backends.__init__", "backends.native.contraction", "backends.native.disk"),
-    *("compat", "demo", "ops.special"),
+    *("compat", "demo", "numpy.operators", "ops.special"),
 )
 READS_ENVIRONMENT = "config"
 

@@ -25,7 +25,7 @@ from tracejit.numpy.choosing import clip, where
 from tracejit.numpy.contraction import dot
 from tracejit.numpy.indexing import take
 from tracejit.numpy.kinds import to_float
-from tracejit.numpy.promotion import result_dtype, result_float
+from tracejit.numpy.promotion import is_weak, quotient_dtype, result_dtype, result_float
 from tracejit.numpy.reductions import cumsum
 from tracejit.numpy.reductions import sum as sum_over
 from tracejit.numpy.shaping import (
@@ -94,8 +94,8 @@ def trapezoid(
         width = diff(x, axis=0 if x.ndim == 1 else at)
         if x.ndim == 1:
             width = reshape(width, [-1 if i == at else 1 for i in range(y.ndim)])
-    length = y.shape[at]
-    pairs = ufuncs.add(part(y, at, 1, length), part(y, at, 0, length - 1))
+    last = max(y.shape[at], 1)
+    pairs = ufuncs.add(part(y, at, min(1, y.shape[at]), y.shape[at]), part(y, at, 0, last - 1))
     return sum_over(ufuncs.divide(ufuncs.multiply(width, pairs), 2.0), at)
 
 
@@ -121,7 +121,7 @@ def _slope(y: Array, spacing: ArrayLike, axis: int, edge_order: int) -> Array:
     y = moveaxis(y, axis, 0)
     if y.shape[0] < edge_order + 1:
         raise fault(ShapeError, f"gradient: {y.shape[0]} points for edge order {edge_order}")
-    h = value(spacing)
+    h = value(spacing, y.dtype) if is_weak(spacing) else value(spacing)
     if h.ndim:
         h = reshape(diff(h), (-1, *(1,) * (y.ndim - 1)))
     else:
@@ -147,8 +147,10 @@ def unwrap(
     p: ArrayLike, discont: ArrayLike | None = None, axis: int = -1, *, period: float = 2 * math.pi
 ) -> Array:
     """Phases without jumps: each step is brought to within half a period."""
-    x = to_float(value(p))
+    x = value(p, quotient_dtype(operand(p)))
     at = one_axis(axis, x.ndim)
+    if not x.shape[at]:
+        return x
     step = diff(x, axis=at)
     half = period / 2
     wrapped = ufuncs.subtract(ufuncs.remainder(ufuncs.add(step, half), period), half)

@@ -23,7 +23,7 @@ from tracejit.numpy.arrays import (
     value,
 )
 from tracejit.numpy.kinds import to_float, truth
-from tracejit.numpy.promotion import dtype_of, result_dtype
+from tracejit.numpy.promotion import dtype_of, quotient_dtype, result_dtype
 from tracejit.ops import elementwise as ops
 from tracejit.trace.tracer import bind, is_traced
 
@@ -133,9 +133,18 @@ def clip(
     reject_out(out, "clip")
     low, high = (a_min if min is None else min), (a_max if max is None else max)
     result = value(a) if low is None and high is None else operand(a)
+    low, high = (_reachable(limit, dtype_of(result)) for limit in (low, high))
     if low is not None:
         result = ufuncs.maximum(result, low)
     return result if high is None else ufuncs.minimum(result, high)
+
+
+def _reachable(limit: Any, dtype: np.dtype) -> Any:
+    """A limit that is a Python int, brought into the range of integers of a dtype."""
+    if dtype.kind not in "iu" or not isinstance(limit, int) or isinstance(limit, np.generic):
+        return limit
+    numbers = np.iinfo(dtype)
+    return sorted((int(numbers.min), limit, int(numbers.max)))[1]
 
 
 def nan_to_num(
@@ -157,7 +166,8 @@ def nan_to_num(
 
 def sinc(x: ArrayLike) -> Array:
     """sin(pi x) / (pi x), 1 at 0. There it is 1 - (pi x)^2 / 6, for the sake of derivatives."""
-    x = ufuncs.multiply(to_float(operand(x)), np.pi)
+    x = operand(x)
+    x = ufuncs.multiply(value(x, quotient_dtype(x)), np.pi)
     at_zero = ufuncs.equal(x, 0)
     safe = where(at_zero, 1, x)
     near = ufuncs.subtract(1, ufuncs.divide(ufuncs.square(x), 6))

@@ -29,7 +29,7 @@ from tracejit.numpy.choosing import where
 from tracejit.numpy.kinds import truth
 from tracejit.numpy.promotion import result_dtype
 from tracejit.numpy.reductions import sum as sum_over
-from tracejit.numpy.shaping import atleast_2d, moveaxis, ravel, stack
+from tracejit.numpy.shaping import moveaxis, ravel, stack
 from tracejit.ops import contraction, structure
 from tracejit.trace.tracer import bind, is_traced
 
@@ -250,10 +250,13 @@ def diagflat(v: ArrayLike, k: int = 0) -> Array:
 
 
 def _triangle(m: ArrayLike, k: int, lower: bool) -> Array:
-    x = atleast_2d(m)
-    n, m = x.shape[-2:]
-    mask = np.tri(n, m, k if lower else k - 1, dtype=bool)
-    return where(mask, x, 0) if lower else where(mask, 0, x)
+    x = value(m)
+    if not x.ndim:
+        raise fault(ShapeError, "a triangle is of a matrix or a vector, not of a scalar")
+    rows, columns = x.shape[-2:] if x.ndim > 1 else 2 * x.shape
+    mask = np.tri(rows, columns, k if lower else k - 1, dtype=bool)
+    nothing = value(0, x.dtype)
+    return where(mask, x, nothing) if lower else where(mask, nothing, x)
 
 
 def tril(m: ArrayLike, k: int = 0) -> Array:

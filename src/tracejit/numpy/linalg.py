@@ -29,7 +29,7 @@ from tracejit.numpy.contraction import (
 from tracejit.numpy.contraction import diagonal as diagonal_of_axes
 from tracejit.numpy.contraction import trace as trace_of_axes
 from tracejit.numpy.einstein import einsum
-from tracejit.numpy.kinds import to_float
+from tracejit.numpy.promotion import quotient_dtype
 from tracejit.numpy.reductions import max as max_over
 from tracejit.numpy.reductions import min as min_over
 from tracejit.numpy.reductions import root
@@ -46,7 +46,7 @@ def norm(
     x: ArrayLike, ord: Any = None, axis: Axis = None, keepdims: bool = False
 ) -> Array:
     """The norm of a vector or of a matrix; of all elements, unless said. Derivative 0 at 0."""
-    x = to_float(value(x))
+    x = _floats(x)
     if axis is None and ord is None:
         y = root(sum_over(ufuncs.square(ravel(x)), keepdims=False))
         return y.reshape((1,) * x.ndim) if keepdims else y
@@ -58,18 +58,31 @@ def norm(
     return _matrix_norm(x, "fro" if ord is None else ord, axes, keepdims)
 
 
+def _floats(x: ArrayLike) -> Array:
+    """x in floats; integers of any size in the default ones."""
+    x = value(x)
+    return value(x, quotient_dtype(x))
+
+
+def _extreme(sizes: Array, ord: Any, axis: Axis, keepdims: bool) -> Array:
+    """The largest for a positive order, 0 of none; the smallest for a negative one."""
+    if ord < 0:
+        return min_over(sizes, axis, keepdims=keepdims)
+    return max_over(sizes, axis, keepdims=keepdims, initial=None if sizes.size else 0)
+
+
 def vector_norm(
     x: ArrayLike, /, *, axis: Axis = None, keepdims: bool = False, ord: Any = 2
 ) -> Array:
     """The norm of all elements along axes, taken as one vector."""
-    x = to_float(value(x))
+    x = _floats(x)
     if ord == 2:
         return root(sum_over(ufuncs.square(x), axis, keepdims=keepdims))
     if ord == 0:
         return sum_over(value(ufuncs.not_equal(x, 0), x.dtype), axis, keepdims=keepdims)
     size = ufuncs.absolute(x)
     if ord in (float("inf"), float("-inf")):
-        return (max_over if ord > 0 else min_over)(size, axis, keepdims=keepdims)
+        return _extreme(size, ord, axis, keepdims)
     if isinstance(ord, str):
         raise fault(ArgumentError, f"a vector has no norm of order {ord!r}")
     total = sum_over(ufuncs.power(size, ord), axis, keepdims=keepdims)
@@ -78,7 +91,7 @@ def vector_norm(
 
 def matrix_norm(x: ArrayLike, /, *, keepdims: bool = False, ord: Any = "fro") -> Array:
     """The norm of matrices in the last two axes: Frobenius, or of order 1, -1, inf, -inf."""
-    x = to_float(value(x))
+    x = _floats(x)
     return _matrix_norm(x, ord, (x.ndim - 2, x.ndim - 1), keepdims)
 
 
@@ -93,7 +106,7 @@ def _matrix_norm(x: Array, ord: Any, axes: tuple[int, ...], keepdims: bool) -> A
         )  # fmt: skip
     summed, rest = (rows, columns) if ord in (1, -1) else (columns, rows)
     totals = sum_over(ufuncs.absolute(x), summed, keepdims=True)
-    y = (max_over if ord > 0 else min_over)(totals, rest, keepdims=True)
+    y = _extreme(totals, ord, rest, True)
     return y if keepdims else squeeze(y, (rows, columns))
 
 
@@ -136,4 +149,6 @@ def multi_dot(arrays: Sequence[ArrayLike]) -> Array:
 
 
 def __getattr__(name: str) -> Any:
-    raise AttributeError(f"tracejit.numpy.linalg has no {name!r}; {nearest(name, __all__)}")
+    known = f"np.linalg.{name} works on known arrays"
+    hint = known if hasattr(np.linalg, name) else nearest(name, __all__)
+    raise AttributeError(f"tracejit.numpy.linalg has no {name!r}; {hint}")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Callable, Iterable
 from types import ModuleType, SimpleNamespace
 from typing import Any
+
+import numpy as np
 
 from tracejit.errors import UnsupportedError
 from tracejit.ir.types import BOOL
@@ -48,6 +51,22 @@ def _operator(body: Callable[..., Any], swap: bool = False) -> Callable[..., Any
         if x.weak and type(result) is Tracer and result.dtype != BOOL and all(map(is_weak, rest)):
             result.weak = True
         return result
+
+    return apply
+
+
+def _in_place_operator(body: Callable[..., Any]) -> Callable[..., Any]:
+    """x op= y: the operator's result, in the dtype of x where NumPy would write it into x.
+
+    x is a name for a new value; other names of the old one do not see it.
+    """
+    operator = _operator(body)
+
+    def apply(x: Any, y: Any) -> Any:
+        result = operator(x, y)
+        if result is NotImplemented or not x.ndim or x.dtype == result.dtype:
+            return result
+        return value(result, x.dtype) if np.can_cast(result.dtype, x.dtype, "same_kind") else result
 
     return apply
 
@@ -151,6 +170,8 @@ _PROPERTIES = {
 
 def ufunc(ufunc: Any, method: str, inputs: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """np.<ufunc>(...) or np.<ufunc>.<method>(...) with a tracer among the operands."""
+    if not hasattr(np, ufunc.__name__):
+        return _special(ufunc.__name__, method, inputs, kwargs)
     ours = Ufunc.registry.get(ufunc.__name__)
     if ours is None:
         raise _unknown(ufunc.__name__)
@@ -162,6 +183,18 @@ def ufunc(ufunc: Any, method: str, inputs: tuple[Any, ...], kwargs: dict[str, An
     return getattr(ours, method)(*inputs, **kwargs)
 
 
+def _special(name: str, method: str, inputs: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """A ufunc that is not NumPy's: one of scipy.special by its name."""
+    module = importlib.import_module("tracejit.scipy.special")  # it is made of this package
+    ours = getattr(module, name) if name in module.__all__ else None
+    if ours is None or method != "__call__" or kwargs:
+        raise fault(
+            UnsupportedError, f"the ufunc {name} has no counterpart for traced values",
+            "of SciPy's there are those in dir(tracejit.scipy.special)",
+        )  # fmt: skip
+    return ours(*inputs)
+
+
 def function(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """np.<function>(...) with a tracer among the arguments."""
     ours = FUNCTIONS.get(func)
@@ -170,9 +203,18 @@ def function(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     return ours(*args, **kwargs)
 
 
+_INSTEAD = {
+    "numpy.linalg": "factorisations and solvers are not there yet: factorise what is known "
+    "outside, and pass it in; write small systems out, iterate large ones (lax.fori_loop)",
+    "numpy.fft": "FFT is not there yet: a short transform is a product with the DFT matrix, whose "
+    "real and imaginary parts are computed outside; filters are np.convolve",
+}
+
+
 def _unknown(name: str, module: str = "numpy") -> Exception:
     what = f"{module}.{name} has no counterpart for traced values"
-    return fault(UnsupportedError, what, "compute it outside; docs/numpy.md says what there is")
+    hint = "compute it outside; docs/numpy.md says what there is"
+    return fault(UnsupportedError, what, _INSTEAD.get(module, hint))
 
 
 def answer_for(module: ModuleType, rooms: Iterable[ModuleType]) -> None:
@@ -194,9 +236,11 @@ def lend() -> None:
     table: dict[str, Any] = {f"__{k}__": _operator(v.body) for k, v in _BINARY.items()}
     table |= {f"__r{k}__": _operator(v.body, swap=True) for k, v in _BINARY.items()}
     table |= {f"__{k}__": _operator(v.body) for k, v in (_COMPARING | _UNARY).items()}
+    table |= {f"__i{k}__": _in_place_operator(v.body) for k, v in _BINARY.items() if v.nout == 1}
     table |= {
         "__round__": _round, "__getitem__": indexing.getitem, "__setitem__": _setitem,
-        "__pow__": _operator(_power), "ufunc": ufunc, "function": function, "namespace": namespace,
+        "__pow__": _operator(_power), "__ipow__": _in_place_operator(_power),
+        "ufunc": ufunc, "function": function, "namespace": namespace,
     }  # fmt: skip
     Tracer.operators = SimpleNamespace(**table, **_METHODS, **_PROPERTIES)
 

@@ -318,7 +318,7 @@ def column_stack(tup: Sequence[ArrayLike]) -> Array:
 
 def append(arr: ArrayLike, values: ArrayLike, axis: int | None = None) -> Array:
     """Values behind an array; both flattened, unless an axis is named."""
-    return concatenate((arr, values), axis)
+    return concatenate((arr, value(values)), axis)
 
 
 def block(arrays: Any) -> Array:

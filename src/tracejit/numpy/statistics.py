@@ -32,7 +32,7 @@ from tracejit.numpy.contraction import diagonal, matmul
 from tracejit.numpy.creation import linspace
 from tracejit.numpy.indexing import take, take_along_axis
 from tracejit.numpy.kinds import to_float
-from tracejit.numpy.promotion import quotient_dtype
+from tracejit.numpy.promotion import default_float, promote_dtypes, quotient_dtype
 from tracejit.numpy.reductions import (
     any as any_over,
 )
@@ -111,7 +111,7 @@ def cov(
     x = _variables(m, rowvar)
     if y is not None:
         x = concatenate((x, _variables(y, rowvar)), 0)
-    x = value(x, quotient_dtype(x))
+    x = value(x, promote_dtypes(quotient_dtype(x), default_float()))  # float64, as NumPy
     ddof = (0 if bias else 1) if ddof is None else ddof
     weights = fweights
     if aweights is not None:
@@ -247,12 +247,18 @@ def median(
     lines, axes = _lines(x, axis)
     count = lines.shape[-1]
     if count == 0:
-        raise fault(ShapeError, f"median of no elements, in shape {x.shape}")
+        return _no_median(x, axes, keepdims)
     ordered, at = sort(lines, -1), lines.ndim - 1
     middle = mean(part(ordered, at, (count - 1) // 2, count // 2 + 1), -1)
     missing = ufuncs.isnan(squeeze(part(ordered, at, count - 1, count), -1))
     result = where(missing, math.nan, middle)
     return reshape_to(result, kept_shape(x.shape, axes)) if keepdims else result
+
+
+def _no_median(x: Array, axes: tuple[int, ...], keepdims: bool) -> Array:
+    """The median over axes of no elements: NaN."""
+    rest = tuple(n for i, n in enumerate(x.shape) if i not in axes)
+    return full_of(math.nan, x.dtype, kept_shape(x.shape, axes) if keepdims else rest)
 
 
 # Skipping NaN
@@ -397,6 +403,10 @@ def nanmedian(
     keepdims: bool = False,
 ) -> Array:  # fmt: skip
     """The median of what is not NaN."""
+    x = value(a)
+    axes = some_axes(axis, x.ndim)
+    if not math.prod(x.shape[i] for i in axes):
+        return _no_median(value(x, quotient_dtype(x)), axes, keepdims)
     return nanquantile(a, 0.5, axis, out, overwrite_input, keepdims=keepdims)
 
 

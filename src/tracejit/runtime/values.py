@@ -81,7 +81,9 @@ def _array(x: Any, name: Name) -> np.ndarray:
             hint=_what_to_do(x),
         )
     array = np.asarray(x)
-    native = array.astype(array.dtype.newbyteorder("="), copy=False)
+    native = array
+    if array.dtype.kind in "biuf":
+        native = array.astype(array.dtype.newbyteorder("="), copy=False)
     if native.dtype not in ALL:
         raise DTypeError(
             f"{name()} is an array of dtype {array.dtype}",

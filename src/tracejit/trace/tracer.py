@@ -294,9 +294,9 @@ class Tracer:
         raise TracedConversionError(
             f"NumPy asked for the array behind {self.atom.type}, which is traced",
             where=user_frame(),
-            hint="use the function of tracejit.numpy instead of the NumPy function that converts "
-            "its argument (np.asarray, np.array, math.*), or drop the conversion: a traced value "
-            "is an array already",
+            hint="use the function of tracejit.numpy or tracejit.scipy instead of one that "
+            "converts its argument (np.asarray, np.array, math.*, most of SciPy), or drop the "
+            "conversion: a traced value is an array already",
         )
 
     # NumPy's protocols and the operators, lent by tracejit.numpy.
@@ -352,7 +352,8 @@ def _forward_property(name: str) -> property:
 FORWARDED = (
     "add radd sub rsub mul rmul truediv rtruediv floordiv rfloordiv mod rmod divmod rdivmod "
     "pow rpow matmul rmatmul neg pos abs invert and rand or ror xor rxor lshift rlshift rshift "
-    "rrshift eq ne lt le gt ge round floor ceil trunc getitem setitem"
+    "rrshift iadd isub imul itruediv ifloordiv imod ipow imatmul iand ior ixor ilshift irshift "
+    "eq ne lt le gt ge round floor ceil trunc getitem setitem"
 ).split()
 METHODS = (
     "all any argmax argmin argsort astype clip compress conj conjugate copy cumprod cumsum "
