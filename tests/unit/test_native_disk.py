@@ -447,6 +447,13 @@ def test_sources_that_changed_since_they_were_loaded(tmp_path: Path) -> None:
     assert disk._sources(tmp_path / "nowhere") is None
 
 
+def test_an_edited_compiler_keeps_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    disk._compiler.cache_clear()
+    monkeypatch.setattr(disk, "_LOADED", 0.0)
+    assert key_of("test", lambda: "text") is None
+    disk._compiler.cache_clear()
+
+
 def test_rows_from_elsewhere_are_in_no_key(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert some_key()
     monkeypatch.setitem(LOWERINGS._files, object(), "mine/rows.py")  # type: ignore[misc]
