@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import tracejit as tj
-from tracejit.errors import DTypeError, LeakedTracerError
+from tracejit.errors import DTypeError, LeakedTracerError, StaticArgumentError
 
 X = np.arange(3.0)
 
@@ -457,3 +457,11 @@ def test_threads_that_call_different_kinds() -> None:
     for thread in threads:
         thread.join()
     assert faults == [] and f.cache_size == 8
+
+
+def test_static_arguments_are_not_traced() -> None:
+    scaled = tj.jit(lambda x, n: x * n, static_argnames="n")
+    with pytest.raises(StaticArgumentError, match="static argument n of <lambda> is traced"):
+        tj.jit(lambda x, n: scaled(x, n))(1.0, 2)
+    with pytest.raises(StaticArgumentError, match="is traced"):
+        tj.grad(lambda n: scaled(1.0, n=n))(2.0)

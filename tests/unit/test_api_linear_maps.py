@@ -83,3 +83,16 @@ def test_jacobians_under_jit_and_vmap(jacobian) -> None:
     batch = np.stack([X, 2 * X])
     np.testing.assert_allclose(tj.vmap(jacobian(np.sin))(batch), expected)
     np.testing.assert_allclose(tj.jit(tj.vmap(jacobian(np.sin)))(batch), expected)
+
+
+@pytest.mark.parametrize(
+    "fun",
+    [
+        lambda x: x * x, lambda x: 1 / x, lambda x: x @ x, lambda x: np.sum(x) * x,
+        lambda x: np.where(x > 0, x, 0.0), lambda x: x[x[0].astype(int)],
+        lambda x: tj.lax.scan(lambda c, y: (c * y, None), 1.0, x)[0],
+    ],
+)  # fmt: skip
+def test_products_of_the_argument_have_no_transpose(fun) -> None:
+    with pytest.raises(MissingRuleError, match=r"is not linear(.|\n)*in <lambda>"):
+        tj.linear_transpose(fun, X)

@@ -201,8 +201,9 @@ def test_a_folder_that_is_gone(tmp_path: Path) -> None:
     gone = tmp_path / "gone"
     gone.mkdir()
     code = (
-        f"import os; os.chdir({str(gone)!r}); os.rmdir({str(gone)!r}); import tracejit as tj\n"
-        "print(tj.grad(lambda x: x * x)(3.0))"
+        f"import os; import tracejit as tj; tj.grad(lambda x: x)(1.0); os.chdir({str(gone)!r})\n"
+        f"os.rmdir({str(gone)!r}); f = eval(compile('lambda x: x * x', 'elsewhere.py', 'eval'))\n"
+        "print(tj.grad(f)(3.0))"
     )
     places = os.pathsep.join(os.path.abspath(p) for p in sys.path if p)
     done = subprocess.run(

@@ -70,6 +70,10 @@ class Unknown:
 
     type: ArrayType
 
+    @property
+    def ndim(self) -> int:
+        return len(self.type.shape)
+
 
 class Pointwise:
     """Works element by element: batching only broadcasts the unbatched operands."""

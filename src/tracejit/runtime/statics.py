@@ -14,6 +14,7 @@ from typing import Any
 from tracejit.errors import StaticArgumentError, did_you_mean
 from tracejit.runtime.arguments import BY_POSITION, name_of, parameters_of, positional_name
 from tracejit.trace.provenance import user_frame
+from tracejit.trace.tracer import Tracer
 
 #: (position or name, value) of each static argument of a call.
 Fixed = tuple[tuple[int | str, Any], ...]
@@ -90,17 +91,25 @@ class Statics:
     def key(self, fixed: Fixed) -> tuple[Any, ...]:
         """What stands for static values in the key of a cache; they need a hash."""
         for place, value in fixed:
+            if isinstance(value, Tracer):
+                raise StaticArgumentError(
+                    f"static argument {self._name(place)} of {name_of(self.fun)} is traced",
+                    where=user_frame(), hint="a static value is known when the program is "
+                    "compiled: make it static in the function around, too",
+                )  # fmt: skip
             try:
                 hash(value)
             except TypeError:
-                name = place if isinstance(place, str) else positional_name(self.fun, place)
                 raise StaticArgumentError(
-                    f"static argument {name} of {name_of(self.fun)} is of type "
+                    f"static argument {self._name(place)} of {name_of(self.fun)} is of type "
                     f"{type(value).__name__}, which has no hash", where=user_frame(),
                     hint="a static value is part of the key of the compiled program: pass a tuple "
                     "instead of a list or an array, or do not make it static",
                 ) from None  # fmt: skip
         return tuple([(place, type(value), value) for place, value in fixed])
+
+    def _name(self, place: int | str) -> str:
+        return place if isinstance(place, str) else positional_name(self.fun, place)
 
 
 def put_back(
