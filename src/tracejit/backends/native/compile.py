@@ -175,11 +175,7 @@ def emit_kernel(jaxpr: Jaxpr, n_constants: int) -> tuple[Module, Summary]:
     module.globals["workspace"] = POINTER
     for i in range(n_constants):
         module.globals[f"constant.{i}"] = POINTER
-    width = target.vector_bits
-    fn = module.function(
-        "kernel", I64, [PTR, PTR],
-        attributes=f'nounwind "prefer-vector-width"="{width}" "min-legal-vector-width"="{width}"',
-    )  # fmt: skip
+    fn = module.function("kernel", I64, [PTR, PTR], attributes=target.attributes)
     inputs, outputs = fn.args
     places = [fn.load(PTR, Value(PTR, f"@constant.{i}")) for i in range(n_constants)]
     places += [

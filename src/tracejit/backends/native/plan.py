@@ -16,15 +16,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 from tracejit.backends.native.elementwise import TWINS
 from tracejit.backends.native.lowering import Pointwise, Reader, Reduction, Statement, rule_of
 from tracejit.ir.atoms import Atom, Var
 from tracejit.ir.graph import Equation, Jaxpr
+from tracejit.ir.walk import count_equations, held_jaxprs
 
 #: Computing in place again is given up for a store and a load above this cost.
 DEAR = 8
+#: The cost of the work over one shape that one nest does at most.
+LONG = 1000
+#: What the loops of a nest cost to compile.
+NEST = 20
+#: Scalars that make a step.
+SCALARS = 20
 #: Readers (slices, pads, ...) read through each other this deep; then the result is stored.
 DEEP = 40
 
@@ -52,6 +60,7 @@ class Plan:
         self.stored = self._must_be_stored()
         self.costs = self._costs()
         self._store_what_spreads()
+        self._cut_long_kernels()
         for _ in range(3):
             self.steps = self._steps()
             again = self._dear_in_two_places()
@@ -134,54 +143,86 @@ class Plan:
     # Levels.
 
     def _steps(self) -> list[Step]:
-        ready: dict[Var, int] = {}
-        kernels: dict[tuple[int, tuple[int, ...]], Step] = {}
-        steps: list[Step] = []
-        scalars: dict[int, Step] = {}
         self.level: dict[Var, int] = {}
-
-        def after(x: Atom) -> int:
-            """The first level at which a reader by address finds x."""
-            if not isinstance(x, Var):
-                return 0
-            return self.level[x] + 1 if x in self.level else ready.get(x, 0)
-
-        def step(level: int, space: tuple[int, ...]) -> Step:
-            key = (level, space)
-            if key not in kernels:
-                kernels[key] = Step(level, space)
-                steps.append(kernels[key])
-            return kernels[key]
-
+        self._ready: dict[Var, int] = {}
+        self._kernels: dict[Any, Step] = {}
+        self._others: list[Step] = []
+        self._scalars: dict[int, list[Step]] = {}
         for eqn in self.jaxpr.equations:
-            rule = self.rules[eqn]
-            if isinstance(rule, Pointwise):
-                first = max([ready.get(x, 0) for x in eqn.inputs if isinstance(x, Var)], default=0)
-            elif isinstance(rule, Reduction):
-                first = max([
-                    ready.get(x, 0) if rule.aligned(eqn) else after(x)
-                    for x in eqn.inputs if isinstance(x, Var)
-                ], default=0)  # fmt: skip
-            else:
-                first = max([after(x) for x in eqn.inputs], default=0)
+            rule, first = self.rules[eqn], self._first_level(eqn)
             for v in eqn.outvars:
-                ready[v] = first
-            if isinstance(rule, Statement):
-                steps.append(Step(first, statement=eqn))
-            elif isinstance(rule, Reduction):
-                step(first, rule.space(eqn)).sums.append(eqn)
-            else:
+                self._ready[v] = first
+            if isinstance(rule, (Pointwise, Reader)):
                 for v in eqn.outvars:
-                    if v in self.stored:
-                        step(first, v.shape).stores.append(v)
-                        self.level[v] = first
-                    elif not v.ndim:
-                        scalars.setdefault(first, Step(first)).scalars.append(v)
+                    self._place(v, first)
                 continue
+            if isinstance(rule, Statement):
+                self._others.append(Step(first, statement=eqn))
+            else:
+                space = rule.space(eqn)
+                parts = [self.parts.get(x, 0) for x in eqn.inputs if x.shape == space]
+                self._kernel(first, space, max(parts, default=0)).sums.append(eqn)
             for v in eqn.outvars:
-                self.level[v] = first
-                ready[v] = first + 1
-        return sorted([*scalars.values(), *steps], key=lambda s: s.level)
+                self.level[v], self._ready[v] = first, first + 1
+        return sorted(
+            [*chain(*self._scalars.values()), *self._others], key=lambda step: step.level
+        )
+
+    def _first_level(self, eqn: Equation) -> int:
+        """The level at which all that an equation reads is there."""
+        rule = self.rules[eqn]
+        in_place = isinstance(rule, Pointwise) or (
+            isinstance(rule, Reduction) and rule.aligned(eqn)
+        )
+        found = 0
+        for x in eqn.inputs:
+            if isinstance(x, Var):
+                level = self._ready.get(x, 0)
+                if not in_place and x in self.level:  # at any index: when its nest is finished
+                    level = self.level[x] + 1
+                found = max(found, level)
+        return found
+
+    def _place(self, v: Var, level: int) -> None:
+        """What is computed in place: stored by a nest, a scalar of a step, or nothing yet."""
+        if v in self.stored:
+            self._kernel(level, v.shape, self.parts[v]).stores.append(v)
+            self.level[v] = level
+        elif not v.ndim:
+            run = self._scalars.setdefault(level, [])
+            if not run or len(run[-1].scalars) == SCALARS:
+                run.append(Step(level))
+            run[-1].scalars.append(v)
+
+    def _kernel(self, level: int, space: tuple[int, ...], part: int) -> Step:
+        """The step of a nest, made if it is the first time."""
+        key = (level, space, part)
+        if key not in self._kernels:
+            self._kernels[key] = Step(level, space)
+            self._others.append(self._kernels[key])
+        return self._kernels[key]
+
+    def _cut_long_kernels(self) -> None:
+        """Work over one shape is cut where it grows too long; what is dear and crosses is stored.
+
+        Each nest takes statements of one part only: one nest with hundreds of values alive is more
+        than registers hold, and more than the compiler can take.
+        """
+        filled: dict[tuple[int, ...], int] = {}
+        self.parts: dict[Var, int] = {}
+        for eqn in self.jaxpr.equations:
+            if not isinstance(self.rules[eqn], (Pointwise, Reader)) or not eqn.outvars[0].ndim:
+                continue
+            shape = eqn.outvars[0].shape
+            filled[shape] = filled.get(shape, 0) + self._own_cost(eqn)
+            part = filled[shape] // LONG
+            for v in eqn.outvars:
+                self.parts[v] = part
+            for x in eqn.inputs:
+                if self._inline(x) and x.shape == shape and self.costs[x] > DEAR:  # type: ignore[index]
+                    if self.parts[x] != part:  # type: ignore[index]
+                        self.stored.add(x)  # type: ignore[arg-type]
+        self.costs = self._costs()
 
     # Reads.
 
@@ -205,6 +246,25 @@ class Plan:
     def reads(self, step: Step) -> set[Var]:
         """The variables that a step touches: stored ones, scalars, and arrays computed in place."""
         return self.behind(self.roots(step), set(step.stores))
+
+    def weights(self) -> list[int]:
+        """For each step, the cost of all that is computed in it."""
+        costs = []
+        for step in self.steps:
+            made = {self.makers[v] for v in self.reads(step) if self._inline(v)}
+            made.update(self.makers[v] for v in self.results(step))
+            nest = NEST if step.space else 0
+            costs.append(nest + sum(self._own_cost(eqn) for eqn in made))
+        return costs
+
+    def _own_cost(self, eqn: Equation) -> int:
+        """Of one equation; a statement with jaxprs costs what they do."""
+        rule = self.rules[eqn]
+        if isinstance(rule, Pointwise):
+            return rule.cost
+        if isinstance(rule, Statement):
+            return 20 + 4 * sum(count_equations(body) for _, body in held_jaxprs(eqn))
+        return 5
 
     def behind(self, roots: Iterable[Atom], own: set[Var] = frozenset()) -> set[Var]:  # type: ignore[assignment]
         """What is touched when these are evaluated; those of `own` are computed here."""

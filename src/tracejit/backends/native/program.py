@@ -18,6 +18,7 @@ from tracejit.backends.native.index import Emitted, Loop
 from tracejit.backends.native.kernel import Accumulate, Kernel, Store, result_location
 from tracejit.backends.native.lowering import rule_of
 from tracejit.backends.native.nest import Buffer, Indices, Nest, Scalar
+from tracejit.backends.native.parts import cut, emit_part
 from tracejit.backends.native.plan import Plan, Step
 from tracejit.backends.native.summary import Summary
 from tracejit.backends.native.target import Features
@@ -98,13 +99,22 @@ class Program:
         for y, target in zip(self.jaxpr.outvars, targets, strict=True):
             if target is not None and y in self.makers:
                 self.targets.setdefault(y, target)  # type: ignore[arg-type]
-        self.dying = self._last_reads()
-        for self.number, step in enumerate(self.plan.steps):
-            self._run(step)
+        self._find_last_reads()
+        runs = cut(self.plan.weights())
+        for run in runs:
+            if len(runs) == 1:
+                self.run_steps(run)
+            else:
+                emit_part(self, run)
+        return [self._deliver(y, t) for y, t in zip(self.jaxpr.outvars, targets, strict=True)]
+
+    def run_steps(self, numbers: range) -> None:
+        """Emit some steps in the current function."""
+        for self.number in numbers:
+            self._run(self.plan.steps[self.number])
             self._release(self.temporaries)
             for x in self.dying.get(self.number, ()):
                 self._release(self.blocks.pop(x, []))
-        return [self._deliver(y, t) for y, t in zip(self.jaxpr.outvars, targets, strict=True)]
 
     def _deliver(self, y: Atom, target: Buffer | None) -> Location:
         if target is None:
@@ -118,18 +128,35 @@ class Program:
             return Scalar(constant(register_type(y.dtype), y.value))
         return self.locations[y] if y in self.locations else self.buffer(y)
 
-    def _last_reads(self) -> dict[int, list[Var]]:
-        """By number of a step: the stored variables that no later step reads."""
-        last: dict[Var, int] = {}
+    def _find_last_reads(self) -> None:
+        """last: the number of the last step that reads a variable; dying: by number of a step, the
+        stored variables that no later step reads."""
+        self.last: dict[Var, int] = {}
         for number, step in enumerate(self.plan.steps):
             for x in (*self.plan.results(step), *self.plan.reads(step)):
-                last[x] = number
-        kept = self.plan.behind(self.jaxpr.outvars)
-        dying: dict[int, list[Var]] = {}
-        for x, number in last.items():
-            if x in self.plan.stored and x not in kept:
-                dying.setdefault(number, []).append(x)
-        return dying
+                self.last[x] = number
+        for x in self.plan.behind(self.jaxpr.outvars):
+            self.last[x] = len(self.plan.steps)
+        self.dying: dict[int, list[Var]] = {}
+        for x, number in self.last.items():
+            if x in self.plan.stored:
+                self.dying.setdefault(number, []).append(x)
+
+    def reached(self, numbers: range) -> list[Var]:
+        """The variables with a location that some steps can read."""
+        pending = [x for n in numbers for x in self.plan.roots(self.plan.steps[n])]
+        seen: set[Atom] = set()
+        found = []
+        while pending:
+            x = pending.pop()
+            if x in seen or not isinstance(x, Var):
+                continue
+            seen.add(x)
+            if x in self.locations:
+                found.append(x)
+            else:
+                pending += self.makers[x].inputs
+        return found
 
     def _run(self, step: Step) -> None:
         if step.statement is not None:

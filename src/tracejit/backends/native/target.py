@@ -27,6 +27,12 @@ class Features:
     cpu: str
     flags: str
 
+    @property
+    def attributes(self) -> str:
+        """What LLVM is told of each function."""
+        bits = self.vector_bits
+        return f'nounwind "prefer-vector-width"="{bits}" "min-legal-vector-width"="{bits}"'
+
 
 _linking = threading.Lock()
 
