@@ -3,7 +3,8 @@
 A `Worker` is the near side. In the far process the system alone is loaded, so that its threads,
 its allocator and its crashes are its own. The questions, in order, for each case and size:
 
-    open    make inputs, build the function, call it: results, seconds to the first result
+    open    make inputs, build the function, call it: seconds to the first result, bytes of memory
+            that stay with the process since (code, workspaces, caches), results
     memory  bytes that a later call adds to the process at its peak
     round   seconds a call over about `seconds`
 """
@@ -146,18 +147,22 @@ class Bench:
         self.ready: Any = None
         self.cases = all_cases()
 
-    def open(self, case: str, size: str) -> tuple[float, list[np.ndarray]]:
-        """Build the function for a case; (seconds to the first result, the result)."""
+    def open(self, case: str, size: str) -> tuple[float, int | None, list[np.ndarray]]:
+        """Build the function for a case; (seconds to the first result, bytes held, the result)."""
         self.ready = None
         gc.collect()
         args = self.cases[case].arguments(size)
+        before = resident()
         start = time.perf_counter()
         self.ready = self.prepare(self.cases[case], size, args)
         result = self.ready.call(*self.ready.args)
         seconds = time.perf_counter() - start
         self.timer = timer_of(self.ready)
         self.second = self.timer(1)
-        return seconds, [np.array(leaf) for leaf in leaves(result)]
+        copies = [np.array(leaf) for leaf in leaves(result)]
+        del result
+        held = None if before is None else max(0, (resident() or 0) - before)
+        return seconds, held, copies
 
     def memory(self) -> int | None:
         """Bytes by which a call raises the process's resident memory; None where unknown."""
@@ -181,20 +186,27 @@ def timer_of(ready: Ready) -> Any:
 
 
 def peak_of(call: Any) -> int | None:
-    """Bytes by which a call raises resident memory at its peak, what it returns included.
-
-    Freed memory is given back to the system first, so that it counts again when it is used.
-    """
-    try:
-        ctypes.CDLL(None).malloc_trim(0)
-        before = _status("VmRSS")
-        Path("/proc/self/clear_refs").write_text("5")  # the peak starts again from here
-    except (OSError, AttributeError):
+    """Bytes by which a call raises resident memory at its peak, what it returns included."""
+    before = resident()
+    if before is None:
         return None
     kept = call()
     peak = _status("VmHWM")
     del kept
     return max(0, peak - before)
+
+
+def resident() -> int | None:
+    """Bytes of this process in memory, and the peak starts again from here; None if not Linux's.
+
+    Freed memory is given back to the system first, so that it counts again when it is used.
+    """
+    try:
+        ctypes.CDLL(None).malloc_trim(0)
+        Path("/proc/self/clear_refs").write_text("5")
+        return _status("VmRSS")
+    except (OSError, AttributeError):
+        return None
 
 
 def _status(key: str) -> int:

@@ -27,13 +27,22 @@ JAX = ("jax", "jax-idiomatic")
 #: They may be faster by this much before a case is listed as slow.
 NEAR = 1.5
 
+#: What is told of memory, from LARGE on.
+MEMORY = {
+    "memory": "memory that a call adds",
+    "held": "memory that stays between calls (code and workspaces)",
+}
+LARGE = 16 * 2**20
+
 
 @dataclass
 class Record:
     """One system on one case and size. Seconds and bytes; None where not measured.
 
     first: from the arguments to the first result, compiling included. least, median: of a call.
-    memory: bytes that a call adds at its peak. error: largest relative difference of a result.
+    memory: bytes that a call adds at its peak. held: bytes that stayed with the process between the
+    arguments and the second call: code, and workspaces that calls share. error: the largest relative
+    difference of a result.
     """
 
     group: str
@@ -45,6 +54,7 @@ class Record:
     least: float | None = None
     median: float | None = None
     memory: int | None = None
+    held: int | None = None
     error: float | None = None
     note: str = ""
 
@@ -82,9 +92,10 @@ class Results:
             if chosen:
                 parts += [f"## {group}: time of a call", _table(chosen, "least", duration)]
                 parts += [f"### {group}: to the first result", _table(chosen, "first", duration)]
-                large = {key: row for key, row in chosen.items() if _takes_memory(row)}
-                if large:
-                    parts += [f"### {group}: memory of a call", _table(large, "memory", size_of)]
+                for what, title in MEMORY.items():
+                    large = {key: row for key, row in chosen.items() if _is_large(row, what)}
+                    if large:
+                        parts += [f"### {group}: {title}", _table(large, what, size_of)]
         parts += ["## Left out", self._notes()]
         return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -135,9 +146,9 @@ def _scaled(number: float | None, units: Iterable[tuple[float, str]]) -> str:
     return f"{number / unit:.3g} {name}"
 
 
-def _takes_memory(row: Row) -> bool:
-    """Whether some system needs so much that pages and caches of the allocator do not show."""
-    return any((record.memory or 0) >= 2**20 for record in row.values())
+def _is_large(row: Row, what: str) -> bool:
+    """Whether some system needs so much that code, and the allocator's caches, do not show."""
+    return any((getattr(record, what) or 0) >= LARGE for record in row.values())
 
 
 def _table(rows: dict[tuple[str, str, str, int], Row], what: str, show: object) -> str:

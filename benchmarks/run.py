@@ -133,7 +133,7 @@ def _run_one(
         record = report.Record(case.group, case.name, size, name, threads)
         records[name] = record
         with _noting(record):
-            record.first, answers[name] = worker.ask("open", case.name, size)
+            record.first, record.held, answers[name] = worker.ask("open", case.name, size)
     _compare(case, answers, records)
     able = {name: workers[name] for name in answers if not records[name].note}
     times: dict[str, list[float]] = {name: [] for name in able}

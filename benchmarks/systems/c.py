@@ -49,7 +49,7 @@ double many(long n, void **in, double *g) {{
 def prepare(case: Case, size: str, args: tuple[Any, ...]) -> Ready:
     if case.c is None:
         raise NotOffered
-    arrays = [np.array(leaf, order="C") for item in args for leaf in leaves(item)]
+    arrays = [np.asarray(leaf, order="C") for item in args for leaf in leaves(item)]
     many = _compile(_source(case, size, arrays))
     inputs = (ctypes.c_void_p * len(arrays))(*[array.ctypes.data for array in arrays])
     gradient = np.zeros(sum(leaf.size for leaf in leaves(args[0])))
