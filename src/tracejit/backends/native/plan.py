@@ -86,6 +86,11 @@ class Plan:
         """Whether x is an array that is computed in place."""
         return isinstance(x, Var) and x.ndim > 0 and x in self.makers and x not in self.stored
 
+    def _in_place(self, eqn: Equation) -> bool:
+        """Whether an equation reads its operands at the index at which it is computed."""
+        rule = self.rules[eqn]
+        return isinstance(rule, Pointwise) or (isinstance(rule, Reduction) and rule.aligned(eqn))
+
     def _must_be_stored(self) -> set[Var]:
         stored = {y for y in self.jaxpr.outvars if isinstance(y, Var) and y in self.makers and y.ndim}
         for eqn in self.jaxpr.equations:
@@ -131,7 +136,7 @@ class Plan:
                 often = rule.spread(eqn)
             for x in eqn.inputs:
                 if self._inline(x):
-                    at = "own index" if isinstance(rule, Pointwise) else eqn
+                    at = "own index" if self._in_place(eqn) else eqn
                     places.setdefault(x, set()).add(at)  # type: ignore[arg-type]
                     if x in often and self.costs[x] > DEAR:  # type: ignore[index]
                         self.stored.add(x)  # type: ignore[arg-type]
@@ -170,11 +175,7 @@ class Plan:
 
     def _first_level(self, eqn: Equation) -> int:
         """The level at which all that an equation reads is there."""
-        rule = self.rules[eqn]
-        in_place = isinstance(rule, Pointwise) or (
-            isinstance(rule, Reduction) and rule.aligned(eqn)
-        )
-        found = 0
+        in_place, found = self._in_place(eqn), 0
         for x in eqn.inputs:
             if isinstance(x, Var):
                 level = self._ready.get(x, 0)

@@ -1,0 +1,99 @@
+"""What is stored, what shares a nest, in which order."""
+
+from __future__ import annotations
+
+from native_guarded import program
+
+from tracejit.backends.native.compile import emit_kernel
+from tracejit.backends.native.plan import Plan
+from tracejit.ir.types import FLOAT64, INT64, array_type
+from tracejit.ops import contraction, elementwise, reduction, structure
+
+X, V = array_type(FLOAT64, (30, 20)), array_type(FLOAT64, (20,))
+
+
+def matvec(x, v):
+    return contraction.dot(x, v, contract=((x.ndim - 1,), (0,)), batch=((), ()))
+
+
+def total(x):
+    return structure.reduce_sum(x, axes=tuple(range(x.ndim)))
+
+
+def shapes(plan: Plan) -> list[tuple]:
+    """Space, stores and sums of each nest."""
+    return [(s.space, len(s.stores), len(s.sums)) for s in plan.steps if s.space]
+
+
+def test_what_is_between_is_not_stored() -> None:
+    jaxpr = program(lambda x: [total(elementwise.exp(x * 2.0) + x)], V)
+    plan = Plan(jaxpr)
+    assert shapes(plan) == [((20,), 0, 1)]
+    assert plan.stored == set(jaxpr.outvars)
+
+
+def test_the_picture_of_the_module() -> None:
+    def fun(x, w):
+        y = elementwise.exp(matvec(x, w))
+        return [total(y), y * 2.0]
+
+    assert shapes(Plan(program(fun, X, V))) == [((30, 20), 0, 1), ((30,), 1, 1)]
+
+
+def test_dear_values_read_along_another_axis_are_stored_once() -> None:
+    """exp(v) is computed 20 times, not 30 * 20 times; v * 2 is cheap enough."""
+    for function, stores in ((elementwise.exp, 1), (lambda v: v * 2.0, 0)):
+
+        def fun(x, v, function=function):
+            y = structure.broadcast(function(v), shape=x.shape, dims=(1,))
+            return [total(x * y)]
+
+        jaxpr = program(fun, X, V)
+        assert len(Plan(jaxpr).stored) == 1 + stores
+
+
+def test_dear_values_in_two_nests_are_stored() -> None:
+    def fun(v):
+        y = elementwise.sin(v)
+        s = structure.broadcast(total(y), shape=v.shape, dims=())
+        return [y * s]
+
+    plan = Plan(program(fun, V))
+    assert shapes(plan) == [((20,), 1, 1), ((20,), 1, 0)]
+
+
+def test_steps_come_after_what_they_read() -> None:
+    def fun(x, v):
+        y = reduction.cumsum(matvec(x, v), axis=0, reverse=False)
+        z = structure.reverse(elementwise.sin(y), axes=(0,))
+        return [z + y, total(z), reduction.argmax(y, axis=0, dtype=INT64)]
+
+    plan = Plan(program(fun, X, V))
+    done = set(plan.jaxpr.invars)
+    for step in plan.steps:
+        assert {x for x in plan.reads(step) if x in plan.stored} <= done | set(step.stores)
+        done.update(plan.results(step))
+
+
+def test_long_work_is_cut() -> None:
+    """Each nest has a part of it; only what crosses is stored."""
+
+    def fun(v):
+        for _ in range(300):
+            v = elementwise.exp(v * -1.0)
+        return [v]
+
+    plan = Plan(program(fun, V))
+    assert 3 <= len(plan.steps) <= 6 and len(plan.stored) == len(plan.steps)
+
+
+def test_lines_to_read() -> None:
+    def fun(x, v):
+        return [total(matvec(x, v)), *reduction.sort(v, axis=0, keys=1)]
+
+    _, summary = emit_kernel(program(fun, X, V), 0)
+    assert "kernel over (30, 20), loops [" in summary.lines[0]
+    assert "statement sort" in summary.lines
+    assert summary.statements == {"sort": 1}
+
+
