@@ -2,7 +2,7 @@
 
 A builder, not glued text: every operation takes and returns a `Value`, which knows its type, and
 checks that its operands agree. Underneath it appends lines of LLVM assembly, because printing a
-module object graph costs more than the rest of the compiler (docs/decisions/0002).
+module object graph costs more than the rest of the compiler (docs/decisions/0004).
 
     module = Module()
     fn = module.function("axpy", VOID, [I64, PTR, PTR])
