@@ -41,8 +41,8 @@ class Record:
 
     first: from the arguments to the first result, compiling included. least, median: of a call.
     memory: bytes that a call adds at its peak. held: bytes that stayed with the process between the
-    arguments and the second call: code, and workspaces that calls share. error: the largest relative
-    difference of a result.
+    arguments and the second call: code, and workspaces that calls share. error: the largest
+    relative difference of a result.
     """
 
     group: str
