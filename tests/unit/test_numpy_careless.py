@@ -16,7 +16,12 @@ import scipy.special
 
 import tracejit as tj
 import tracejit.numpy as tnp
-from tracejit.errors import TracedConversionError, TracejitError, UnsupportedError
+from tracejit.errors import (
+    LeakedTracerError,
+    TracedConversionError,
+    TracejitError,
+    UnsupportedError,
+)
 
 X = np.array([0.5, 0.2, 0.7])
 TABLE = np.arange(5.0)
@@ -211,3 +216,30 @@ def test_a_folder_that_is_gone(tmp_path: Path) -> None:
         env=dict(os.environ, PYTHONPATH=places), cwd=tmp_path,
     )  # fmt: skip
     assert done.stdout == "6.0\n", done.stderr
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        float, bool, np.sin, list, tj.jit(np.sin), tj.grad(np.sum), tj.vmap(np.sin),
+        lambda x: np.ones(3) * x, lambda x: tj.jit(lambda y: y + x)(1.0), lambda x: f"{x:.2f}",
+        lambda x: tj.lax.scan(lambda c, y: (c, y), 0.0, x), lambda x: tj.vjp(np.sin, x),
+    ],
+)  # fmt: skip
+def test_kept_tracers_say_so(use: Callable[..., Any]) -> None:
+    kept: list[Any] = []
+    tj.jit(lambda x: kept.append(x) or x)(X)
+    with pytest.raises(LeakedTracerError, match="used after its trace"):
+        use(kept[0])
+
+
+@pytest.mark.parametrize("kind", [tj.Array, tnp.ndarray])
+def test_what_is_an_array(kind: type) -> None:
+    """Traced values are arrays, as in JAX, and so are results of rank 0."""
+    seen: list[bool] = []
+    result = tj.jit(lambda x: seen.append(isinstance(x, kind)) or np.sum(x))(X)
+    assert seen == [True]
+    assert isinstance(result, kind)
+    assert isinstance(X, kind)
+    assert not isinstance(1.0, kind)
+    assert not isinstance([X], kind)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from tracejit import tree
 from tracejit.ir.types import FLOAT0
+from tracejit.numpy.static import ndarray
 from tracejit.runtime.values import canonical
 
-#: `isinstance(x, tracejit.Array)`
-Array = np.ndarray
+#: `isinstance(x, tracejit.Array)`: arrays, NumPy scalars and traced values.
+Array = ndarray
 
 #: The dtype of tangents of integers and bools.
 float0 = FLOAT0

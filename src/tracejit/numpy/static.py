@@ -35,7 +35,7 @@ int8, int16, int32, int64 = np.int8, np.int16, np.int32, np.int64
 uint8, uint16, uint32, uint64 = np.uint8, np.uint16, np.uint32, np.uint64
 generic, number, inexact, floating = np.generic, np.number, np.inexact, np.floating
 integer, signedinteger, unsignedinteger = np.integer, np.signedinteger, np.unsignedinteger
-ndarray, dtype = np.ndarray, np.dtype
+dtype = np.dtype
 
 broadcast_shapes, finfo, iinfo = np.broadcast_shapes, np.finfo, np.iinfo
 isdtype, issubdtype = np.isdtype, np.issubdtype
@@ -43,6 +43,15 @@ index_exp, s_, mgrid, ogrid = np.index_exp, np.s_, np.mgrid, np.ogrid
 indices, diag_indices, mask_indices = np.indices, np.diag_indices, np.mask_indices
 tril_indices, triu_indices = np.tril_indices, np.triu_indices
 set_printoptions = np.set_printoptions
+
+
+class _KindOfArray(type):
+    def __instancecheck__(cls, x: Any) -> builtins.bool:
+        return isinstance(x, (np.ndarray, np.generic, Tracer))
+
+
+class ndarray(metaclass=_KindOfArray):
+    """For `isinstance` and annotations: arrays, NumPy scalars (results of rank 0), tracers."""
 
 
 def result_type(*arrays_and_dtypes: Any) -> np.dtype:

@@ -15,7 +15,7 @@ from tracejit.ir.graph import Jaxpr
 from tracejit.ir.types import ArrayType
 from tracejit.ir.walk import evaluate, inline
 from tracejit.trace.provenance import user_frame
-from tracejit.trace.tracer import Constant, Trace, Tracer, current_trace, is_traced, plain
+from tracejit.trace.tracer import Constant, Trace, Tracer, current_trace, is_traced, leaked, plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,8 @@ def apply(jaxpr: Jaxpr, args: Sequence[Any]) -> list[Any]:
         outs = evaluate(jaxpr, *[np.asarray(x) for x in args])
         return [plain(y, v.type) for y, v in zip(outs, jaxpr.outvars, strict=True)]
     trace = current_trace()
-    assert trace is not None, "a tracer is alive only while its function is traced"
+    if trace is None:
+        raise leaked(next(x for x in args if isinstance(x, Tracer)))
     atoms: list[Atom] = [trace.lift(x) for x in args]
     trace.provenance = user_frame()
     return [Tracer(trace, y) for y in inline(jaxpr, atoms, trace)]

@@ -250,7 +250,9 @@ class Tracer:
     # The number behind it, where there is one.
 
     def _number(self, use: str, error: type[TracejitError]) -> Any:
-        value = self.owner.value_of(self.atom) if self.owner.alive else None
+        if not self.owner.alive:
+            raise leaked(self)
+        value = self.owner.value_of(self.atom)
         if value is None:
             raise error(
                 f"{use} needs a number, but {self.atom.type} is traced"
