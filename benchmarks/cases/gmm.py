@@ -1,4 +1,4 @@
-"""Gaussian mixture with full covariances: the objective of ADBench and GradBench.
+"""Gaussian mixture with full covariances, after ADBench and GradBench, with a plainer prior.
 
 icf holds the logarithms of the diagonal and, row by row, the entries below it, of a factor of each
 inverse covariance. 1000 points; k components in d dimensions.

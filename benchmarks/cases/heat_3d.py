@@ -1,4 +1,7 @@
-"""Heat in a cube, explicit steps on its interior: heat_3d of NPBench."""
+"""Heat in a cube, explicit steps on its interior: after heat_3d of NPBench.
+
+One array and one update a step, where NPBench goes to a second array and back.
+"""
 
 from __future__ import annotations
 

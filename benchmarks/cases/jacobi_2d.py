@@ -1,4 +1,7 @@
-"""The five-point mean of the interior of a square, again and again: jacobi_2d of NPBench."""
+"""The five-point mean of the interior of a square, again and again: after jacobi_2d of NPBench.
+
+One array and one update a step, where NPBench goes to a second array and back.
+"""
 
 from __future__ import annotations
 

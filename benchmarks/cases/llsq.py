@@ -1,4 +1,7 @@
-"""A polynomial of 128 coefficients fitted to sign(t) by least squares: llsq of GradBench."""
+"""A polynomial of 128 coefficients fitted to sign(t) by least squares: after llsq of GradBench.
+
+The model takes powers; C, numba and jax-idiomatic multiply instead, which is another algorithm.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""y_0' = x_0, y_i' = x_i y_(i-1), by 100 steps of Runge and Kutta: ode of GradBench."""
+"""y_0' = x_0, y_i' = x_i y_(i-1), by 100 steps of Runge and Kutta: after ode of GradBench.
+
+The value is the sum of squares of the last state; GradBench takes its last element.
+"""
 
 from __future__ import annotations
 
