@@ -1,4 +1,4 @@
-"""Whole programs: values and gradients on every backend, against NumPy's and against differences."""
+"""Whole programs: values and gradients on every backend, against NumPy and differences."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ def shapes_group(run: GuardedRun) -> None:
         if 0 not in shape:
             check(run, f"shapes {t}", program(fun, t), [numbers(rng, t)])
 
-        def structural(x):
+        def structural(x, dtype=dtype):
             grown = structure.broadcast(x, shape=(3, *x.shape), dims=tuple(range(1, x.ndim + 1)))
             flat = structure.reshape(x, shape=(x.type.size,))
             return elementwise.not_(grown) if dtype == BOOL else grown, flat
@@ -131,8 +131,8 @@ def reductions_group(run: GuardedRun) -> None:
 
 def contraction_group(run: GuardedRun) -> None:
     rng = np.random.default_rng(4)
-    sizes = [(1, 1, 1), (2, 3, 5), (7, 9, 3), (8, 8, 8), (17, 5, 1), (1, 33, 9), (0, 3, 2), (3, 0, 2),
-             (3, 2, 0), (29, 31, 37), (33, 65, 9)]  # fmt: skip
+    sizes = [(1, 1, 1), (2, 3, 5), (7, 9, 3), (8, 8, 8), (17, 5, 1), (1, 33, 9), (29, 31, 37)]
+    sizes += [(0, 3, 2), (3, 0, 2), (3, 2, 0), (33, 65, 9)]
     for (m, k, n), dtype in itertools.product(sizes, (FLOAT64, FLOAT32, INT32)):
         for turned in range(4):
             a = array_type(dtype, (k, m) if turned & 1 else (m, k))

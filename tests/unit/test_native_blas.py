@@ -12,7 +12,7 @@ from tracejit.ir.walk import evaluate
 from tracejit.ops import contraction, elementwise, structure
 from tracejit.testing.compare import assert_close
 
-#: (contract, batch) for operands of which one side may lie in any order
+#: Shapes of the operands, contracted axes, batch axes.
 CASES = {
     "nn": ((40, 30), (30, 50), ((1,), (0,)), ((), ())),
     "tn": ((30, 40), (30, 50), ((0,), (0,)), ((), ())),
@@ -66,7 +66,11 @@ def test_operands_are_views_and_computed(rng) -> None:
 def test_infinities_and_nan(rng) -> None:
     """What BLAS finds in its result before does not count."""
     t = array_type(FLOAT64, (40, 40))
-    jaxpr = program(lambda x, y: [contraction.dot(x, y, contract=((1,), (0,)), batch=((), ()))], t, t)
+
+    def product(x, y):
+        return [contraction.dot(x, y, contract=((1,), (0,)), batch=((), ()))]
+
+    jaxpr = program(product, t, t)
     x, y = rng.uniform(-1, 1, (2, 40, 40))
     run = NativeExecutable(jaxpr)
     outputs = [np.full((40, 40), np.nan)]

@@ -126,7 +126,10 @@ def late_read(a, b):
 def nested(a, b):
     def outer(c, x):
         def inner(d, y):
-            (e, n) = lax.while_loop(lambda s: s[1] < 2, lambda s: (np.sin(s[0]) * y, s[1] + 1), (d, 0))
+            def turn(s):
+                return np.sin(s[0]) * y, s[1] + 1
+
+            e, n = lax.while_loop(lambda s: s[1] < 2, turn, (d, 0))
             return e + c, np.sum(e) * n
 
         return lax.scan(inner, x, c)
@@ -143,7 +146,10 @@ def loop_in_branch(a, b):
 
 def both_hand_over(a, b):
     """Branches that return operands as they came, in turn."""
-    outs = [lax.cond(p, lambda x, y: (y, x), lambda x, y: (x, y), a, b) for p in (a[0] > 0, a[4] > 0)]
+    def exchange(p):
+        return lax.cond(p, lambda x, y: (y, x), lambda x, y: (x, y), a, b)
+
+    outs = [exchange(p) for p in (a[0] > 0, a[4] > 0)]
     return outs, lax.cond(a[4] > 0, lambda x, y: x, lambda x, y: y * 2.0, np.exp(a), b)
 
 
@@ -221,7 +227,10 @@ def test_any_index_of_a_switch(index) -> None:
 
 
 def test_empty_carries() -> None:
-    check(lambda x: lax.scan(lambda c, _: (c * 2.0, np.sum(c)), x, None, length=3), np.zeros((0, 2)))
+    def f(x):
+        return lax.scan(lambda c, _: (c * 2.0, np.sum(c)), x, None, length=3)
+
+    check(f, np.zeros((0, 2)))
 
 
 def test_the_workspace_of_a_loop_is_that_of_one_round() -> None:

@@ -121,7 +121,7 @@ def test_two_programs_take_turns(rng) -> None:
 
 
 def test_results_share_no_memory(rng) -> None:
-    """Nor do they with operands: an operand handed out is a copy, and so is the second of a pair."""
+    """Nor do they with operands: one handed out is a copy, and so is the second of a pair."""
     jaxpr = program(lambda x, y: [x, y, x, elementwise.neg(y), x], row(5), row(5))
     x = rng.uniform(-1, 1, 5)
     arrays = [x, x]
@@ -135,7 +135,8 @@ def test_results_share_no_memory(rng) -> None:
 
 @pytest.mark.parametrize("make", [
     lambda x: x[::2], lambda x: x[::-1][:5], lambda x: np.asfortranarray(x.reshape(2, 5))[0],
-    lambda x: x.astype(">f8")[:5], lambda x: np.frombuffer(b"-" + x.tobytes(), ">u1")[1:41].view("<f8"),
+    lambda x: x.astype(">f8")[:5],
+    lambda x: np.frombuffer(b"-" + x.tobytes(), "u1")[1:41].view("<f8"),
 ])  # fmt: skip
 def test_operands_lie_anyhow(make, rng) -> None:
     """Strided, turned, in the other byte order, at an odd address."""

@@ -1,7 +1,7 @@
-"""Lowering of operations element by element: values in, value out, of any number of lanes.
+"""Lowering element by element: values in, value out, of any number of lanes.
 
-A row takes the builder, the operands' dtype and the operands. Vectors and loops are not its business.
-Booleans are i1 in registers (and bytes in memory).
+A row takes the builder, the operands' dtype and the operands. Vectors and loops are not its
+business. Booleans are i1 in registers (and bytes in memory).
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from tracejit.backends.native.emit import Function, Type, Value, constant, vector_type
-from tracejit.backends.native.maths import MATHS, integer_power, polygamma, sincos
 from tracejit.backends.native.lowering import LOWERINGS, Pointwise
+from tracejit.backends.native.maths import MATHS, integer_power, polygamma, sincos
 from tracejit.ops import elementwise as ops
 from tracejit.ops import special
 
@@ -33,6 +33,7 @@ def memory_type(dtype: np.dtype, lanes: int = 1) -> Type:
 
 
 def is_signed(dtype: np.dtype) -> bool:
+    """Whether integers of the dtype have a sign."""
     return dtype.kind == "i"
 
 
@@ -40,7 +41,7 @@ def is_signed(dtype: np.dtype) -> bool:
 
 
 def _div(b: Function, dtype: np.dtype, x: Value, y: Value) -> Value:
-    """x / y. Integers: toward zero, -1 (all ones) for y = 0, and the lowest number / -1 is itself."""
+    """x / y. Integers: toward zero, all ones for y = 0, and the lowest number / -1 is itself."""
     if dtype.kind == "f":
         return b.div(x, y)
     nought = b.equal(y, b.like(y, 0))

@@ -83,4 +83,5 @@ def along(loop: Loop) -> Index:
 
 
 def constant_index(n: int) -> Index:
+    """The same position at every point."""
     return Index((), n)

@@ -21,7 +21,7 @@ from tracejit.ops import indexing as ops
 # gather
 
 
-def _groups(x: Any, indices: Any, axes: Axes, batch: int) -> tuple[int, list[int]]:
+def _groups(x: Any, indices: Any, axes: tuple[int, ...], batch: int) -> tuple[int, list[int]]:
     """How many axes the indices' own part has, and which axes of x are read whole."""
     rest = [a for a in range(batch, x.ndim) if a not in axes]
     return indices.ndim - 1 - batch, rest
@@ -55,7 +55,9 @@ def _gather_axes(eqn: Equation, axes: Axes) -> list[tuple[Any, Axes]]:
 # dynamic_slice, dynamic_update_slice
 
 
-def _starts(nest: Nest, starts: Any, shape: Axes, sizes: Axes) -> list[Emitted]:
+def _starts(
+    nest: Nest, starts: Any, shape: tuple[int, ...], sizes: tuple[int, ...]
+) -> list[Emitted]:
     """The starts, moved so that the window fits."""
     return [
         nest.clamped(nest.integer(nest.value(s, ()), s.dtype), n - size)
@@ -130,8 +132,8 @@ def _update_nest(program: Any, updates: Any, rest: list[int], x: Any) -> Nest:
 
 
 def _target(
-    nest: Nest, x: Any, indices: Any, index: Indices, axes: Axes, batch: int, own: int,
-    rest: list[int],
+    nest: Nest, x: Any, indices: Any, index: Indices, axes: tuple[int, ...], batch: int,
+    own: int, rest: list[int],
 ) -> tuple[Emitted | None, Indices]:
     """Where an update goes, and whether that is inside of x."""
     fn, inside = nest.fn, None
@@ -175,7 +177,9 @@ def _update(
 LOWERINGS.rows(
     __name__,
     {
-        ops.gather: Reader(_gather, _gather_axes, stored=lambda eqn: (0,), spreads=lambda eqn: True),
+        ops.gather: Reader(
+            _gather, _gather_axes, stored=lambda eqn: (0,), spreads=lambda eqn: True
+        ),
         ops.dynamic_slice: Reader(
             _dynamic_slice,
             lambda eqn, axes: [(eqn.inputs[0], axes), *((s, ()) for s in eqn.inputs[1:])],

@@ -33,9 +33,9 @@ class Pointwise:
 class Reader:
     """read(nest, eqn, index) -> Emitted: the element of the result at an index.
 
-    axes(eqn, axes) -> [(operand, its axes)]: how the axes of a kernel's space, given for each axis of
-    the result, run along the axes of the operands (None: not evenly). stored(eqn): positions of the
-    operands that have to lie in memory. spreads(eqn): elements of operands are read more than once.
+    axes(eqn, axes) -> [(operand, its axes)]: how the axes of a kernel's space, given for each axis
+    of the result, run along the axes of the operands (None: not evenly). stored(eqn): positions of
+    the operands that have to lie in memory. spreads(eqn): elements are read more than once.
     """
 
     read: Callable[..., Any]

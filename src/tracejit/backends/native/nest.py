@@ -1,36 +1,23 @@
-"""One loop nest: reads, computes and stores at each point of an index space.
+"""One nest: what is read, computed and stored at each point of an index space.
 
 Structure costs nothing here: `value(x, index)` asks for an element, and reshape, slice, broadcast,
-permute, pad and their like answer by rewriting the index until a buffer or a computation is reached.
-Every value is emitted once, in the outermost loop where all it depends on is known, so invariant code
-is hoisted without a pass: an `Emitted` value knows its depth, and `hoisted` appends to that depth's
-block, which is closed but not yet rendered.
-
-One loop may be the vector loop: its body works on `lanes` elements at once, in `chains` independent
-copies that hide latency. The iterations that do not fill a whole step come behind the loop, once, the
-last vector under a mask.
+permute, pad and their like answer by rewriting the index until a buffer or a computation is
+reached. Every value is emitted once, in the outermost loop where all it depends on is known, so
+invariant code is hoisted without a pass: see `loops.py`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from tracejit.backends.native.elementwise import TWINS, memory_type, register_type
-from tracejit.backends.native.emit import (
-    I64,
-    Block,
-    Function,
-    Phi,
-    Type,
-    Value,
-    constant,
-    lanes_constant,
-)
+from tracejit.backends.native.emit import I64, Function, Type, Value, constant, lanes_constant
 from tracejit.backends.native.index import ORIGIN, Emitted, Index, Loop, along
+from tracejit.backends.native.loops import Loops
 from tracejit.backends.native.lowering import Pointwise, Reader, rule_of
 from tracejit.ir.atoms import Atom, Literal
 from tracejit.ir.types import INT64, strides_of
@@ -80,140 +67,13 @@ class Scalar:
     value: Value
 
 
-@dataclass(slots=True)
-class Level:
-    """A depth of the nest: where code goes that belongs there, and what has been emitted."""
-
-    exit: Block | None = None
-    keys: list[Any] = field(default_factory=list)
-
-
-class Nest:
-    """Loops over an index space. `loops` run from the outside to the inside."""
+class Nest(Loops):
+    """Values at the points of an index space. `loops` run from the outside to the inside."""
 
     def __init__(self, program: Any, loops: Sequence[Loop], *, lanes: int = 1, chains: int = 1):
+        super().__init__(program.fn, loops, lanes=lanes, chains=chains)
         self.program = program
-        self.fn = program.fn
-        self.loops = [loop for loop in loops if loop.extent != 1]
-        for depth, loop in enumerate(self.loops):
-            loop.depth = depth + 1
-        self.lanes = lanes
-        self.chains = chains
-        self.vector = next((loop for loop in self.loops if loop.vector), None)
-        self.levels = [Level() for _ in range(len(self.loops) + 1)]
-        self.depth = 0
-        self.chain: int | None = None
-        self.active: list[int] = [0]
-        self.tail: Value | None = None  # the mask of the last active chain
         self.predicate: Emitted | None = None
-        self.memo: dict[Any, Emitted] = {}
-        self.carried: dict[Any, Value] = {}
-
-    # Loops.
-
-    def run(
-        self,
-        body: Callable[[], None],
-        *,
-        enter: Callable[[int], None] = lambda depth: None,
-        leave: Callable[[int], None] = lambda depth: None,
-    ) -> None:
-        """Emit the nest. `enter` and `leave` are called around the loop at each depth."""
-        self.body, self.on_enter, self.on_leave = body, enter, leave
-        self._descend(0)
-
-    def _descend(self, depth: int) -> None:
-        self.on_enter(depth)
-        if depth == len(self.loops):
-            self.body()
-        elif self.loops[depth].vector:
-            self._vector_loop(depth)
-        else:
-            loop = self.loops[depth]
-            self._counted(depth, loop, 0, loop.extent, 1)
-        self.on_leave(depth)
-
-    def _vector_loop(self, depth: int) -> None:
-        loop = self.loops[depth]
-        step = self.lanes * self.chains
-        whole, rest = divmod(loop.extent, step)
-        self.active, self.tail = list(range(self.chains)), None
-        if whole:
-            self._counted(depth, loop, 0, whole * step, step)
-        if rest:
-            vectors, short = divmod(rest, self.lanes)
-            self.active = list(range(vectors + bool(short)))
-            if short:
-                mask = register_type(np.dtype(bool), self.lanes)
-                self.tail = lanes_constant(mask, [i < short for i in range(self.lanes)])
-            self._counted(depth, loop, whole * step, loop.extent, loop.extent)
-        self.active, self.tail = [0], None
-
-    def _counted(self, depth: int, loop: Loop, start: int, stop: int, step: int) -> None:
-        """The loop from start to stop; a block without a back edge if there is one iteration."""
-        fn, level = self.fn, self.levels[depth]
-        before, inside = fn.here, fn.block("loop")
-        level.exit = before
-        fn.branch(inside)
-        fn.at(inside)
-        loop.phis = []
-        repeats = start + step < stop
-        if repeats:
-            counter = fn.phi(I64)
-            counter.add(constant(I64, start), before)
-            loop.phis.append(counter)
-            loop.base = counter.value
-            carried = self._carry(loop, before)
-        else:
-            loop.base = constant(I64, start)
-            carried = {}
-        self.depth = depth + 1
-        self._descend(depth + 1)
-        self.depth = depth
-        for key in self.levels[depth + 1].keys:
-            self.memo.pop(key, None)
-        self.levels[depth + 1].keys.clear()
-        if repeats:
-            following = fn.add(loop.base, constant(I64, step))
-            counter.add(following, fn.here)
-            for key, phi in carried.items():
-                phi.add(self.carried[key], fn.here)
-            again = fn.less(following, constant(I64, stop))
-            after = fn.block("done")
-            fn.branch_if(again, inside, after)
-            fn.at(after)
-        level.exit = None
-
-    def _carry(self, loop: Loop, before: Block) -> dict[Any, Phi]:
-        phis = {}
-        for key, value in self.carried.items():
-            phi = self.fn.phi(value.type)
-            phi.add(value, before)
-            loop.phis.append(phi)
-            phis[key] = phi
-        for key, phi in phis.items():
-            self.carried[key] = phi.value
-        return phis
-
-    def hoisted(self, depth: int, emit: Callable[[], Value]) -> Value:
-        """Emit code in the block of an outer depth."""
-        if depth == self.depth:
-            return emit()
-        fn, level, before, inner = self.fn, self.levels[depth], self.fn.here, self.depth
-        block = level.exit
-        assert block is not None and depth < inner
-        terminator, block.terminator = block.terminator, ""
-        fn.at(block)
-        self.depth = depth
-        result = emit()
-        fn.here.terminator = terminator
-        if fn.here is not block:
-            level.exit = fn.here
-            for phi in self.loops[depth].phis:
-                phi.repoint(block, fn.here)
-        self.depth = inner
-        fn.at(before)
-        return result
 
     # Values.
 
@@ -234,7 +94,7 @@ class Nest:
     def computed(self, x: Any, index: Indices) -> Emitted:
         """The element of a variable that is computed in place, once for each index.
 
-        What is pointwise behind it has the same index and is emitted first, so that long chains need
+        What is pointwise behind it has the same index and is emitted first: long chains need
         no deep recursion.
         """
         pending = [x]
@@ -334,14 +194,8 @@ class Nest:
         scalar, stride = self.split(index)
         if not stride:
             return scalar
-        lanes = self.fn.lane_numbers(I64.vector(self.lanes))
-        steps = Emitted(
-            self.fn.constant(lanes.type, stride) if stride != 1 else lanes, self.depth_of_vector, None
-        )
-        return self.combine(
-            lambda s, t: self.fn.add(s, t if stride == 1 else self.fn.mul(t, lanes)),
-            Emitted(scalar.value, scalar.depth, self.chain), steps,
-        )  # fmt: skip
+        steps = Emitted(self.lane_steps(stride), self.depth_of_vector, None)
+        return self.combine(self.fn.add, Emitted(scalar.value, scalar.depth, self.chain), steps)
 
     @property
     def depth_of_vector(self) -> int:
@@ -366,11 +220,8 @@ class Nest:
             self.memo[key] = found
             self.levels[found.depth].keys.append(key)
         if found.value.type.lanes > 1 and stride:
-            lanes = self.fn.lane_numbers(I64.vector(self.lanes))
-            step = Emitted(lanes, found.depth, None)
-            found = self.combine(
-                lambda s, t: self.fn.add(s, self.fn.mul(t, self.fn.like(t, stride))), found, step
-            )
+            step = Emitted(self.lane_steps(stride), found.depth, None)
+            found = self.combine(self.fn.add, found, step)
             stride = 0
         if stride and self.chain is not None:
             found = Emitted(found.value, found.depth, self.chain)
@@ -465,10 +316,8 @@ class Nest:
             address = fn.offset(buffer.pointer, at, type)
             value = fn.load(type, address) if mask is None else fn.masked_load(type, address, mask)
         else:
-            lanes = lanes_constant(
-                I64.vector(self.lanes), [stride * lane for lane in range(self.lanes)]
-            )
-            value = fn.gather(type, fn.offset(buffer.pointer, at, type), lanes, mask)
+            base = fn.offset(buffer.pointer, at, type)
+            value = fn.gather(type, base, self.lane_steps(stride), mask)
         return self.from_memory(value, buffer.dtype)
 
     def store(self, buffer: Buffer, index: Indices, x: Emitted) -> None:
@@ -491,11 +340,13 @@ class Nest:
             return
         lanes = at.value
         if stride:
-            steps = [stride * lane for lane in range(self.lanes)]
-            lanes = fn.add(
-                fn.splat(at.value, self.lanes), lanes_constant(I64.vector(self.lanes), steps)
-            )
+            lanes = fn.add(fn.splat(at.value, self.lanes), self.lane_steps(stride))
         fn.scatter(value, buffer.pointer, lanes, mask)
+
+    def lane_steps(self, stride: int) -> Value:
+        """0, stride, 2 stride, ... in the lanes."""
+        steps: list[float | int | bool] = [stride * lane for lane in range(self.lanes)]
+        return lanes_constant(I64.vector(self.lanes), steps)
 
     def from_memory(self, value: Value, dtype: np.dtype) -> Value:
         if dtype.kind != "b":

@@ -6,10 +6,10 @@
     level 2   kernel over (N,):    s += exp(z[i]);  g[i] = 2 exp(z[i])        (exp computed once)
 
 A variable is *stored* if it is an output, comes from a reduction or a statement, or is needed by
-address; other arrays are computed in place where they are read, and scalars once, in registers. What
-is finished gets a level: 1 more than what it needs finished. Statements of one level and one space
-share a nest. An array that is dear and would be computed in two nests, at several indices, or again
-and again along another axis, is stored after all.
+address; other arrays are computed in place where they are read, and scalars once, in registers.
+What is finished gets a level: 1 more than what it needs finished. Statements of one level and one
+space share a nest. An array that is dear and would be computed in two nests, at several indices, or
+again and again along another axis, is stored after all.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Any
+from typing import Any, TypeGuard
 
 from tracejit.backends.native.elementwise import TWINS
 from tracejit.backends.native.lowering import Pointwise, Reader, Reduction, Statement, rule_of
@@ -82,7 +82,7 @@ class Plan:
                 pairs[eqn] = other.outvars[0]
         return pairs
 
-    def _inline(self, x: Atom) -> bool:
+    def _inline(self, x: Atom) -> TypeGuard[Var]:
         """Whether x is an array that is computed in place."""
         return isinstance(x, Var) and x.ndim > 0 and x in self.makers and x not in self.stored
 
@@ -92,7 +92,8 @@ class Plan:
         return isinstance(rule, Pointwise) or (isinstance(rule, Reduction) and rule.aligned(eqn))
 
     def _must_be_stored(self) -> set[Var]:
-        stored = {y for y in self.jaxpr.outvars if isinstance(y, Var) and y in self.makers and y.ndim}
+        outs = [y for y in self.jaxpr.outvars if isinstance(y, Var)]
+        stored = {y for y in outs if y in self.makers and y.ndim}
         for eqn in self.jaxpr.equations:
             rule = self.rules[eqn]
             if isinstance(rule, (Reduction, Statement)):
@@ -115,9 +116,9 @@ class Plan:
             rule = self.rules[eqn]
             own = rule.cost if isinstance(rule, Pointwise) else 1
             arrays = [x for x in eqn.inputs if self._inline(x)]
-            total = own + sum(costs[x] for x in arrays)  # type: ignore[index]
-            depth = max([deep[x] for x in arrays], default=0)  # type: ignore[index]
-            depth += isinstance(rule, Reader)
+            total = own + sum([costs[x] for x in arrays])
+            depth = max([deep[x] for x in arrays], default=0)
+            depth += int(isinstance(rule, Reader))
             for v in eqn.outvars:
                 if depth > DEEP and v.ndim:
                     self.stored.add(v)
@@ -137,9 +138,9 @@ class Plan:
             for x in eqn.inputs:
                 if self._inline(x):
                     at = "own index" if self._in_place(eqn) else eqn
-                    places.setdefault(x, set()).add(at)  # type: ignore[arg-type]
-                    if x in often and self.costs[x] > DEAR:  # type: ignore[index]
-                        self.stored.add(x)  # type: ignore[arg-type]
+                    places.setdefault(x, set()).add(at)
+                    if x in often and self.costs[x] > DEAR:
+                        self.stored.add(x)
         for x, where in places.items():
             if len(where) > 1 and self.costs[x] * (len(where) - 1) > DEAR:
                 self.stored.add(x)
@@ -165,7 +166,10 @@ class Plan:
                 self._others.append(Step(first, statement=eqn))
             else:
                 space = rule.space(eqn)
-                parts = [self.parts.get(x, 0) for x in eqn.inputs if x.shape == space]
+                parts = [
+                    self.parts.get(x, 0)
+                    for x in eqn.inputs if isinstance(x, Var) and x.shape == space
+                ]  # fmt: skip
                 self._kernel(first, space, max(parts, default=0)).sums.append(eqn)
             for v in eqn.outvars:
                 self.level[v], self._ready[v] = first, first + 1
@@ -220,9 +224,10 @@ class Plan:
             for v in eqn.outvars:
                 self.parts[v] = part
             for x in eqn.inputs:
-                if self._inline(x) and x.shape == shape and self.costs[x] > DEAR:  # type: ignore[index]
-                    if self.parts[x] != part:  # type: ignore[index]
-                        self.stored.add(x)  # type: ignore[arg-type]
+                if not self._inline(x) or x.shape != shape:
+                    continue
+                if self.costs[x] > DEAR and self.parts[x] != part:
+                    self.stored.add(x)
         self.costs = self._costs()
 
     # Reads.
@@ -291,7 +296,7 @@ class Plan:
         # Of a chain of dear ones only the last is needed by address.
         inner = {
             y for x in several for y in self.makers[x].inputs
-            if y in several and count[y] == count[x]  # type: ignore[index]
+            if y in several and count[y] == count[x]
         }  # fmt: skip
-        return several - inner  # type: ignore[operator]
+        return several - inner
 

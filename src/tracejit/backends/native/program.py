@@ -1,8 +1,8 @@
 """The loop program: a planned jaxpr, step by step, inside a function under construction.
 
 A `Program` knows where each variable is (a buffer, a register, or nowhere yet: computed in place),
-hands out memory, and runs the steps of its plan. Loops and branches run programs of their own for the
-jaxprs they hold, inside the same native function.
+hands out memory, and runs the steps of its plan. Loops and branches run programs of their own for
+the jaxprs they hold, inside the same native function.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import numpy as np
 
 from tracejit.backends.native.elementwise import memory_type, register_type
 from tracejit.backends.native.emit import I8, I32, I64, Function, Value, constant
-from tracejit.backends.native.index import Emitted, Loop
+from tracejit.backends.native.index import Loop
 from tracejit.backends.native.kernel import Accumulate, Kernel, Store, result_location
 from tracejit.backends.native.lowering import rule_of
-from tracejit.backends.native.nest import Buffer, Indices, Nest, Scalar
+from tracejit.backends.native.nest import Buffer, Nest, Scalar
 from tracejit.backends.native.parts import cut, emit_part
 from tracejit.backends.native.plan import Plan, Step
 from tracejit.backends.native.summary import Summary
@@ -94,7 +94,7 @@ class Program:
     # Running the plan.
 
     def emit(self, targets: Sequence[Buffer | None] | None = None) -> list[Location]:
-        """Emit all steps. Output i lies in targets[i] if that is given; returns where outputs are."""
+        """Emit all steps; returns where outputs are: output i in targets[i], if that is given."""
         targets = targets or [None] * len(self.jaxpr.outvars)
         for y, target in zip(self.jaxpr.outvars, targets, strict=True):
             if target is not None and y in self.makers:

@@ -1,4 +1,4 @@
-"""Lowering of operations that move elements: an index of the result becomes an index of the operand."""
+"""Lowering of what moves elements: an index of the result becomes an index of the operand."""
 
 from __future__ import annotations
 
@@ -208,7 +208,9 @@ LOWERINGS.rows(
         ops.slice: Reader(_slice, _same_axes),
         ops.reshape: Reader(
             _reshape, _reshape_axes,
-            stored=lambda eqn: () if _splits_only(eqn.inputs[0].shape, eqn.params["shape"]) else (0,),
+            stored=lambda eqn: (
+                () if _splits_only(eqn.inputs[0].shape, eqn.params["shape"]) else (0,)
+            ),
         ),
         ops.pad: Reader(_pad, _pad_axes),
         ops.iota: Reader(_iota, lambda eqn, axes: []),

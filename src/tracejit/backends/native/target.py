@@ -1,7 +1,7 @@
 """The machine: which vectors it has, and from LLVM assembly to code in memory.
 
-One target machine is kept for the process. No optimisation pipeline runs: what the emitter writes is
-what the code generator gets (see ../shared measurements in docs/backends.md).
+One target machine is kept for the process. No optimisation pipeline runs: what the emitter writes
+is what the code generator gets.
 """
 
 from __future__ import annotations

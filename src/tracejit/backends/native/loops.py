@@ -1,0 +1,156 @@
+"""The loops of a nest, as code: counters, carried values, the vector loop and its tail, hoisting.
+
+Every value is emitted once, in the outermost loop where all it depends on is known: an `Emitted`
+value knows its depth, and `hoisted` appends to that depth's block, which is closed but not yet
+rendered.
+
+One loop may be the vector loop: its body works on `lanes` elements at once, in `chains` independent
+copies that hide latency. The iterations that do not fill a whole step come behind the loop, once,
+the last vector under a mask.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from tracejit.backends.native.elementwise import register_type
+from tracejit.backends.native.emit import I64, Block, Function, Phi, Value, constant, lanes_constant
+from tracejit.backends.native.index import Emitted, Loop
+
+
+@dataclass(slots=True)
+class Level:
+    """A depth of the nest: where code goes that belongs there, and what has been emitted."""
+
+    exit: Block | None = None
+    keys: list[Any] = field(default_factory=list)
+
+
+class Loops:
+    """Loops from the outside to the inside, and what has been emitted at each depth of them."""
+
+    def __init__(
+        self, fn: Function, loops: Sequence[Loop], *, lanes: int = 1, chains: int = 1
+    ):
+        self.fn = fn
+        self.loops = [loop for loop in loops if loop.extent != 1]
+        for depth, loop in enumerate(self.loops):
+            loop.depth = depth + 1
+        self.lanes = lanes
+        self.chains = chains
+        self.vector = next((loop for loop in self.loops if loop.vector), None)
+        self.levels = [Level() for _ in range(len(self.loops) + 1)]
+        self.depth = 0
+        self.chain: int | None = None
+        self.active: list[int] = [0]
+        self.tail: Value | None = None  # the mask of the last active chain
+        self.memo: dict[Any, Emitted] = {}
+        self.carried: dict[Any, Value] = {}
+
+    def run(
+        self,
+        body: Callable[[], None],
+        *,
+        enter: Callable[[int], None] = lambda depth: None,
+        leave: Callable[[int], None] = lambda depth: None,
+    ) -> None:
+        """Emit the nest. `enter` and `leave` are called around the loop at each depth."""
+        self.body, self.on_enter, self.on_leave = body, enter, leave
+        self._descend(0)
+
+    def _descend(self, depth: int) -> None:
+        self.on_enter(depth)
+        if depth == len(self.loops):
+            self.body()
+        elif self.loops[depth].vector:
+            self._vector_loop(depth)
+        else:
+            loop = self.loops[depth]
+            self._counted(depth, loop, 0, loop.extent, 1)
+        self.on_leave(depth)
+
+    def _vector_loop(self, depth: int) -> None:
+        loop = self.loops[depth]
+        step = self.lanes * self.chains
+        whole, rest = divmod(loop.extent, step)
+        self.active, self.tail = list(range(self.chains)), None
+        if whole:
+            self._counted(depth, loop, 0, whole * step, step)
+        if rest:
+            vectors, short = divmod(rest, self.lanes)
+            self.active = list(range(vectors + bool(short)))
+            if short:
+                mask = register_type(np.dtype(bool), self.lanes)
+                self.tail = lanes_constant(mask, [i < short for i in range(self.lanes)])
+            self._counted(depth, loop, whole * step, loop.extent, loop.extent)
+        self.active, self.tail = [0], None
+
+    def _counted(self, depth: int, loop: Loop, start: int, stop: int, step: int) -> None:
+        """The loop from start to stop; a block without a back edge if there is one iteration."""
+        fn, level = self.fn, self.levels[depth]
+        before, inside = fn.here, fn.block("loop")
+        level.exit = before
+        fn.branch(inside)
+        fn.at(inside)
+        loop.phis = []
+        repeats = start + step < stop
+        if repeats:
+            counter = fn.phi(I64)
+            counter.add(constant(I64, start), before)
+            loop.phis.append(counter)
+            loop.base = counter.value
+            carried = self._carry(loop, before)
+        else:
+            loop.base = constant(I64, start)
+            carried = {}
+        self.depth = depth + 1
+        self._descend(depth + 1)
+        self.depth = depth
+        for key in self.levels[depth + 1].keys:
+            self.memo.pop(key, None)
+        self.levels[depth + 1].keys.clear()
+        if repeats:
+            following = fn.add(loop.base, constant(I64, step))
+            counter.add(following, fn.here)
+            for key, phi in carried.items():
+                phi.add(self.carried[key], fn.here)
+            again = fn.less(following, constant(I64, stop))
+            after = fn.block("done")
+            fn.branch_if(again, inside, after)
+            fn.at(after)
+        level.exit = None
+
+    def _carry(self, loop: Loop, before: Block) -> dict[Any, Phi]:
+        phis = {}
+        for key, value in self.carried.items():
+            phi = self.fn.phi(value.type)
+            phi.add(value, before)
+            loop.phis.append(phi)
+            phis[key] = phi
+        for key, phi in phis.items():
+            self.carried[key] = phi.value
+        return phis
+
+    def hoisted(self, depth: int, emit: Callable[[], Value]) -> Value:
+        """Emit code in the block of an outer depth."""
+        if depth == self.depth:
+            return emit()
+        fn, level, before, inner = self.fn, self.levels[depth], self.fn.here, self.depth
+        block = level.exit
+        assert block is not None and depth < inner
+        terminator, block.terminator = block.terminator, ""
+        fn.at(block)
+        self.depth = depth
+        result = emit()
+        fn.here.terminator = terminator
+        if fn.here is not block:
+            level.exit = fn.here
+            for phi in self.loops[depth].phis:
+                phi.repoint(block, fn.here)
+        self.depth = inner
+        fn.at(before)
+        return result

@@ -1,0 +1,91 @@
+"""Nests with several statements: sums over different axes, whatever the order of loops."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from native_guarded import numbers, program
+
+from tracejit.backends.native.compile import NativeExecutable, emit_kernel
+from tracejit.ir.types import FLOAT32, FLOAT64, INT64, array_type
+from tracejit.ir.walk import evaluate
+from tracejit.ops import elementwise, reduction, structure
+from tracejit.testing.compare import assert_close
+
+SHAPES = [(5,), (3, 4), (2, 37), (37, 2), (1, 9), (9, 1), (4, 3, 5), (2, 1, 33), (33, 2, 3)]
+
+
+def subsets(n: int) -> list[tuple[int, ...]]:
+    return [axes for k in range(n + 1) for axes in itertools.combinations(range(n), k)]
+
+
+@pytest.mark.parametrize("dtype", [FLOAT64, FLOAT32, INT64, np.dtype(np.int8)], ids=str)
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_all_sums_at_once(shape, dtype, rng) -> None:
+    """Over every set of axes, in one nest, beside a store and a transpose."""
+
+    def fun(x):
+        y = elementwise.max(x * 3, x + 1)
+        sums = [structure.reduce_sum(y, axes=axes) for axes in subsets(x.ndim)]
+        tops = [reduction.reduce_max(x, axes=axes) for axes in subsets(x.ndim)]
+        return [y, *sums, *tops]
+
+    t = array_type(dtype, shape)
+    jaxpr = program(fun, t)
+    x = numbers(rng, t)
+    rtol = 1e-5 if dtype == FLOAT32 else 1e-13
+    run = NativeExecutable(jaxpr)
+    assert run.summary.kernels <= 2
+    assert_close("sums", shape, run(x), evaluate(jaxpr, x), rtol=rtol)
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_each_sum_alone(shape, rng) -> None:
+    t = array_type(FLOAT64, shape)
+    x = numbers(rng, t)
+    for axes in subsets(len(shape)):
+        jaxpr = program(lambda x, a=axes: [structure.reduce_sum(elementwise.sin(x), axes=a)], t)
+        assert_close("sum", axes, NativeExecutable(jaxpr)(x), evaluate(jaxpr, x), rtol=1e-13)
+
+
+def test_the_same_bits_every_time(rng) -> None:
+    x = rng.normal(size=100_003)
+    jaxpr = program(lambda x: [structure.reduce_sum(x, axes=(0,))], array_type(FLOAT64, x.shape))
+    run = NativeExecutable(jaxpr)
+    assert len({float(run(x)[0]) for _ in range(5)}) == 1
+    assert float(NativeExecutable(jaxpr)(x)[0]) == float(run(x)[0])
+
+
+def test_work_is_done_where_it_is_known_first(rng) -> None:
+    """exp of a row is outside of the loop over columns, and exp of a number outside of all."""
+
+    def fun(x, v, s):
+        rows = structure.broadcast(v * v, shape=x.shape, dims=(0,))
+        number = structure.broadcast(elementwise.exp(s), shape=x.shape, dims=())
+        return [x * rows + number]
+
+    types = array_type(FLOAT64, (6, 32)), array_type(FLOAT64, (6,)), array_type(FLOAT64)
+    jaxpr = program(fun, *types)
+    text = str(emit_kernel(jaxpr, 0)[0])
+    kernel = text[text.index("@kernel") :]
+    entry = kernel[: kernel.index("loop.")]
+    assert "fma.f64(" in entry  # of exp, one number
+    arrays = [numbers(rng, t) for t in types]
+    results = NativeExecutable(jaxpr)(*arrays)
+    assert_close("hoist", jaxpr, results, evaluate(jaxpr, *arrays), rtol=1e-14)
+
+
+def test_maxima_and_nan(rng) -> None:
+    """NaN wins wherever it stands: in a lane, in a tail, alone."""
+    for n in (1, 7, 8, 9, 31, 70):
+        jaxpr = program(
+            lambda x: [reduction.reduce_max(x, axes=(0,)), reduction.reduce_min(x, axes=(0,))],
+            array_type(FLOAT64, (n,)),
+        )
+        run = NativeExecutable(jaxpr)
+        for place in {0, n // 2, n - 1}:
+            x = rng.normal(size=n)
+            x[place] = np.nan
+            assert np.isnan(run(x)).all()
