@@ -73,7 +73,8 @@ def object_code(text: str) -> bytes:
     """Compile LLVM assembly for this machine."""
     machine = target_machine()
     try:
-        module = llvm.parse_assembly(text)
+        # A context of its own: what modules define in LLVM's global one is never freed.
+        module = llvm.parse_assembly(text, llvm.create_context())
     except RuntimeError as error:
         raise CompileError(f"LLVM does not take the emitted code: {error}") from None
     return machine.emit_object(module)
@@ -105,4 +106,4 @@ class Code:
 
 def assembly(text: str) -> str:
     """The machine's assembly for LLVM assembly."""
-    return target_machine().emit_assembly(llvm.parse_assembly(text))
+    return target_machine().emit_assembly(llvm.parse_assembly(text, llvm.create_context()))
