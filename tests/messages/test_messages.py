@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import programs
 import pytest
 
+import programs
 import tracejit as tj
 from tracejit.backends.native.lowering import LOWERINGS
 from tracejit.errors import TracejitError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 import tracejit as tj
-from tracejit.errors import GradError
+from tracejit.errors import GradError, TracedConversionError
 
 
 def loss(w, X, y):
@@ -74,13 +75,24 @@ def test_control_flow_follows_the_numbers() -> None:
     def collatz(x, n):
         while n != 1:
             x, n = (x / 2, n // 2) if n % 2 == 0 else (3 * x + 1, 3 * n + 1)
-            if float(x) > 20.0:
+            if x > 20.0:
                 x = np.sqrt(x)
         return x
 
     eps = 1e-6
     slope = (collatz(7.1 + eps, 7) - collatz(7.1 - eps, 7)) / (2 * eps)
     np.testing.assert_allclose(tj.grad(collatz)(7.1, 7), slope, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "number",
+    [float, complex, math.exp, lambda x: x.item(), lambda x: x.tolist(), lambda x: [1.0 * float(x)]],
+)
+def test_a_python_number_of_what_is_differentiated(number) -> None:
+    """It would have no derivative, silently: an error, as under jit."""
+    with pytest.raises(TracedConversionError, match="lose its derivative"):
+        tj.grad(lambda x: np.sum(number(x) * x))(2.0)
+    assert tj.grad(lambda x: np.float64(float(np.ones(()))) * x)(2.0) == 1.0
 
 
 def test_control_flow_in_nested_derivatives() -> None:

@@ -260,13 +260,24 @@ class Tracer:
             )
         return value
 
+    def _constant(self, use: str) -> Any:
+        """The number, to make a Python number of it, which for a float loses the derivative."""
+        value = self._number(use, TracedConversionError)
+        if self.atom.type.is_float and not isinstance(self.atom, Literal):
+            raise TracedConversionError(
+                f"{use} of a traced {self.atom.type} would lose its derivative", where=user_frame(),
+                hint="NumPy's functions keep it (np.exp, not math.exp); for a number without a "
+                "derivative compute it outside of the function that is differentiated",
+            )  # fmt: skip
+        return value
+
     def __bool__(self) -> bool:
         use = "the truth of a value (if, while, and, or, not)"
         return bool(self._number(use, TracedBranchError))
 
     def __float__(self) -> float:
         _refuse_assignment(sys._getframe(1))
-        return float(self._number("float()", TracedConversionError))
+        return float(self._constant("float()"))
 
     def __int__(self) -> int:
         _refuse_assignment(sys._getframe(1))
@@ -274,16 +285,16 @@ class Tracer:
 
     def __complex__(self) -> complex:
         _refuse_assignment(sys._getframe(1))
-        return complex(self._number("complex()", TracedConversionError))
+        return complex(self._constant("complex()"))
 
     def __index__(self) -> int:
         return operator.index(self._number("an index, a size or range()", TracedConversionError))
 
     def item(self, *args: Any) -> Any:
-        return np.asarray(self._number("item()", TracedConversionError)).item(*args)
+        return np.asarray(self._constant("item()")).item(*args)
 
     def tolist(self) -> Any:
-        return np.asarray(self._number("tolist()", TracedConversionError)).tolist()
+        return np.asarray(self._constant("tolist()")).tolist()
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> NoReturn:
         caller = sys._getframe(1)
