@@ -87,7 +87,7 @@ def _compile(source: str) -> Any:
         file.write_text(source)
         compiler, part = os.environ.get("CC", "cc"), Path(folder, "case.o")
         _run([compiler, *FLAGS, "-c", str(file), "-o", str(part)])
-        # Linked apart: with -ffast-math the linker adds code that turns subnormals off in this process.
+        # Linked apart: with -ffast-math the linker adds code that turns subnormals off for all.
         _run([compiler, "-shared", "-fopenmp", str(part), "-o", str(library), "-lmvec", "-lm"])
         many = ctypes.CDLL(str(library)).many
     many.restype = ctypes.c_double

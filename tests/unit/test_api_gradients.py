@@ -86,7 +86,7 @@ def test_control_flow_follows_the_numbers() -> None:
 
 @pytest.mark.parametrize(
     "number",
-    [float, complex, math.exp, lambda x: x.item(), lambda x: x.tolist(), lambda x: [1.0 * float(x)]],
+    [float, complex, math.exp, lambda x: x.item(), lambda x: x.tolist(), lambda x: [float(x) * 1]],
 )
 def test_a_python_number_of_what_is_differentiated(number) -> None:
     """It would have no derivative, silently: an error, as under jit."""

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 
 FLOAT_BITS = {"half": 16, "float": 32, "double": 64}
 
@@ -74,8 +74,9 @@ class Type:
         return lane if self.lanes == 1 else f"v{self.lanes}{lane}"
 
 
-@lru_cache(maxsize=None)
+@cache
 def vector_type(lane: str, lanes: int) -> Type:
+    """The (shared) type of this lane and number of lanes."""
     return Type(lane, lanes)
 
 
@@ -109,6 +110,7 @@ class Value:
 
 
 def scalar_text(type: Type, value: float | int | bool) -> str:
+    """How LLVM assembly writes a number of a scalar type."""
     if type.lane == "double":
         return f"0x{struct.unpack('<Q', struct.pack('<d', float(value)))[0]:016X}"
     if type.lane == "float":
