@@ -132,7 +132,7 @@ def test_a_tape_knows_its_numbers() -> None:
 
     def f(x: Any) -> list[Any]:
         y = np.sum(x * 2)
-        seen.append(float(y))
+        seen.append(value_of(y))
         return [y if y > 1 else -y]
 
     stage(f, [type_of(X)], values=[X])

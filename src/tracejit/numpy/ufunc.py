@@ -111,7 +111,8 @@ class Ufunc:
 
     def reduceat(self, *args: Any, **options: Any) -> Any:
         """Not supported."""
-        raise self._missing("reduceat", "np.zeros(n).at[segment].add(x) sums by segment")
+        hint = "tracejit.numpy.zeros(n).at[segment].add(x) sums by segment"
+        raise self._missing("reduceat", hint)
 
     def _missing(self, method: str, hint: str | None = None) -> Exception:
         what = f"the method {method} of np.{self.__name__} is not supported on traced values"

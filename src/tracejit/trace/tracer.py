@@ -307,9 +307,10 @@ class Tracer:
         raise TracedConversionError(
             f"NumPy asked for the array behind {self.atom.type}, which is traced",
             where=user_frame(),
-            hint="use the function of tracejit.numpy or tracejit.scipy instead of one that "
-            "converts its argument (np.asarray, np.array, math.*, most of SciPy), or drop the "
-            "conversion: a traced value is an array already",
+            hint="np.stack([x, y]) joins traced values, as tracejit.numpy.array([x, y]) does; else "
+            "use the function of tracejit.numpy or tracejit.scipy instead of one that converts its "
+            "argument (np.asarray, math.*, most of SciPy), or drop the conversion: a traced value "
+            "is an array already",
         )
 
     # NumPy's protocols and the operators, lent by tracejit.numpy.
