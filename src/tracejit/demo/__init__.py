@@ -130,6 +130,7 @@ def save_plot(
     right.set(yscale="log", ylabel="us", title="a call: value and gradient")
     right.set_xticks(np.arange(len(systems)) + width / 2, [s.name for s in systems])
     for axes in (left, right):
+        axes.margins(y=0.2)  # room for the legend above the bars
         axes.legend(frameon=False)
         axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(file, dpi=120)
