@@ -145,11 +145,6 @@ class Primitive:
     def is_pointwise(self) -> bool:
         return isinstance(self.batch, Pointwise)
 
-    @property
-    def linear_operands(self) -> tuple[int, ...] | None:
-        return self.jvp.operands if isinstance(self.jvp, Linear) else None
-
-
 # Constructors.
 
 

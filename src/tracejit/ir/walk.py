@@ -103,17 +103,6 @@ def held_jaxprs(eqn: Equation) -> Iterator[tuple[str, Jaxpr]]:
                 yield f"{name}[{index}]", inner
 
 
-def map_held(eqn_params: dict[str, Any], f: Any) -> dict[str, Any]:
-    """Parameters with f applied to every jaxpr among them."""
-    result = dict(eqn_params)
-    for name, value in eqn_params.items():
-        if isinstance(value, Jaxpr):
-            result[name] = f(value)
-        elif isinstance(value, tuple) and value and isinstance(value[0], Jaxpr):
-            result[name] = tuple(map(f, value))
-    return result
-
-
 def count_equations(jaxpr: Jaxpr) -> int:
     """Equations in a jaxpr and in those it holds."""
     inner = sum(count_equations(j) for eqn in jaxpr.equations for _, j in held_jaxprs(eqn))

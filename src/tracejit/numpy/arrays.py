@@ -22,7 +22,7 @@ from tracejit.errors import (
     UnsupportedError,
     did_you_mean,
 )
-from tracejit.ir.atoms import Literal, is_literal
+from tracejit.ir.atoms import Literal
 from tracejit.ir.types import ALL, BOOL, FLOAT64, Shape, array_type
 from tracejit.numpy.promotion import default_float, dtype_of, result_dtype, unknown_dtype
 from tracejit.ops import elementwise, structure
@@ -285,6 +285,3 @@ def known_number(x: Any) -> Any:
     return x
 
 
-def is_splat(x: Any, number: float) -> bool:
-    """Whether a fitted operand is known to be this number everywhere."""
-    return is_literal(x.atom if isinstance(x, Tracer) else x, number)

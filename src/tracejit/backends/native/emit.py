@@ -192,7 +192,6 @@ class Module:
         self.defined: set[str] = set()
         self.declarations: dict[str, str] = {}
         self.globals: dict[str, str] = {}
-        self.texts: list[str] = []
 
     def function(
         self, name: str, result: Type, args: list[Type], *, internal: bool = False,
@@ -219,15 +218,11 @@ class Module:
         self.globals[name] = body
         return Value(PTR, f"@{name}")
 
-    def append_text(self, text: str) -> None:
-        """Add ready LLVM assembly (the call entry writes its own)."""
-        self.texts.append(text)
-
     def __str__(self) -> str:
         parts = [f"@{name} = {text}" for name, text in self.globals.items()]
         parts += self.declarations.values()
         parts += map(str, self.functions)
-        return "\n".join(parts + self.texts) + "\n"
+        return "\n".join(parts) + "\n"
 
 
 class Function:
@@ -340,10 +335,6 @@ class Function:
         pick = ", ".join(f"i32 {n}" for n in lanes)
         type = x.type.vector(len(lanes))
         return self.op(type, f"shufflevector {x}, {other}, <{len(lanes)} x i32> <{pick}>")
-
-    def lane_numbers(self, type: Type) -> Value:
-        """0, 1, 2, ... in an integer vector type."""
-        return lanes_constant(type, list(range(type.lanes)))
 
     # Arithmetic.
 
