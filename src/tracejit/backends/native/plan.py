@@ -50,7 +50,10 @@ class Step:
 
 
 class Plan:
-    """Decides what is stored, and groups it into steps."""
+    """Decides what is stored, and groups it into steps.
+
+    stored: what lies in memory, each with the reason, for `explain`.
+    """
 
     def __init__(self, jaxpr: Jaxpr):
         self.jaxpr = jaxpr
@@ -66,7 +69,7 @@ class Plan:
             again = self._dear_in_two_places()
             if not again:
                 break
-            self.stored |= again
+            self.stored |= dict.fromkeys(again, "dear, and wanted by several nests")
             self.costs = self._costs()
 
     def _twins(self) -> dict[Equation, Var]:
@@ -91,18 +94,19 @@ class Plan:
         rule = self.rules[eqn]
         return isinstance(rule, Pointwise) or (isinstance(rule, Reduction) and rule.aligned(eqn))
 
-    def _must_be_stored(self) -> set[Var]:
+    def _must_be_stored(self) -> dict[Var, str]:
         outs = [y for y in self.jaxpr.outvars if isinstance(y, Var)]
-        stored = {y for y in outs if y in self.makers and y.ndim}
+        stored = {y: "a result" for y in outs if y in self.makers and y.ndim}
         for eqn in self.jaxpr.equations:
             rule = self.rules[eqn]
             if isinstance(rule, (Reduction, Statement)):
-                stored.update(eqn.outvars)
+                for v in eqn.outvars:
+                    stored.setdefault(v, f"made by {eqn.primitive.name}")
             if isinstance(rule, (Reader, Statement)):
                 for i in rule.stored(eqn):
                     x = eqn.inputs[i]
                     if isinstance(x, Var) and x in self.makers and x.ndim:
-                        stored.add(x)
+                        stored.setdefault(x, f"read by address in {eqn.primitive.name}")
         return stored
 
     def _costs(self) -> dict[Var, int]:
@@ -121,7 +125,7 @@ class Plan:
             depth += int(isinstance(rule, Reader))
             for v in eqn.outvars:
                 if depth > DEEP and v.ndim:
-                    self.stored.add(v)
+                    self.stored.setdefault(v, "behind many slices, pads or their like")
                 costs[v], deep[v] = min(total, 1 << 30), depth
         return costs
 
@@ -140,10 +144,10 @@ class Plan:
                     at = "own index" if self._in_place(eqn) else eqn
                     places.setdefault(x, set()).add(at)
                     if x in often and self.costs[x] > DEAR:
-                        self.stored.add(x)
+                        self.stored[x] = f"dear, and read again and again by {eqn.primitive.name}"
         for x, where in places.items():
             if len(where) > 1 and self.costs[x] * (len(where) - 1) > DEAR:
-                self.stored.add(x)
+                self.stored.setdefault(x, f"read at {len(where)} indices")
         self.costs = self._costs()
 
     # Levels.
@@ -227,7 +231,7 @@ class Plan:
                 if not self._inline(x) or x.shape != shape:
                     continue
                 if self.costs[x] > DEAR and self.parts[x] != part:
-                    self.stored.add(x)
+                    self.stored.setdefault(x, "dear, and a nest would be too long with it")
         self.costs = self._costs()
 
     # Reads.
