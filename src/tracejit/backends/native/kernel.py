@@ -20,7 +20,7 @@ import numpy as np
 
 from tracejit.backends.native.elementwise import register_type
 from tracejit.backends.native.emit import Value, constant
-from tracejit.backends.native.index import Emitted, Loop
+from tracejit.backends.native.index import Emitted, Index, Loop
 from tracejit.backends.native.lowering import Pointwise, Reader, Reduction, rule_of
 from tracejit.backends.native.nest import Buffer, Indices, Nest, Scalar
 from tracejit.ir.atoms import Literal
@@ -71,11 +71,26 @@ class Survey:
                 self.votes[axis] = self.votes.get(axis, 0) + weight
 
 
-class Kernel:
-    """Statements over one space, ready to be emitted."""
+@dataclass(slots=True, eq=False)
+class Rows:
+    """A part of a space: along one axis only `extent` indices, from origin's counter on."""
 
-    def __init__(self, program: Any, space: tuple[int, ...], statements: Sequence[Any]):
+    axis: int
+    origin: Loop
+    extent: int
+
+
+class Kernel:
+    """Statements over one space, or over some rows of it, ready to be emitted."""
+
+    def __init__(
+        self, program: Any, space: tuple[int, ...], statements: Sequence[Any],
+        rows: Rows | None = None,
+    ):
         self.program = program
+        self.rows = rows
+        if rows is not None:
+            space = (*space[: rows.axis], rows.extent, *space[rows.axis + 1 :])
         self.space = space
         self.stores = [s for s in statements if isinstance(s, Store)]
         self.sums = [s for s in statements if isinstance(s, Accumulate)]
@@ -97,7 +112,7 @@ class Kernel:
             chains = max(1, min(chains, -(-vector.extent // lanes)))
         self.nest = nest = Nest(self.program, order, lanes=lanes, chains=chains)
         self.loops = loops
-        self.index = nest.index_of(loops)
+        self.index = self._index(loops)
         self.place = nest.vector.depth - 1 if nest.vector else -1
         for s in self.sums:
             self._prepare(s)
@@ -180,6 +195,12 @@ class Kernel:
             order += [a for a in axes if a in inner]
         return loops, [loops[a] for a in order]
 
+    def _index(self, loops: Sequence[Loop]) -> Indices:
+        index = list(self.nest.index_of(loops))
+        if self.rows is not None:
+            index[self.rows.axis] = index[self.rows.axis] + Index(((self.rows.origin, 1),))
+        return tuple(index)
+
     # Sums.
 
     def _prepare(self, s: Accumulate) -> None:
@@ -188,7 +209,9 @@ class Kernel:
         s.depth = max([loop.depth for loop in kept if loop.extent > 1], default=0)
         outer = nest.loops[: s.depth]
         s.in_memory = any(loop not in kept for loop in outer)
-        if s.in_memory:
+        if self.rows is not None and self.rows.axis in s.reduced:
+            s.in_memory = True  # begun before the first of the rows
+        elif s.in_memory:
             self._set_all(s)
 
     def _set_all(self, s: Accumulate) -> None:
@@ -196,8 +219,7 @@ class Kernel:
         if s.buffer is None:
             s.result = constant(register_type(s.dtype), s.rule.identity(s.dtype))
             return
-        literal = Literal(s.rule.identity(s.dtype), s.eqn.outvars[0].type)
-        Kernel(self.program, s.buffer.shape, [Store(literal, s.buffer)]).emit()
+        fill(self.program, s, self.rows)
 
     def _splits_vector(self, s: Accumulate) -> bool:
         """Whether the vector loop runs inside of the sum, so that lanes are added up at the end."""
@@ -288,11 +310,20 @@ class Kernel:
             i for a, i in enumerate(self.index) if a not in s.reduced
         )
         if s.in_memory:
-            at, stride = nest.split(nest.offset(s.buffer.strides, index))
+            at, stride = nest.split(nest.place(s.buffer, index))
             before = nest._load(s.buffer, at.value, stride, stride != 0)
             total = self._merge(s, nest.fn.splat(before, total.type.lanes), total)
         nest.store(s.buffer, index, Emitted(total, nest.depth, chain))
         nest.chain = None
+
+
+def fill(program: Any, s: Accumulate, rows: Rows | None = None) -> None:
+    """Store a reduction's identity in its buffer; in some of the rows of its space, if so given."""
+    out = s.eqn.outvars[0]
+    if rows is not None:
+        rows = Rows(rows.axis - sum(a < rows.axis for a in s.reduced), rows.origin, rows.extent)
+    literal = Literal(s.rule.identity(s.dtype), out.type)
+    Kernel(program, out.shape, [Store(literal, s.buffer)], rows).emit()  # type: ignore[arg-type]
 
 
 def _power_of_two(n: int) -> int:

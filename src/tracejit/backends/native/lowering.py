@@ -36,12 +36,16 @@ class Reader:
     axes(eqn, axes) -> [(operand, its axes)]: how the axes of a kernel's space, given for each axis
     of the result, run along the axes of the operands (None: not evenly). stored(eqn): positions of
     the operands that have to lie in memory. spreads(eqn): elements are read more than once.
+    moved(eqn): axes of the result along which element i is not element i of the operand, although
+    both are equally long. flat(eqn): the operand is read as a run of memory.
     """
 
     read: Callable[..., Any]
     axes: Callable[..., list[tuple[Any, Axes]]]
     stored: Callable[..., tuple[int, ...]] = lambda eqn: ()
     spreads: Callable[..., bool] = lambda eqn: False
+    moved: Callable[..., tuple[int, ...]] = lambda eqn: ()
+    flat: Callable[..., bool] = lambda eqn: False
 
 
 class Reduction:

@@ -27,12 +27,16 @@ Indices = tuple[Index, ...]
 
 @dataclass(slots=True, eq=False)
 class Buffer:
-    """An array in memory, row-major, from a pointer."""
+    """An array in memory, row-major, from a pointer.
+
+    base: of an array of which only a tile of rows is there at a time, what an index leaves out.
+    """
 
     pointer: Value
     shape: tuple[int, ...]
     dtype: np.dtype
     given_strides: tuple[int, ...] | None = None
+    base: Index = ORIGIN
 
     @property
     def strides(self) -> tuple[int, ...]:
@@ -47,7 +51,7 @@ class Buffer:
     def reshaped(self, shape: tuple[int, ...]) -> Buffer:
         """The same elements in another shape."""
         assert self.given_strides is None
-        return Buffer(self.pointer, shape, self.dtype)
+        return Buffer(self.pointer, shape, self.dtype, None, self.base)
 
     def permuted(self, order: Sequence[int]) -> Buffer:
         """The same memory with the axes in another order."""
@@ -253,6 +257,10 @@ class Nest(Loops):
             total = self.plus(total, self.scaled(i, stride))
         return total
 
+    def place(self, buffer: Buffer, index: Indices) -> Index:
+        """The offset of an element from the buffer's pointer."""
+        return self.offset(buffer.strides, index) + buffer.base
+
     def plus(self, i: Index, j: Index) -> Index:
         """The sum of two indices; run-time parts are added in code."""
         if i.dynamic is None or j.dynamic is None:
@@ -285,7 +293,7 @@ class Nest(Loops):
 
     def load(self, buffer: Buffer, index: Indices) -> Emitted:
         """The element (a vector, in the vector loop) of a buffer."""
-        offset = self.offset(buffer.strides, index)
+        offset = self.place(buffer, index)
         at, stride = self.split(offset)
         vector = stride != 0 or at.value.type.lanes > 1
         predicate = self.predicate if vector else None
@@ -323,7 +331,7 @@ class Nest(Loops):
     def store(self, buffer: Buffer, index: Indices, x: Emitted) -> None:
         """Store at an index, at the current depth."""
         fn = self.fn
-        at, stride = self.split(self.offset(buffer.strides, index))
+        at, stride = self.split(self.place(buffer, index))
         vector = stride != 0 or at.value.type.lanes > 1
         value = self.to_memory(x.value, buffer.dtype)
         if not vector:

@@ -20,8 +20,10 @@ from tracejit.backends.native.lowering import rule_of
 from tracejit.backends.native.nest import Buffer, Nest, Scalar
 from tracejit.backends.native.parts import cut, emit_part
 from tracejit.backends.native.plan import Plan, Step
+from tracejit.backends.native.regions import Region, with_regions
 from tracejit.backends.native.summary import Summary
 from tracejit.backends.native.target import Features
+from tracejit.backends.native.tiles import emit_region
 from tracejit.ir.atoms import Atom, Literal, Var
 from tracejit.ir.graph import Jaxpr
 from tracejit.ir.types import ArrayType, array_type
@@ -84,6 +86,7 @@ class Program:
         self.arena = arena
         self.jaxpr = jaxpr
         self.plan = Plan(jaxpr)
+        self.plan.steps = with_regions(self.plan)
         self.makers = self.plan.makers
         self.locations: dict[Any, Location] = dict(zip(jaxpr.invars, locations, strict=True))
         self.targets: dict[Var, Buffer] = {}
@@ -165,6 +168,8 @@ class Program:
         elif step.scalars:
             for v in step.scalars:
                 self.scalar(v)
+        elif isinstance(step, Region):
+            emit_region(self, step)
         else:
             self._run_kernel(step)
 

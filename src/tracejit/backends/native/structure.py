@@ -84,10 +84,11 @@ def _groups(old: tuple[int, ...], new: tuple[int, ...]) -> list[tuple[list[int],
     return groups
 
 
-def _splits_only(old: tuple[int, ...], new: tuple[int, ...]) -> bool:
-    """Whether each axis of the operand is a row-major run of axes of the result."""
-    groups = _groups(old, new)
-    return groups is not None and all(sum(old[a] > 1 for a in left) <= 1 for left, _ in groups)
+def _merges(eqn: Equation) -> bool:
+    """Whether an axis of the operand is less than a row-major run of axes of the result."""
+    old = eqn.inputs[0].shape
+    groups = _groups(old, eqn.params["shape"])
+    return groups is None or any(sum(old[a] > 1 for a in left) > 1 for left, _ in groups)
 
 
 def _reshape(nest: Nest, eqn: Equation, index: Indices) -> Emitted:
@@ -169,6 +170,12 @@ def _pad_axes(eqn: Equation, axes: Axes) -> Operands:
     return [(eqn.inputs[0], axes), (eqn.inputs[1], ())]
 
 
+def _padded(eqn: Equation) -> tuple[int, ...]:
+    """The axes that are padded."""
+    low, interior = eqn.params["low"], eqn.params["interior"]
+    return tuple(a for a in range(len(low)) if low[a] or interior[a])
+
+
 def _iota(nest: Nest, eqn: Equation, index: Indices) -> Emitted:
     dtype: np.dtype = eqn.params["dtype"]
 
@@ -204,15 +211,14 @@ LOWERINGS.rows(
         ops.permute: Reader(
             _permute, lambda eqn, axes: [(eqn.inputs[0], _inverse(eqn.params["order"], axes))]
         ),
-        ops.reverse: Reader(_reverse, _same_axes),
+        ops.reverse: Reader(_reverse, _same_axes, moved=lambda eqn: eqn.params["axes"]),
         ops.slice: Reader(_slice, _same_axes),
         ops.reshape: Reader(
             _reshape, _reshape_axes,
-            stored=lambda eqn: (
-                () if _splits_only(eqn.inputs[0].shape, eqn.params["shape"]) else (0,)
-            ),
+            stored=lambda eqn: (0,) if _merges(eqn) else (),
+            flat=_merges,
         ),
-        ops.pad: Reader(_pad, _pad_axes),
+        ops.pad: Reader(_pad, _pad_axes, moved=_padded),
         ops.iota: Reader(_iota, lambda eqn, axes: []),
         ops.concatenate: Statement(_concatenate, stored=lambda eqn: ()),
     },

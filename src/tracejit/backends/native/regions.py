@@ -1,0 +1,271 @@
+"""Regions: kernels that go through the same rows run together, tile by tile.
+
+    z = X @ w            kernel over (N, D)            for rows in tiles of 200:
+    r = f(z, y)          kernel over (N,)         ->       z, r, g for these rows
+    g = r @ X            kernel over (D, N)
+
+A kernel joins where it reads what the region makes at its own row only. Then a tile of X is read
+from memory once and from the cache afterwards, and arrays that nobody else reads (z and r) are only
+ever as long as a tile. Sums over rows are added up in memory, tile after tile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from math import prod
+from typing import Any
+
+from tracejit.backends.native.lowering import Pointwise, Reader
+from tracejit.backends.native.plan import Plan, Step
+from tracejit.ir.atoms import Literal, Var
+from tracejit.ir.graph import Equation
+
+Axes = tuple[int | None, ...]
+
+#: Bytes that a region has to save on the way to memory and back.
+WORTH = 1 << 16
+#: Bytes of a tile: what stays in the first cache, or in the second where rows are long.
+NEAR, FAR = 1 << 15, 1 << 19
+#: Rows of a tile, at least and at most.
+FEW, MANY = 8, 1024
+#: How many steps behind its first one a region may take in.
+WINDOW = 60
+
+
+@dataclass(slots=True, eq=False)
+class Member:
+    """A kernel of a region; `axis` of its space runs along the rows."""
+
+    step: Step
+    axis: int
+
+
+@dataclass(slots=True, eq=False)
+class Region(Step):
+    """Kernels over the same `extent` rows, `tile` of them at a time.
+
+    rows: for each variable that is made row by row, its axis of rows. contracted: those of them
+    that are only as long as a tile. totals: sums over the rows.
+    """
+
+    members: list[Member] = field(default_factory=list)
+    extent: int = 0
+    tile: int = 0
+    rows: dict[Var, int] = field(default_factory=dict)
+    contracted: set[Var] = field(default_factory=set)
+    totals: set[Var] = field(default_factory=set)
+    saved: int = 0
+
+
+def with_regions(plan: Plan) -> list[Step]:
+    """The steps of a plan, in an order that it allows, kernels gathered into regions."""
+    return _Search(plan).run()
+
+
+class _Search:
+    def __init__(self, plan: Plan):
+        self.plan = plan
+        self.touched: dict[Step, dict[tuple[Var, Axes], None]] = {}
+        self.readers: dict[Var, set[Step]] = {}
+
+    def run(self) -> list[Step]:
+        pending = self.plan.steps
+        if not any(self._is_large(step) for step in pending):
+            return pending
+        for step in pending:
+            for x in self.plan.reads(step):
+                self.readers.setdefault(x, set()).add(step)
+        for x in self.plan.behind(self.plan.jaxpr.outvars):
+            self.readers.setdefault(x, set()).add(Step(0))
+        done: list[Step] = []
+        while pending:
+            found = self._from(pending) if self._is_large(pending[0]) else None
+            if found is None:
+                done.append(pending[0])
+                pending = pending[1:]
+            else:
+                before, region, after, count = found
+                done += [*before, region]
+                pending = [*after, *pending[count:]]
+        return done
+
+    def _is_large(self, step: Step) -> bool:
+        """Whether a kernel goes through enough to be the first of a region."""
+        return 8 * prod(step.space) >= WORTH // 4 if step.space else False
+
+    def _from(self, steps: Sequence[Step]) -> tuple[list[Step], Region, list[Step], int] | None:
+        """The best region that begins with the first of some steps; with what comes before it and
+        behind it, and how many of the steps these are together."""
+        first, best = steps[0], None
+        for axis, extent in enumerate(first.space):
+            if extent >= 2 * FEW:
+                growth = _Growth(self, first, axis)
+                growth.run(steps[1:WINDOW])
+                region = growth.region
+                if region.saved >= WORTH and (best is None or region.saved > best.region.saved):
+                    best = growth
+        if best is None or not self._set_tile(best):
+            return None
+        return best.before, best.region, best.after, best.count
+
+    def _set_tile(self, growth: _Growth) -> bool:
+        """Choose the length of a tile; False where all rows together are hardly more."""
+        region, per_row = growth.region, growth.bytes_of_a_row()
+        most = FAR if FEW * per_row > NEAR else NEAR
+        tile = max(FEW, min(MANY, most // per_row))
+        region.tile = _even_tile(region.extent, tile)
+        return region.extent >= 2 * region.tile
+
+    def _accesses(self, step: Step) -> dict[tuple[Var, Axes], None]:
+        """What a kernel reads from where it lies, and along which axes of its space.
+
+        An axis of a variable that takes the same place as an axis of the space has its number;
+        all others have None.
+        """
+        if step in self.touched:
+            return self.touched[step]
+        plan, space = self.plan, step.space
+        found: dict[tuple[Var, Axes], None] = {}
+        identity = tuple(range(len(space)))
+        pending = [p for v in step.stores for p in self._operands(plan.makers[v], identity, space)]
+        for eqn in step.sums:
+            pending += plan.rules[eqn].operands(eqn)
+        seen = set()
+        while pending:
+            x, axes = pending.pop()
+            if isinstance(x, Literal) or (x, axes) in seen:
+                continue
+            seen.add((x, axes))
+            there = x in plan.stored or x not in plan.makers or not x.ndim
+            if there and x not in step.stores:
+                found[x, axes] = None
+                continue
+            pending += self._operands(plan.makers[x], axes, space)
+        self.touched[step] = found
+        return found
+
+    def _operands(
+        self, eqn: Equation, axes: Axes, space: tuple[int, ...]
+    ) -> Iterator[tuple[Any, Axes]]:
+        rule = self.plan.rules[eqn]
+        if isinstance(rule, Pointwise):
+            for x in eqn.inputs:
+                yield x, axes if x.ndim else ()
+            return
+        assert isinstance(rule, Reader)
+        moved, flat = rule.moved(eqn), rule.flat(eqn)
+        kept = tuple(None if a in moved else axis for a, axis in enumerate(axes))
+        for x, along in rule.axes(eqn, kept):
+            yield x, tuple(
+                None if axis is None or x.shape[a] != space[axis] or (flat and a) else axis
+                for a, axis in enumerate(along)
+            )
+
+
+class _Growth:
+    """A region that takes in what it can of the steps that follow its first."""
+
+    def __init__(self, search: _Search, first: Step, axis: int):
+        self.search = search
+        self.region = Region(first.level, extent=first.space[axis])
+        self.before: list[Step] = []
+        self.after: list[Step] = []
+        self.count = 1
+        self.late: set[Var] = set()  # what is not there before the region is through
+        self.read_rows: dict[Var, int] = {}  # arrays read row by row, and their axis of rows
+        self.shared: dict[Var, set[Step]] = {}  # and by whom
+        self._join(first, axis)
+
+    def run(self, steps: Sequence[Step]) -> None:
+        plan = self.search.plan
+        for step in steps:
+            reads = plan.reads(step)
+            axis = None
+            if reads.isdisjoint(self.late) and step.space and 0 not in step.space:
+                axis = self._axis(step)
+            if axis is not None:
+                self._join(step, axis)
+            elif reads.isdisjoint(self.late) and reads.isdisjoint(self.region.rows):
+                self.before.append(step)
+            else:
+                self.after.append(step)
+                self.late.update(plan.results(step))
+        self._trim(steps)
+        self._settle()
+
+    def _trim(self, steps: Sequence[Step]) -> None:
+        """Leave the steps behind the last member to those who come later."""
+        members = {member.step for member in self.region.members}
+        last = max((i for i, step in enumerate(steps) if step in members), default=-1)
+        self.count = last + 2
+        here = set(steps[: last + 1])
+        self.before = [step for step in self.before if step in here]
+        self.after = [step for step in self.after if step in here]
+
+    def _axis(self, step: Step) -> int | None:
+        """The axis of a kernel that runs along the rows, if it can run tile by tile.
+
+        It goes by what the region makes, or else by what its kernels read, too.
+        """
+        accesses, rows = self.search._accesses(step), self.region.rows
+        found = {axes[rows[x]] for x, axes in accesses if x in rows}
+        if not found:
+            found = {
+                axes[self.read_rows[x]] for x, axes in accesses
+                if x in self.read_rows and 8 * x.type.size >= WORTH // 2
+            } - {None}  # fmt: skip
+        if len(found) != 1:
+            return None
+        (axis,) = found
+        return axis if axis is not None and step.space[axis] == self.region.extent else None
+
+    def _join(self, step: Step, axis: int) -> None:
+        region, rules = self.region, self.search.plan.rules
+        region.members.append(Member(step, axis))
+        region.stores += step.stores
+        region.sums += step.sums
+        for v in step.stores:
+            region.rows[v] = axis
+        for eqn in step.sums:
+            (out,) = eqn.outvars
+            reduced = rules[eqn].reduced(eqn)
+            if axis in reduced:
+                region.totals.add(out)
+                self.late.add(out)
+            else:
+                region.rows[out] = axis - sum(a < axis for a in reduced)
+        for x, axes in self.search._accesses(step):
+            if axes.count(axis) == 1:
+                self.read_rows.setdefault(x, axes.index(axis))
+                self.shared.setdefault(x, set()).add(step)
+
+    def _settle(self) -> None:
+        """What is contracted, and how many bytes are saved."""
+        region, search = self.region, self.search
+        inside = {member.step for member in region.members}
+        for x in region.rows:
+            if search.readers.get(x, set()) <= inside:
+                region.contracted.add(x)
+                region.saved += 2 * _bytes(x)
+        for x, readers in self.shared.items():
+            if x not in region.contracted:
+                region.saved += (len(readers) - (x not in region.rows)) * _bytes(x)
+
+    def bytes_of_a_row(self) -> int:
+        """What a tile holds for each of its rows."""
+        near = {x for x, readers in self.shared.items() if len(readers) > 1} | set(self.region.rows)
+        return max(1, sum(_bytes(x) for x in near) // self.region.extent)
+
+
+def _bytes(x: Var) -> int:
+    return x.type.size * x.dtype.itemsize
+
+
+def _even_tile(extent: int, tile: int) -> int:
+    """About so many rows; a number that the rows are a multiple of, where there is one."""
+    for multiple in (32, 8, 1):
+        for rows in range(tile // multiple * multiple, tile // 2, -multiple):
+            if rows and extent % rows == 0:
+                return rows
+    return max(1, tile // 32 * 32 or tile // 8 * 8)

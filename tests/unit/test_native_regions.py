@@ -1,0 +1,141 @@
+"""Regions: kernels over the same rows, tile by tile, give what they give one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tracejit as tj
+from tracejit.backends.native import regions
+from tracejit.backends.native.compile import NativeExecutable
+from tracejit.ir.walk import evaluate
+from tracejit.passes.standard import SIMPLIFY
+from tracejit.testing.compare import assert_close
+
+
+@pytest.fixture
+def short_tiles(monkeypatch):
+    """Tiles of a few rows, in regions that save anything at all."""
+    for name, value in {"WORTH": 1, "NEAR": 64, "FAR": 128, "FEW": 4, "MANY": 9}.items():
+        monkeypatch.setattr(regions, name, value)
+
+
+def program_of(fun: Callable[..., Any], *args: Any) -> Any:
+    """The jaxpr that the backend gets."""
+    return SIMPLIFY(tj.make_jaxpr(fun)(*args))
+
+
+def logistic(w, x, y):
+    return np.mean(np.logaddexp(0.0, -y * (x @ w)))
+
+
+def columns(w, x, y):
+    """The rows are the last axis."""
+    return np.sum(np.tanh(np.tensordot(w, x, ([0], [1])) * y) ** 2)
+
+
+def pairwise(a, b):
+    return np.sum(np.log1p(np.sum(np.exp(-((a[:, None] - b[None, :]) ** 2)), axis=1)))
+
+
+def softmax(w, x, c):
+    z = x @ w
+    top = np.max(z, axis=1, keepdims=True)
+    return np.sum(np.log(np.sum(np.exp(z - top), axis=1)) - np.sum(z * c, axis=1))
+
+
+def mixed(a, x):
+    """Sums over all, over rows, over columns; a maximum, a count, an integer."""
+    y = np.exp(np.sin(x * a))
+    z = y / (1 + np.sum(y, axis=1, keepdims=True))
+    best, many = np.max(z), np.sum(np.sum(z, axis=1) > 0.5)
+    return best + np.sum(z * np.sum(z, axis=0)) + many
+
+
+def batched(a, b):
+    """Rows in the middle of three axes."""
+    y = np.exp(np.sin(a))
+    z = y * np.sum(y, axis=(0, 2), keepdims=True)
+    return np.sum(np.cos(z) * b[:, None, None])
+
+
+CASES: dict[str, tuple[Callable[..., Any], list[tuple[int, ...]]]] = {
+    "logistic": (logistic, [(5,), (37, 5), (37,)]),
+    "even": (logistic, [(5,), (36, 5), (36,)]),
+    "columns": (columns, [(5,), (41, 5), (41,)]),
+    "pairwise": (pairwise, [(23,), (23,)]),
+    "pairwise, two lengths": (pairwise, [(23,), (58,)]),
+    "softmax": (softmax, [(4, 3), (29, 4), (29, 3)]),
+    "mixed": (mixed, [(6,), (31, 6)]),
+    "batched": (batched, [(3, 33, 2), (3,)]),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_values_and_gradients(name, rng, short_tiles) -> None:
+    fun, shapes = CASES[name]
+    args = [rng.normal(size=shape) for shape in shapes]
+    jaxpr = program_of(tj.value_and_grad(fun, argnums=(0, 1)), *args)
+    run = NativeExecutable(jaxpr)
+    assert any(line.startswith("region of") for line in run.summary.lines)
+    assert_close(name, shapes, run(*args), evaluate(jaxpr, *args), rtol=1e-11)
+
+
+def moved(x):
+    """Elements of other rows: none of these readers joins the rows of y."""
+    y = np.exp(np.sin(np.exp(x)))
+    total = np.sum(y, axis=1)
+    z = total[::-1] + np.pad(total, (1, 0))[:-1] + np.roll(total, 3)
+    return np.sum(np.cos(z) * total), y[::-1] * total[:, None], np.sum(y * y[::-1])
+
+
+def merged(x):
+    """Rows and columns in one axis: read as a run of memory."""
+    y = np.exp(np.sin(np.exp(x)))
+    flat = np.reshape(y * np.sum(y, axis=1, keepdims=True), (-1,))
+    return np.sum(flat * np.cumsum(flat)), np.sum(y.T.reshape(2, -1), axis=1)
+
+
+def chosen(x):
+    """Rows at places that are only known at run time."""
+    y = np.exp(np.sin(np.exp(x)))
+    total = np.sum(y, axis=1)
+    order = np.argsort(total)
+    taken = np.take(total, order)
+    return np.sum(taken * np.cumsum(total)), np.take(y, order, axis=0), np.cumsum(total)
+
+
+@pytest.mark.parametrize("fun", [moved, merged, chosen])
+def test_other_rows(fun, rng, short_tiles) -> None:
+    x = rng.normal(size=(34, 6))
+    got, want = (tj.jit(fun, backend=name)(x) for name in ("native", "eager"))
+    assert_close("rows", x.shape, got, want, rtol=1e-11)
+
+
+def test_square_operands(rng, short_tiles) -> None:
+    """Axes of equal length are told apart by what they mean, not by how long they are."""
+    x = rng.normal(size=(24, 24))
+
+    def fun(x):
+        y = np.exp(np.sin(x))
+        rows, cols = np.sum(y, axis=1), np.sum(y, axis=0)
+        return np.sum((y * rows[:, None]) * cols[None, :]), np.sum(y.T * rows, axis=0), y @ rows
+
+    jaxpr = program_of(fun, x)
+    assert_close("square", x.shape, NativeExecutable(jaxpr)(x), evaluate(jaxpr, x), rtol=1e-11)
+
+
+def test_what_nobody_else_reads_is_as_long_as_a_tile(rng) -> None:
+    w, x, y = rng.normal(size=20), rng.normal(size=(50_000, 20)), rng.normal(size=50_000)
+    jaxpr = program_of(tj.value_and_grad(logistic), w, x, y)
+    run = NativeExecutable(jaxpr)
+    assert run.summary.workspace_bytes < 10_000
+    assert_close("logistic", x.shape, run(w, x, y), evaluate(jaxpr, w, x, y), rtol=1e-11)
+    a = rng.normal(size=1000)
+    jaxpr = program_of(tj.grad(pairwise, argnums=(0, 1)), a, a)
+    run = NativeExecutable(jaxpr)
+    assert run.summary.workspace_bytes < 1_000_000  # of 8 MB for 1000 x 1000
+    assert_close("pairwise", a.shape, run(a, a), evaluate(jaxpr, a, a), rtol=1e-10)
