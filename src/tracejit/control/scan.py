@@ -5,13 +5,14 @@
 Forward mode carries tangents along, also for those carries that get one on the way (a fixpoint).
 Linearization makes two loops: the known one stacks the residuals, row for row, the linear one reads
 them. What the linear one needs is not stacked where it need not be: constants and rows of xs are
-read from where they are, and what depends on constants alone is computed once, ahead of the loop.
+read from where they are, what depends on constants alone is computed once, ahead of the loop, and
+what is cheap is computed again (see residuals.py).
 The transpose of the linear loop runs the other way and sums the cotangents of constants in a carry.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,6 +33,7 @@ from tracejit.control.bodies import (
     spread,
     zero_tangents,
 )
+from tracejit.control.residuals import thin_out
 from tracejit.errors import ShapeError
 from tracejit.ir.atoms import Atom, Var, zero
 from tracejit.ir.builder import building
@@ -182,9 +184,12 @@ def _split(eqn: Equation, unknown: Sequence[bool]) -> tuple[Equations, Equations
     known_vars = leave(eqn.outvars, halves.unknown)
     known = _loop(eqn, early, halves.known.outvars[: len(known_vars)])
     linear = _loop(eqn, late, halves.linear.outvars)
-    residuals = halves.linear.invars[: halves.residuals]
-    ahead, fixed = _hand_over(residuals, halves.known.equations, known, known_vars, linear, eqn)
-    steps = [e for e in halves.known.equations if not fixed.keys() >= set(e.outvars)]
+    equations = halves.known.equations
+    varying = _reached(equations, {*dict(known.xs), *[v for v, *_ in known.carry]})
+    free = {x for x in _defined(halves.known) if x not in varying}.union(dict(known.xs))
+    residuals, again = thin_out(halves.linear.invars[: halves.residuals], equations, free)
+    ahead, fixed = _hand_over(residuals, varying, equations, known, known_vars, linear, eqn)
+    steps = [e for e in equations if not fixed.keys() >= set(e.outvars)]
     made = [*[after for _, _, after in known.carry], *known.ys]
     steps = linearize.live_equations(steps, made)
     read = {x for e in steps for x in e.inputs}.union(made)
@@ -192,7 +197,7 @@ def _split(eqn: Equation, unknown: Sequence[bool]) -> tuple[Equations, Equations
     linear_vars = pick(eqn.outvars, halves.unknown)
     return (
         [*ahead, *_equation(eqn, known, steps, known_vars)],
-        _equation(eqn, linear, halves.linear.equations, linear_vars),
+        _equation(eqn, linear, [*again, *halves.linear.equations], linear_vars),
     )
 
 
@@ -223,16 +228,15 @@ def _loop(eqn: Equation, mask: Sequence[bool], outs: Sequence[Atom]) -> Parts:
 
 
 def _hand_over(
-    residuals: Sequence[Var], equations: Sequence[Equation], known: Parts, known_vars: list[Var],
-    linear: Parts, eqn: Equation,
+    residuals: Sequence[Var], varying: Set[Var], equations: Sequence[Equation], known: Parts,
+    known_vars: list[Var], linear: Parts, eqn: Equation,
 ) -> tuple[Equations, dict[Var, Atom]]:  # fmt: skip
-    """Give the linear loop its residuals.
+    """Give the linear loop its residuals; `varying` is what differs from round to round.
 
     Returns the equations to compute ahead of both loops, and what they compute. The rest is stacked
     by the known loop, whose `ys` and results `known_vars` grow.
     """
     consts, rows = dict(known.consts), dict(known.xs)
-    varying = _reached(equations, {*rows, *[v for v, *_ in known.carry]})
     still = [r for r in residuals if r not in varying]
     with building() as builder:
         env = Substitution(consts)
@@ -248,6 +252,13 @@ def _hand_over(
                 known_vars.append(Var(stacked(r.type, eqn.params["length"])))
             linear.xs.append((r, known_vars[len(known.carry) + known.ys.index(r)]))
     return builder.equations, {r: env[r] for r in still if r not in consts}
+
+
+def _defined(jaxpr: Jaxpr) -> Iterable[Var]:
+    """The inputs, and all that is computed."""
+    yield from jaxpr.invars
+    for eqn in jaxpr.equations:
+        yield from eqn.outvars
 
 
 def _reached(equations: Sequence[Equation], variables: set[Var]) -> set[Var]:
