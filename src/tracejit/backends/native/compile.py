@@ -29,6 +29,7 @@ from tracejit.backends.native.emit import I64, POINTER, PTR, Function, Module, V
 from tracejit.backends.native.entry import bound_entry, native_entry
 from tracejit.backends.native.nest import Buffer, Nest, Scalar
 from tracejit.backends.native.program import ALIGN, Arena, Program
+from tracejit.backends.native.shared import SHARED, addresses, new_module
 from tracejit.backends.native.summary import Summary
 from tracejit.backends.native.target import Code, assembly, host, object_code
 from tracejit.backends.protocol import Observer
@@ -71,7 +72,8 @@ class NativeExecutable:
         self.jaxpr = jaxpr
         built = build(jaxpr, len(self.constants))
         self.summary = built.summary
-        self._code = Code(built.code, ["kernel", *built.cells])
+        imports = addresses(built.shared)
+        self._code = Code(built.code, ["kernel", *built.cells], imports)
         self.kernel = self._code.address("kernel")
         self._run = _KERNEL(self.kernel)
         room = np.empty(self.summary.workspace_bytes + ALIGN, np.uint8)
@@ -127,10 +129,12 @@ def _pointers(arrays: Sequence[np.ndarray]) -> Any:
 
 
 class Built(NamedTuple):
-    """Object code of a kernel, the pointer variables that it needs set, and what was counted."""
+    """Object code of a kernel, the pointer variables that it needs set, the functions that it
+    shares with other programs, and what was counted."""
 
     code: bytes
     cells: list[str]
+    shared: list[str]
     summary: Summary
 
 
@@ -140,14 +144,15 @@ def build(jaxpr: Jaxpr, n_constants: int) -> Built:
     if key is not None and (kept := find(key)) is not None:
         counts = kept.facts["summary"]
         summary = Summary(**(counts | {"statements": Counter(counts["statements"])}))
-        return Built(kept.code, kept.facts["cells"], summary)
+        return Built(kept.code, kept.facts["cells"], kept.facts["shared"], summary)
     module, summary = emit_kernel(jaxpr, n_constants)
     cells = [name for name, text in module.globals.items() if text == POINTER]
+    shared = [name for name in module.declarations if name in SHARED]
     text = str(module)
-    built = Built(object_code(text), cells, summary)
+    built = Built(object_code(text), cells, shared, summary)
     if key is not None and _ADDRESS not in text:
         counts = {field.name: getattr(summary, field.name) for field in fields(summary)}
-        keep(key, Kept({"cells": cells, "summary": counts}, built.code))
+        keep(key, Kept({"cells": cells, "shared": shared, "summary": counts}, built.code))
     return built
 
 
@@ -170,8 +175,7 @@ def _identity(jaxpr: Jaxpr, n_constants: int) -> str | None:
 def emit_kernel(jaxpr: Jaxpr, n_constants: int) -> tuple[Module, Summary]:
     """The LLVM module of a jaxpr's kernel, and what was counted on the way."""
     target = host()
-    module = Module()
-    module.has_fma = target.has_fma  # type: ignore[attr-defined]
+    module = new_module()
     module.globals["workspace"] = POINTER
     for i in range(n_constants):
         module.globals[f"constant.{i}"] = POINTER

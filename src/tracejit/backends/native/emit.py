@@ -186,8 +186,9 @@ class Phi:
 class Module:
     """What one compilation unit holds: functions, constants, and the declarations they need."""
 
-    def __init__(self) -> None:
-        self.has_fma = True  # Has the target the instruction? If not, llvm.fma is a call.
+    def __init__(self, *, has_fma: bool = True, provided: frozenset[str] = frozenset()) -> None:
+        self.has_fma = has_fma  # Has the target the instruction? If not, llvm.fma is a call.
+        self.provided = provided  # Functions that the linker knows: declared, never defined here.
         self.functions: list[Function] = []
         self.defined: set[str] = set()
         self.declarations: dict[str, str] = {}
@@ -201,6 +202,10 @@ class Module:
         self.functions.append(fn)
         self.defined.add(name)
         return fn
+
+    def has(self, name: str) -> bool:
+        """Whether a function of this name can be called: defined here, or provided."""
+        return name in self.defined or name in self.provided
 
     def declare(self, name: str, result: Type, args: list[Type]) -> None:
         if name not in self.declarations:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import ctypes
 import itertools
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 
@@ -77,7 +78,27 @@ def object_code(text: str) -> bytes:
         module = llvm.parse_assembly(text, llvm.create_context())
     except RuntimeError as error:
         raise CompileError(f"LLVM does not take the emitted code: {error}") from None
-    return machine.emit_object(module)
+    with _without_strength_reduction():
+        return machine.emit_object(module)
+
+
+_generating = threading.Lock()
+
+
+@contextmanager
+def _without_strength_reduction() -> Iterator[None]:
+    """Code is generated without LLVM's loop strength reduction in this block.
+
+    It takes up to a quarter of the time, and what a nest emits is reduced already: counters run in
+    the steps in which memory is read. The option is LLVM's, one for the process: other users of
+    llvmlite find it as it was.
+    """
+    with _generating:
+        llvm.set_option("tracejit", "-disable-lsr=1")
+        try:
+            yield
+        finally:
+            llvm.set_option("tracejit", "-disable-lsr=0")
 
 
 _numbers = itertools.count()
@@ -86,11 +107,16 @@ _numbers = itertools.count()
 class Code:
     """Machine code in memory, as long as the object lives."""
 
-    def __init__(self, object_code: bytes, exports: Sequence[str]):
-        """Load object code; `exports` are the symbols whose addresses are wanted."""
+    def __init__(
+        self, object_code: bytes, exports: Sequence[str], imports: Mapping[str, int] | None = None
+    ):
+        """Load object code; `exports` are the symbols whose addresses are wanted, `imports` has
+        those of functions that it calls."""
         library = llvm.JITLibraryBuilder().add_object_img(object_code)
         for name in exports:
             library.export_symbol(name)
+        for name, address in (imports or {}).items():
+            library.import_symbol(name, address)
         library.add_current_process()
         with _linking:
             self._library = library.link(_linker(), f"tracejit.{next(_numbers)}")

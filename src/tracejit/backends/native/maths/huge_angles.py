@@ -124,10 +124,10 @@ def define(module: Module) -> None:
     The buffer holds four rows of `lanes` elements: x, and what is written: quadrants as i64, the
     high parts and the low parts. Cold, so that the branch to it is laid out of the way.
     """
-    if NAME in module.defined:
+    if module.has(NAME):
         return
     b = module.function(
-        NAME, VOID, [PTR, I64], internal=True, attributes="cold noinline nounwind"
+        NAME, VOID, [PTR, I64], attributes="cold noinline nounwind"
     )
     buffer, lanes = b.args
     entry, loop, done = b.here, b.block("lane"), b.block("done")

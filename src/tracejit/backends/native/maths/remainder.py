@@ -75,10 +75,10 @@ def define(module: Module) -> None:
 
     The buffer holds positive finite dividends, which become remainders, and behind them divisors.
     """
-    if NAME in module.defined:
+    if module.has(NAME):
         return
     b = module.function(
-        NAME, VOID, [PTR, I64], internal=True, attributes="cold noinline nounwind"
+        NAME, VOID, [PTR, I64], attributes="cold noinline nounwind"
     )
     buffer, lanes = b.args
     entry, loop, done = b.here, b.block("lane"), b.block("done")
