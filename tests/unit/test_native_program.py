@@ -9,12 +9,14 @@ import pytest
 from native_guarded import poison, program
 
 from tracejit.backends.native import parts, plan
+from tracejit.backends.native.arena import ALIGN, Area, Arena, Block, replaceable
 from tracejit.backends.native.compile import NativeExecutable, emit_kernel
 from tracejit.backends.native.emit import PTR, Value
 from tracejit.backends.native.parts import PART, cut
-from tracejit.backends.native.program import ALIGN, Arena, inverse_order
+from tracejit.backends.native.plan import Plan
+from tracejit.backends.native.program import inverse_order
 from tracejit.ir.atoms import Literal
-from tracejit.ir.types import FLOAT64, array_type
+from tracejit.ir.types import FLOAT32, FLOAT64, array_type
 from tracejit.ir.walk import evaluate
 from tracejit.ops import elementwise, indexing, reduction, structure
 from tracejit.passes.standard import SIMPLIFY
@@ -31,20 +33,88 @@ def total(x):
 # The workspace.
 
 
-def test_arena() -> None:
+def test_area() -> None:
     """The smallest hole that fits; neighbours grow together; the end is taken back."""
+    area = Area(Value(PTR, "null"))
+
+    def take(n: int) -> Block:
+        block = area.take(n)
+        assert block is not None and block.area is area
+        return block
+
+    a, b, c = (take(n) for n in (1, 200, 64))
+    assert [x[1:] for x in (a, b, c)] == [(0, 64), (64, 256), (320, 64)]
+    a.free()
+    assert take(64) == a
+    b.free()
+    a.free()
+    assert area.holes == [(0, 320)]
+    assert take(128)[1:] == (0, 128) and area.holes == [(128, 192)]
+    c.free()
+    assert take(640)[1:] == (128, 640) and area.size == 768
+    assert take(0).size == ALIGN
+
+
+def test_an_output_lends_its_memory_until_it_is_written() -> None:
     arena = Arena(Value(PTR, "null"))
-    a, b, c = (arena.take(n) for n in (1, 200, 64))
-    assert [a, b, c] == [(0, 64), (64, 256), (320, 64)]
-    arena.give(a)
-    assert arena.take(64) == a
-    arena.give(b)
-    arena.give(a)
-    assert arena.holes == [(0, 320)]
-    assert arena.take(128) == (0, 128) and arena.holes == [(128, 192)]
-    arena.give(c)
-    assert arena.take(640) == (128, 640) and arena.size == 768
-    assert arena.take(0)[1] == ALIGN
+    arena.lend(Value(PTR, "%y"), 100, until=5)
+    arena.lend(Value(PTR, "%z"), 1000, until=9)
+    a, b, c = arena.take(100, last=4), arena.take(100, last=4), arena.take(100, last=9)
+    assert [x.area.base.text for x in (a, b, c)] == ["%y", "%z", "null"]
+    assert a.size == 100 and b.size == 128 and arena.size == 128
+    assert arena.keeps(a, 4) and not arena.keeps(a, 5) and arena.keeps(c, 99)
+    a.free()
+    assert arena.take(100, last=5).area is b.area
+    assert arena.take(10, last=0) == (a.area, 0, 64)
+
+
+def heirs(fun, *types):
+    """What the last kernel of a program may replace: positions among its stores, and the arrays."""
+    jaxpr = program(fun, *types)
+    plan = Plan(jaxpr)
+    step = plan.steps[-1]
+    found = replaceable(plan, step, [x for x in plan.stored if x not in step.stores])
+    return {step.stores.index(v): plan.makers[x].primitive.name for v, x in found.items()}
+
+
+def sorted_(x):
+    return reduction.sort(x, axis=0, keys=1)[0]
+
+
+def running(x):
+    return reduction.cumsum(x, axis=0, reverse=False)
+
+
+def turned(x):
+    return structure.reverse(x, axes=(0,))
+
+
+def test_a_store_replaces_what_is_read_where_it_stores() -> None:
+    assert heirs(lambda x: [elementwise.exp(sorted_(x)) * 2.0], ROW) == {0: "sort"}
+    assert heirs(lambda x: [x + sorted_(x), running(x) * x], ROW) == {0: "sort", 1: "cumsum"}
+    # Two stores read it: one replaces it, the other has loaded it by then.
+    assert heirs(lambda x: [-(y := sorted_(x)), y * x], ROW) == {0: "sort"}
+
+
+def test_a_store_replaces_nothing_that_is_read_elsewhere() -> None:
+    assert heirs(lambda x: [turned(sorted_(x))], ROW) == {}
+    assert heirs(lambda x: [turned(y := sorted_(x)) + y], ROW) == {}
+    assert heirs(lambda x: [turned(y := sorted_(x)), y * 2.0], ROW) == {}
+    assert heirs(lambda x: [elementwise.convert(sorted_(x), dtype=FLOAT32)], ROW) == {}
+
+
+def test_results_lend_memory_and_dead_arrays_leave_theirs(rng) -> None:
+    """A chain of sorts and sums needs no memory but its results'."""
+
+    def fun(x):
+        y = elementwise.exp(sorted_(running(x) * 3.0))
+        return [elementwise.sin(y), running(turned(elementwise.tanh(y)) + 1.0), y]
+
+    jaxpr = program(fun, ROW)
+    run = NativeExecutable(jaxpr)
+    assert run.summary.workspace_bytes <= ROW.size * 8 + 2 * ALIGN
+    x = 0.01 * rng.normal(size=50)
+    assert_close("lent", jaxpr, run(x), evaluate(jaxpr, x), rtol=1e-13)
 
 
 def test_inverse_order() -> None:

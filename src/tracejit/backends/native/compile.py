@@ -21,6 +21,7 @@ from tracejit.backends.native import (  # noqa: F401  each fills its rows of the
     sorting,
     structure,
 )
+from tracejit.backends.native.arena import ALIGN, Arena
 from tracejit.backends.native.call_signature import CallSignature
 from tracejit.backends.native.callable import Gate, NativeEntry
 from tracejit.backends.native.disk import Kept, find, keep, key_of
@@ -28,7 +29,7 @@ from tracejit.backends.native.elementwise import memory_type
 from tracejit.backends.native.emit import I64, POINTER, PTR, Function, Module, Value, constant
 from tracejit.backends.native.entry import bound_entry, native_entry
 from tracejit.backends.native.nest import Buffer, Nest, Scalar
-from tracejit.backends.native.program import ALIGN, Arena, Program
+from tracejit.backends.native.program import Program
 from tracejit.backends.native.shared import SHARED, addresses, new_module
 from tracejit.backends.native.summary import Summary
 from tracejit.backends.native.target import Code, assembly, host, object_code

@@ -71,15 +71,15 @@ class Frame:
 
 def emit_part(program: Any, steps: range) -> None:
     """Emit the steps as a function of their own, and its call."""
-    caller, arena, targets, known = (
-        program.fn, program.arena.base, program.targets, program.locations
+    caller, bases, targets, known = (
+        program.fn, program.arena.bases, program.targets, program.locations
     )  # fmt: skip
     name = f"part.{len(caller.module.functions)}"
     part = caller.module.function(
         name, VOID, [PTR], internal=True, attributes=program.target.attributes
     )
     frame = Frame(part)
-    program.fn, program.arena.base = part, frame.take(arena)
+    program.fn, program.arena.bases = part, [frame.take(base) for base in bases]
     program.locations = {x: _moved(frame, known[x]) for x in program.reached(steps)}
     results = [v for n in steps for v in program.plan.results(program.plan.steps[n])]
     program.targets = {v: _moved(frame, targets[v]) for v in results if v in targets}
@@ -92,8 +92,8 @@ def emit_part(program: Any, steps: range) -> None:
         elif x not in before and program.last.get(x, -1) >= steps.stop:
             made[x] = location, frame.give_back(_value(location))
     part.ret()
-    program.fn, program.arena.base, program.targets, program.locations = (
-        caller, arena, targets, known
+    program.fn, program.arena.bases, program.targets, program.locations = (
+        caller, bases, targets, known
     )  # fmt: skip
     base = frame.call(caller)
     for x, (location, slot) in made.items():

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from tracejit.backends.native.arena import Arena, Block, replaceable
 from tracejit.backends.native.elementwise import memory_type, register_type
 from tracejit.backends.native.emit import I8, I32, I64, Function, Value, constant
 from tracejit.backends.native.index import Loop
@@ -28,8 +29,6 @@ from tracejit.ir.atoms import Atom, Literal, Var
 from tracejit.ir.graph import Jaxpr
 from tracejit.ir.types import ArrayType, array_type
 
-ALIGN = 64
-
 #: Where a variable is: in memory, or in a register (one number for all its elements).
 Location = Buffer | Scalar
 
@@ -39,47 +38,15 @@ def inverse_order(order: Sequence[int]) -> list[int]:
     return sorted(range(len(order)), key=order.__getitem__)
 
 
-class Arena:
-    """The workspace: a plan of offsets, made while the code is emitted, reused when freed."""
-
-    def __init__(self, base: Value):
-        self.base = base
-        self.size = 0
-        self.holes: list[tuple[int, int]] = []  # (offset, size), sorted
-
-    def take(self, nbytes: int) -> tuple[int, int]:
-        """Room for this many bytes: (offset, size), in the smallest hole that fits."""
-        size = -(-max(1, nbytes) // ALIGN) * ALIGN
-        fitting = [hole for hole in self.holes if hole[1] >= size]
-        if not fitting:
-            at = self.size
-            if self.holes and sum(self.holes[-1]) == self.size:
-                at = self.holes.pop()[0]
-            self.size = at + size
-            return at, size
-        hole = min(fitting, key=lambda h: h[1])
-        self.holes.remove(hole)
-        if hole[1] > size:
-            self.give((hole[0] + size, hole[1] - size))
-        return hole[0], size
-
-    def give(self, block: tuple[int, int]) -> None:
-        """Free a block; neighbours grow together."""
-        merged: list[tuple[int, int]] = []
-        for hole in sorted([*self.holes, block]):
-            if merged and sum(merged[-1]) == hole[0]:
-                merged[-1] = (merged[-1][0], merged[-1][1] + hole[1])
-            else:
-                merged.append(hole)
-        self.holes = merged
-
-
 class Program:
-    """Emits one jaxpr. `locations` says where inputs are; `targets` where outputs have to go."""
+    """Emits one jaxpr. `locations` says where inputs are; `targets` where outputs have to go.
+
+    within: for a held jaxpr, the step of the whole program that it is a part of.
+    """
 
     def __init__(
         self, fn: Function, target: Features, arena: Arena, jaxpr: Jaxpr,
-        locations: Sequence[Location], summary: Summary,
+        locations: Sequence[Location], summary: Summary, within: int | None = None,
     ):
         self.fn = fn
         self.target = target
@@ -90,9 +57,11 @@ class Program:
         self.makers = self.plan.makers
         self.locations: dict[Any, Location] = dict(zip(jaxpr.invars, locations, strict=True))
         self.targets: dict[Var, Buffer] = {}
-        self.blocks: dict[Var, list[tuple[int, int]]] = {}
-        self.temporaries: list[tuple[int, int]] = []
+        self.blocks: dict[Var, list[Block]] = {}
+        self.temporaries: list[Block] = []
         self.summary = summary
+        self.within = within
+        self.number = 0
 
     # Running the plan.
 
@@ -103,6 +72,8 @@ class Program:
             if target is not None and y in self.makers:
                 self.targets.setdefault(y, target)  # type: ignore[arg-type]
         self._find_last_reads()
+        if self.within is None:
+            self._lend(targets)
         runs = cut(self.plan.weights())
         for run in runs:
             if len(runs) == 1:
@@ -118,6 +89,16 @@ class Program:
             self._release(self.temporaries)
             for x in self.dying.get(self.number, ()):
                 self._release(self.blocks.pop(x, []))
+
+    def _lend(self, targets: Sequence[Buffer | None]) -> None:
+        """Outputs of the whole program lend their memory until the step that writes them."""
+        steps = self.plan.steps
+        written = {v: n for n, step in enumerate(steps) for v in self.plan.results(step)}
+        for y, target in zip(self.jaxpr.outvars, targets, strict=True):
+            if target is not None:
+                first = isinstance(y, Var) and self.targets.get(y) is target
+                until = written[y] if first else len(steps)  # type: ignore[index]
+                self.arena.lend(target.pointer, y.type.size * target.lane.bytes, until)
 
     def _deliver(self, y: Atom, target: Buffer | None) -> Location:
         if target is None:
@@ -174,7 +155,7 @@ class Program:
             self._run_kernel(step)
 
     def _run_kernel(self, step: Step) -> None:
-        stores = [Store(v, self.allocate(v)) for v in step.stores]
+        stores = self._places(step)
         sums = []
         for eqn in step.sums:
             rule, (out,) = rule_of(eqn), eqn.outvars
@@ -190,6 +171,21 @@ class Program:
 
     # Memory.
 
+    def _places(self, step: Step) -> list[Store]:
+        """The stores of a kernel: into outputs, in place of what dies, or into new memory."""
+        dying = [
+            x for x in self.dying.get(self.number, ())
+            if len(self.blocks.get(x, ())) == 1 and self.buffer_if_stored(x)
+        ]  # fmt: skip
+        heirs = replaceable(self.plan, step, dying)
+        stores = []
+        for v in step.stores:
+            buffer = self.buffer_if_stored(heirs[v]) if v in heirs else None
+            if buffer is None or not self._inherit(v, heirs[v]):
+                buffer = self.allocate(v)
+            stores.append(Store(v, buffer))
+        return stores
+
     def allocate(self, x: Var) -> Buffer:
         """Memory for a variable: where it has to go, or a piece of the workspace."""
         if x in self.targets:
@@ -197,17 +193,32 @@ class Program:
         return self.scratch(x.type, x)
 
     def scratch(self, type: ArrayType, owner: Var | None = None) -> Buffer:
-        """A piece of the workspace; freed with its owner, or else when the current step is done."""
-        block = self.arena.take(type.size * memory_type(type.dtype).bytes)
+        """A block of memory; freed with its owner, or else when the current step is done."""
+        block = self.arena.take(type.size * memory_type(type.dtype).bytes, self._until(owner))
         blocks = self.temporaries if owner is None else self.blocks.setdefault(owner, [])
         blocks.append(block)
         self.summary.stored += 1
-        pointer = self.fn.offset(self.arena.base, block[0], I8)
-        return Buffer(pointer, type.shape, type.dtype)
+        return Buffer(block.pointer(self.fn), type.shape, type.dtype)
 
-    def _release(self, blocks: list[tuple[int, int]]) -> None:
+    def _until(self, owner: Var | None) -> int:
+        """The last step of the whole program that a variable, or this step, is needed for."""
+        if self.within is not None:
+            return self.within
+        return self.number if owner is None else self.last[owner]
+
+    def _inherit(self, v: Var, x: Var) -> bool:
+        """Give v the memory of x, which dies with this step, if it may stay there."""
+        blocks = self.blocks.get(x, [])
+        if v in self.targets or not blocks or x not in self.dying.get(self.number, ()):
+            return False
+        if not all(self.arena.keeps(block, self._until(v)) for block in blocks):
+            return False
+        self.blocks[v] = self.blocks.pop(x)
+        return True
+
+    def _release(self, blocks: list[Block]) -> None:
         for block in blocks:
-            self.arena.give(block)
+            block.free()
         blocks.clear()
 
     def release_all(self) -> None:
@@ -229,6 +240,7 @@ class Program:
         if x in self.targets:
             self.copy(x, self.targets[x])
             self.locations[x] = self.targets[x]
+            self._release(self.blocks.pop(x, []))
 
     def assign(self, x: Var, y: Atom) -> None:
         """x is y: the same register, or a copy."""
@@ -276,12 +288,10 @@ class Program:
     def owned_copy(self, x: Atom, out: Var) -> Buffer:
         """A buffer for `out` that starts as x: x's own where nobody reads x afterwards."""
         if (
-            isinstance(x, Var) and x in self.blocks and out not in self.targets
-            and isinstance(location := self.locations[x], Buffer)
-            and x in self.dying.get(self.number, ())
+            isinstance(x, Var) and isinstance(location := self.locations.get(x), Buffer)
             and x not in self.plan.behind(self.makers[out].inputs[1:])
+            and self._inherit(out, x)
         ):
-            self.blocks[out] = self.blocks.pop(x)
             return location
         result = self.allocate(out)
         self.copy(x, result)
@@ -325,4 +335,7 @@ class Program:
 
     def inner(self, jaxpr: Jaxpr, locations: Sequence[Location]) -> Program:
         """A program for a held jaxpr, in the same function and workspace."""
-        return Program(self.fn, self.target, self.arena, jaxpr, locations, self.summary)
+        within = self.number if self.within is None else self.within
+        return Program(
+            self.fn, self.target, self.arena, jaxpr, locations, self.summary, within
+        )
