@@ -226,8 +226,13 @@ STRUCTURE = [
     (
         "%a: f64[2,3] = permute(%n, order=(1,0));"
         "%b: f64[3,2] = dot(%x, %a, contract=((), ()), batch=((0,), (1,)))",
-        "%a = dot(%x, %n, batch=((0,), (0,)), contract=((), ())); %a",
+        "%a = broadcast(%x, dims=(0,), shape=(3, 2)); %b = mul(%a, %n); %b",
     ),
+    (
+        "%a: f64[2] = dynamic_slice(%x, 5: i64[], sizes=(2,))",
+        "%a = slice(%x, limit=(3,), start=(1,), stride=(1,)); %a",
+    ),
+    ("%a: f64[3] = dynamic_update_slice(%x, %y, 2: i64[])", "%y"),
 ]
 
 

@@ -12,7 +12,9 @@ Does not: drop what is no longer read (dce), compute arrays that are no splats.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -24,16 +26,17 @@ from tracejit.ir.primitive import Primitive
 from tracejit.ops.elementwise import convert
 from tracejit.ops.structure import broadcast
 from tracejit.passes.held import Pass, Renaming, through_held, with_held
-from tracejit.passes.rules import contraction, elementwise, reduction, structure
+from tracejit.passes.rules import contraction, elementwise, indexing, reduction, structure
 from tracejit.passes.rules.table import TABLE, Rules
 
-FAMILIES = (elementwise, structure, reduction, contraction)  # their import fills the table
+#: Their import fills the table.
+FAMILIES = (elementwise, structure, reduction, contraction, indexing)
 
 
 @through_held
 def fold(jaxpr: Jaxpr, inner: Pass) -> Jaxpr:
     """Apply the rules to each equation, operands first."""
-    folder = Folder()
+    folder = Folder(jaxpr)
     with building(folder):
         for eqn in jaxpr.equations:
             folder.take(with_held(eqn, inner) if eqn.params else eqn)
@@ -48,10 +51,18 @@ def fold(jaxpr: Jaxpr, inner: Pass) -> Jaxpr:
 class Folder(Builder):
     """A builder that simplifies what is bound in it."""
 
-    def __init__(self) -> None:
+    def __init__(self, jaxpr: Jaxpr) -> None:
         super().__init__()
+        self.jaxpr = jaxpr
         self.renaming = Renaming()
         self.origin: dict[Atom, Equation] = {}
+
+    @cached_property
+    def shared(self) -> set[Atom]:
+        """What the program reads more than once."""
+        reads = Counter(x for eqn in self.jaxpr.equations for x in eqn.inputs)
+        reads.update(self.jaxpr.outvars)
+        return {x for x, n in reads.items() if n > 1}
 
     def take(self, eqn: Equation) -> None:
         """Append an equation of the program, or remember what stands for its result."""

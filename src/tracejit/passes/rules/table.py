@@ -78,6 +78,11 @@ def origin(x: Atom) -> Equation | None:
     return current().origin.get(x)  # type: ignore[no-any-return]
 
 
+def is_shared(x: Atom) -> bool:
+    """Whether the program reads x more than once, so that it is computed in any case."""
+    return x in current().shared  # type: ignore[attr-defined]
+
+
 def identities(primitive: Primitive, cases: Mapping[Any, Callable[[Atom], Atom]]) -> None:
     """Add rules for binary operations with these numbers on the right: x op number -> case(x)."""
 

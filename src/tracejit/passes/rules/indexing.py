@@ -1,0 +1,59 @@
+"""Rewrites of reading and writing at computed places.
+
+What is written into zeros and then added goes straight into the other summand: the adjoint of a
+read in a loop updates a sum where it lies, instead of making an array of zeros in each round.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from tracejit.ir.atoms import Atom, Literal, is_zero
+from tracejit.ir.graph import Equation
+from tracejit.ir.types import Shape
+from tracejit.ops.elementwise import add
+from tracejit.ops.indexing import dynamic_slice, dynamic_update_slice, scatter_add
+from tracejit.ops.structure import slice
+from tracejit.passes.rules.table import always, is_shared, over
+
+
+def _add_at_places(position: int, inner: Equation, *summands: Atom) -> Atom | None:
+    """x + scatter_add(0, i, u) -> scatter_add(x, i, u)."""
+    zeros, *rest = inner.inputs
+    if not is_zero(zeros) or is_shared(summands[position]):
+        return None
+    return scatter_add(summands[1 - position], *rest, **inner.params)
+
+
+def _add_at_window(position: int, inner: Equation, *summands: Atom) -> Atom | None:
+    """x + dynamic_update_slice(0, u, i) -> x with u added to its window at i."""
+    (zeros, update, *starts), x = inner.inputs, summands[1 - position]
+    if not is_zero(zeros) or is_shared(summands[position]):
+        return None
+    window = dynamic_slice(x, *starts, sizes=update.type.shape)
+    return dynamic_update_slice(x, add(window, update), *starts)
+
+
+for position in (0, 1):
+    over(add, scatter_add, position)(partial(_add_at_places, position))
+    over(add, dynamic_update_slice, position)(partial(_add_at_window, position))
+
+
+@always(dynamic_slice)
+def _slice_at_known_place(x: Atom, *starts: Atom, sizes: Shape) -> Any:
+    """Literal starts, moved so that the window fits: a slice."""
+    known = [start.value for start in starts if isinstance(start, Literal)]
+    if len(known) < len(starts):
+        return None
+    first = tuple(
+        sorted((0, int(a), n - size))[1]
+        for a, n, size in zip(known, x.shape, sizes, strict=True)
+    )
+    limit = tuple(a + size for a, size in zip(first, sizes, strict=True))
+    return slice(x, start=first, limit=limit, stride=(1,) * x.ndim)
+
+
+@always(dynamic_update_slice)
+def _overwrite_all(x: Atom, update: Atom, *starts: Atom) -> Atom | None:
+    return update if update.type == x.type else None
