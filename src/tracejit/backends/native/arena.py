@@ -10,7 +10,7 @@ An output that is written late lends its memory until then, so that much is neve
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -115,19 +115,6 @@ class Arena:
     def keeps(self, block: Block, last: int) -> bool:
         """Whether a block may stay where it is until this step."""
         return all(block.area is not lent.area or lent.until > last for lent in self.lent)
-
-    @property
-    def bases(self) -> list[Value]:
-        """The pointers, as the current function knows them."""
-        return [area.base for area in self._areas()]
-
-    @bases.setter
-    def bases(self, pointers: Sequence[Value]) -> None:
-        for area, pointer in zip(self._areas(), pointers, strict=True):
-            area.base = pointer
-
-    def _areas(self) -> list[Area]:
-        return [self.workspace, *(lent.area for lent in self.lent)]
 
 
 # Stores in place: tanh(z + b) goes where z lies, if nobody reads z afterwards.

@@ -150,6 +150,12 @@ def lanes_constant(type: Type, values: list[float | int | bool]) -> Value:
     return Value(type, f"<{items}>")
 
 
+def letters(n: int) -> str:
+    """a, b, ..., z, ba, bb, ...: the number in letters."""
+    rest, last = divmod(n, 26)
+    return (letters(rest) if rest else "") + chr(ord("a") + last)
+
+
 class Block:
     """Straight-line code and the terminator that leaves it."""
 
@@ -193,6 +199,7 @@ class Module:
         self.defined: set[str] = set()
         self.declarations: dict[str, str] = {}
         self.globals: dict[str, str] = {}
+        self.prefixes: dict[str, Function] = {}  # who makes the names that begin with these letters
 
     def function(
         self, name: str, result: Type, args: list[Type], *, internal: bool = False,
@@ -200,6 +207,7 @@ class Module:
     ) -> Function:
         fn = Function(self, name, result, args, internal=internal, attributes=attributes)
         self.functions.append(fn)
+        self.prefixes[fn.prefix[1:]] = fn
         self.defined.add(name)
         return fn
 
@@ -240,25 +248,30 @@ class Function:
         self.module = module
         self.name = name
         self.result = result
-        self.args = [Value(t, f"%a{i}") for i, t in enumerate(args)]
+        self.prefix = "%" + letters(len(module.functions))
+        self.types: list[Type] = []  # of its values, by the numbers behind the prefix
+        self.args = [Value(t, self.new_name(t)) for t in args]
         self.header = (
             f"define {'internal ' if internal else ''}{result} @{name}("
             + ", ".join(map(str, self.args)) + f") {attributes}"
         )
         self.blocks: list[Block] = []
-        self.count = 0
-        self.allocas: list[str] = []
+        self.opening: list[str] = []  # lines that come first: allocas, and what `receive` loads
         self.here = self.block("entry")
 
     def __str__(self) -> str:
-        lines = [self.header + " {"]
+        head = [self.header + " {", f"{self.blocks[0].label}:", *self.opening]
+        return "\n".join(head) + "\n" + self.body() + "\n}"
+
+    def body(self) -> str:
+        """The text of the code, without what comes first."""
+        lines: list[str] = []
         for i, block in enumerate(self.blocks):
-            lines.append(f"{block.label}:")
-            if i == 0:
-                lines += self.allocas
+            if i:
+                lines.append(f"{block.label}:")
             lines += map(str, block.lines)
             lines.append(block.terminator)
-        return "\n".join(lines) + "\n}"
+        return "\n".join(lines)
 
     # Blocks and branches.
 
@@ -289,17 +302,35 @@ class Function:
         self._close("  ret void" if value is None else f"  ret {value}")
 
     def phi(self, type: Type) -> Phi:
-        self.count += 1
-        phi = Phi(Value(type, f"%v{self.count}"))
+        phi = Phi(Value(type, self.new_name(type)))
         self.here.lines.append(phi)
         return phi
 
+    def new_name(self, type: Type) -> str:
+        """The name of a new value: no other function of the module has it."""
+        self.types.append(type)
+        return f"{self.prefix}{len(self.types) - 1}"
+
+    def owns(self, x: Value) -> bool:
+        """Whether a value was made in this function."""
+        size = len(self.prefix)
+        return x.text.startswith(self.prefix) and x.text[size : size + 1].isdigit()
+
     def op(self, type: Type, text: str) -> Value:
-        """Append `%n = text`, a value of the type."""
-        self.count += 1
-        name = f"%v{self.count}"
+        """Append `%name = text`, a value of the type."""
+        types = self.types
+        name = f"{self.prefix}{len(types)}"
+        types.append(type)
         self.here.lines.append(f"  {name} = {text}")
         return Value(type, name)
+
+    def receive(self, value: Value, base: Value, offset: int) -> None:
+        """A value of another function, found so many bytes behind a pointer that is an argument:
+        it can be used under its name.
+        """
+        at = self.new_name(PTR)
+        self.opening.append(f"  {at} = getelementptr inbounds i8, {base}, i64 {offset}")
+        self.opening.append(f"  {value.text} = load {value.type}, ptr {at}, align 8")
 
     # Constants and lanes.
 
@@ -508,9 +539,8 @@ class Function:
 
     def alloca(self, type: Type, count: int = 1, align: int = 64) -> Value:
         """Room on the stack, reserved once on entry wherever it is asked for."""
-        self.count += 1
-        name = f"%v{self.count}"
-        self.allocas.append(f"  {name} = alloca [{count} x {type}], align {align}")
+        name = self.new_name(PTR)
+        self.opening.append(f"  {name} = alloca [{count} x {type}], align {align}")
         return Value(PTR, name)
 
     def offset(self, base: Value, index: Value | int, type: Type = I8) -> Value:

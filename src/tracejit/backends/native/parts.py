@@ -1,24 +1,33 @@
-"""Long programs become several functions.
+"""Pieces of a program become functions of their own.
 
-    kernel:  step 1 ... step 900    ->    kernel:  frame = what part.1 reads
+    kernel:  step 1 ... step 900    ->    kernel:  frame = what part.1 uses
                                                    part.1(frame)
                                                    what it made = frame ...
 
 LLVM schedules, and allocates registers, in more than linear time in the length of a function; short
-functions keep compile time linear. A part is a run of steps. Pointers and numbers of rank 0 go in
-and out through a frame on the stack of the caller; all else lies in memory anyway.
+functions keep compile time linear (`emit_part`). What several threads run is a function, too
+(`parallel.py`).
+
+Values have different names in all functions of a module. So the code of a part uses values of its
+caller as if they were its own; when it is finished, the foreign names in it are found, and what
+they stand for goes through a frame on the caller's stack, to be loaded under the same names.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import islice
 from typing import Any
 
-from tracejit.backends.native.emit import I64, PTR, VOID, Function, Value
+from tracejit.backends.native.emit import I64, PTR, VOID, Function, Type, Value
 from tracejit.backends.native.nest import Buffer, Scalar
 
 #: The cost of the steps of a part (see `Plan.weights`), about 3000 lines of LLVM assembly.
 PART = 800
+
 
 
 def cut(weights: Sequence[int]) -> list[range]:
@@ -34,71 +43,77 @@ def cut(weights: Sequence[int]) -> list[range]:
     return [*runs, range(first, len(weights))]
 
 
-class Frame:
-    """Values that a caller and a part share; each has a slot of 8 bytes."""
+class Part:
+    """A function under construction, `void part.N(ptr frame, ...)`, for a piece of its caller."""
 
-    def __init__(self, part: Function):
-        self.part = part
-        self.given: list[tuple[int, Value]] = []
-        self.size = 0
+    def __init__(self, caller: Function, args: Sequence[Type], attributes: str):
+        module = caller.module
+        self.caller = caller
+        self.fn = module.function(
+            f"part.{len(module.functions)}", VOID, [PTR, *args],
+            internal=True, attributes=attributes,
+        )  # fmt: skip
+        self.words = 0
 
-    def _slot(self) -> int:
-        self.size += 1
-        return 8 * (self.size - 1)
-
-    def take(self, value: Value) -> Value:
-        """A value of the caller, in the part."""
-        if value.is_constant:
-            return value
-        slot = self._slot()
-        self.given.append((slot, value))
-        return self.part.load(value.type, self.part.offset(self.part.args[0], slot))
+    def _slot(self, type: Type) -> int:
+        """Room in the frame: its offset in bytes."""
+        at = self.words
+        self.words += -(-type.bytes * type.lanes // 8)
+        return 8 * at
 
     def give_back(self, value: Value) -> int:
-        """The slot in which the part leaves a value for the caller."""
-        slot = self._slot()
-        self.part.store(value, self.part.offset(self.part.args[0], slot))
-        return slot
+        """Leave a value in the frame, at the offset that is returned, for the caller."""
+        at = self._slot(value.type)
+        self.fn.store(value, self.fn.offset(self.fn.args[0], at), align=8)
+        return at
 
-    def call(self, caller: Function) -> Value:
-        """Call the part; returns the address of the frame."""
-        frame = caller.alloca(I64, max(1, self.size))
-        for slot, value in self.given:
-            caller.store(value, caller.offset(frame, slot))
-        caller.call(self.part.name, VOID, [frame])
+    def finish(self) -> Value:
+        """End the function; returns the frame, filled in the caller with what the code uses."""
+        self.fn.ret()
+        own = self.fn.prefix[1:]
+        foreign = re.findall(rf"%(?!{own}\d)([a-z]+)(\d+)", self.fn.body())
+        slots = []
+        for letters, number in sorted(set(foreign)):
+            type = self.fn.module.prefixes[letters].types[int(number)]
+            slots.append((Value(type, f"%{letters}{number}"), self._slot(type)))
+        frame = self.caller.alloca(I64, max(1, self.words))
+        for value, at in slots:
+            self.caller.store(value, self.caller.offset(frame, at), align=8)
+            self.fn.receive(value, self.fn.args[0], at)
         return frame
+
+
+@contextmanager
+def in_part(program: Any, args: Sequence[Type] = ()) -> Iterator[Part]:
+    """Emit code of a program into a part. Where variables are, as learnt there, is forgotten then:
+    values of the part are none of the caller's.
+    """
+    part = Part(program.fn, args, program.target.attributes)
+    program.fn = part.fn
+    known = len(program.locations)
+    yield part
+    program.fn = part.caller
+    while len(program.locations) > known:
+        program.locations.popitem()
 
 
 def emit_part(program: Any, steps: range) -> None:
     """Emit the steps as a function of their own, and its call."""
-    caller, bases, targets, known = (
-        program.fn, program.arena.bases, program.targets, program.locations
-    )  # fmt: skip
-    name = f"part.{len(caller.module.functions)}"
-    part = caller.module.function(
-        name, VOID, [PTR], internal=True, attributes=program.target.attributes
-    )
-    frame = Frame(part)
-    program.fn, program.arena.bases = part, [frame.take(base) for base in bases]
-    program.locations = {x: _moved(frame, known[x]) for x in program.reached(steps)}
-    results = [v for n in steps for v in program.plan.results(program.plan.steps[n])]
-    program.targets = {v: _moved(frame, targets[v]) for v in results if v in targets}
-    before = set(program.locations)
-    program.run_steps(steps)
-    made = {}
-    for x, location in program.locations.items():
-        if location is program.targets.get(x):
-            known[x] = targets[x]
-        elif x not in before and program.last.get(x, -1) >= steps.stop:
-            made[x] = location, frame.give_back(_value(location))
-    part.ret()
-    program.fn, program.arena.bases, program.targets, program.locations = (
-        caller, bases, targets, known
-    )  # fmt: skip
-    base = frame.call(caller)
-    for x, (location, slot) in made.items():
-        value = _value(location)
-        known[x] = _with(location, caller.load(value.type, caller.offset(base, slot)))
+    known, made = len(program.locations), {}
+    with in_part(program) as part:
+        program.run_steps(steps)
+        for x in islice(reversed(program.locations), len(program.locations) - known):
+            if program.last.get(x, -1) >= steps.stop:
+                location = program.locations[x]
+                value = _value(location)
+                made[x] = location, part.give_back(value) if part.fn.owns(value) else None
+    frame, caller = part.finish(), part.caller
+    caller.call(part.fn.name, VOID, [frame])
+    for x, (location, at) in made.items():
+        if at is not None:
+            value = caller.load(_value(location).type, caller.offset(frame, at), align=8)
+            location = _with(location, value)
+        program.locations[x] = location
 
 
 def _value(location: Buffer | Scalar) -> Value:
@@ -108,9 +123,4 @@ def _value(location: Buffer | Scalar) -> Value:
 def _with(location: Buffer | Scalar, value: Value) -> Buffer | Scalar:
     if isinstance(location, Scalar):
         return Scalar(value)
-    return Buffer(value, location.shape, location.dtype, location.given_strides)
-
-
-def _moved(frame: Frame, location: Any) -> Any:
-    return _with(location, frame.take(_value(location)))
-
+    return replace(location, pointer=value)

@@ -126,22 +126,6 @@ class Program:
             if x in self.plan.stored:
                 self.dying.setdefault(number, []).append(x)
 
-    def reached(self, numbers: range) -> list[Var]:
-        """The variables with a location that some steps can read."""
-        pending = [x for n in numbers for x in self.plan.roots(self.plan.steps[n])]
-        seen: set[Atom] = set()
-        found = []
-        while pending:
-            x = pending.pop()
-            if x in seen or not isinstance(x, Var):
-                continue
-            seen.add(x)
-            if x in self.locations:
-                found.append(x)
-            else:
-                pending += self.makers[x].inputs
-        return found
-
     def _run(self, step: Step) -> None:
         if step.statement is not None:
             self.summary.statement(step.statement.primitive.name)
