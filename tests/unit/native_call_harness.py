@@ -65,7 +65,9 @@ def compiled(signature: CallSignature, text: str) -> NativeEntry | None:
     machine = llvm.Target.from_default_triple().create_target_machine()
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(text), machine)
     engine.finalize_object()
-    return native_entry(signature, engine.get_function_address("kernel"), owner=engine)
+    owner = np.empty((), object)  # see target.Code
+    owner[()] = engine
+    return native_entry(signature, engine.get_function_address("kernel"), owner=owner)
 
 
 def scripted(

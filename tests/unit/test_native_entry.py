@@ -331,7 +331,7 @@ def test_many_leaves() -> None:
 
 def count_stays(call: Callable[[], object], *watched: object, calls: int = 100_000) -> None:
     """The call leaves reference counts as they were, however often it is made."""
-    call()
+    call(), call()  # for the two results that the entry keeps
     before = [sys.getrefcount(x) for x in watched]
     for _ in range(calls):
         call()
@@ -358,7 +358,7 @@ def test_references_of_arguments_outputs_and_keys() -> None:
     assert list(result) == [key] and f.misses == 0
     array, result = result[key][0], None
     count = sys.getrefcount(array)
-    assert count == 2  # the variable, and the argument of getrefcount
+    assert count == 3  # the variable, the argument of getrefcount, the spare
     watched = [value, key, item, number, box, f, X.dtype, np.float64, np.True_, np.ndarray]
     count_stays(lambda: f(value, flag=True), *watched)
 
@@ -392,18 +392,25 @@ def test_every_failing_allocation_is_a_memory_error() -> None:
     many = Dict(tuple(f"k{i}" for i in range(12)), (Static(marker),) * 12)  # grows on the way
     tree = Dict(("a", "b", "c"), (Tuple((SCALAR, Static(marker))), List((VECTOR, VECTOR)), many))
     f = function_of(compiled(CallSignature((), (), tree), RETURN))
-    f()
+    f(), f()
     before = sys.getrefcount(marker)
-    for start in range(1, 40):
-        testcapi.set_nomemory(start, start + 1)
-        try:
-            f()
-            outcome = "result"
-        except MemoryError:
-            outcome = "error"
-        finally:
-            testcapi.remove_mem_hooks()
-        outcomes.add(outcome)
+    for part in ("nothing", "leaf", "dict", "all"):  # what is held, and so made anew
+        held: list[object] = []
+        for start in range(1, 40):
+            testcapi.set_nomemory(start, start + 1)
+            try:
+                result = f()
+                outcome = "result"
+            except MemoryError:
+                outcome = "error"
+            finally:
+                testcapi.remove_mem_hooks()
+            outcomes.add(outcome)
+            if outcome == "result":
+                held.append({"leaf": result["b"][0], "dict": result["c"], "all": result}.get(part))
+        result = None
+    del held
+    f(), f()
     assert outcomes == {"result", "error"}
     assert sys.getrefcount(marker) == before
 

@@ -57,10 +57,12 @@ class Layout:
     it calls.
     """
 
+    ob_refcnt: int
     ob_type: int
     type_flags: int
     var_size: int
     tuple_items: int
+    tuple_hash: int  # 0 where a tuple does not keep its hash
     list_items: int
     float_value: int
     array_data: int
@@ -69,6 +71,7 @@ class Layout:
     array_strides: int
     array_descr: int
     array_flags: int
+    array_weakrefs: int
     descr_number: int
     descr_byteorder: int
     scalar_value: Mapping[type, int]
@@ -103,12 +106,14 @@ def probe() -> tuple[Layout | None, str]:
 def _layout() -> Layout:
     array = _array_offsets()
     return Layout(
+        ob_refcnt=_references(),
         ob_type=_one_offset(
             "ob_type", ((x, _word(id(type(x)))) for x in (1.5, "a", b"b")), start=0
         ),
         type_flags=_type_flags(),
         var_size=_one_offset("ob_size", ((n * (None,), _word(n)) for n in (1, 2, 7))),
         tuple_items=_tuple_items(),
+        tuple_hash=_tuple_hash(),
         list_items=_pointer_to("ob_item", [[object(), object()] for _ in range(3)], _identities),
         float_value=_one_offset("ob_fval", ((x, struct.pack("d", x)) for x in (1.25, -3e77))),
         **array,
@@ -136,7 +141,22 @@ def _array_offsets() -> dict[str, int]:
     planes = [np.zeros((3, 5)), np.zeros((11, 4), "f4").T, np.zeros((6, 9), "i2")[::2]]
     found["array_dims"] = pointer("dimensions", planes, lambda x: struct.pack("2q", *x.shape))
     found["array_strides"] = pointer("strides", planes, lambda x: struct.pack("2q", *x.strides))
+    found["array_weakrefs"] = np.ndarray.__weakrefoffset__
+    if found["array_weakrefs"] < HEAD:
+        raise ProbeError("arrays have no place for weak references")
     return found
+
+
+def _references() -> int:
+    """Where an object has the number of its references, as a whole word."""
+    holder, more = [object()], 1000
+    before = struct.unpack("2Q", ctypes.string_at(id(holder[0]), HEAD))
+    holder *= more
+    after = struct.unpack("2Q", ctypes.string_at(id(holder[0]), HEAD))
+    places = [k for k in range(2) if (before[k], after[k]) == (1, more)]
+    if len(places) != 1:
+        raise ProbeError("the number of references to an object was not found")
+    return places[0] * WORD
 
 
 def _descr_offsets() -> dict[str, int]:
@@ -164,6 +184,18 @@ def _tuple_items() -> int:
     samples = [(object(), object()) for _ in range(3)]
     size = tuple.__basicsize__ + 2 * WORD
     return _one_offset("ob_item", ((x, _identities(x)) for x in samples), size=size)
+
+
+def _tuple_hash() -> int:
+    """Where a tuple keeps its hash, which is -1 before somebody asks; 0 where it does not."""
+    samples = [(object(), object()) for _ in range(3)]
+    between = tuple.__basicsize__ - HEAD - WORD
+    if not between:
+        return 0
+    if any(ctypes.string_at(id(x) + HEAD + WORD, between) != b"\xff" * WORD for x in samples):
+        raise ProbeError("tuples have a field that is not known")
+    hashes = ((x, struct.pack("q", hash(x))) for x in samples)
+    return _one_offset("ob_hash", hashes, size=tuple.__basicsize__)
 
 
 def _one_offset(

@@ -36,9 +36,10 @@ class Leaf:
 
 @dataclass(frozen=True, slots=True)
 class Tuple:
-    """An exact tuple."""
+    """An exact tuple, or an instance of exactly this class of namedtuples."""
 
     children: tuple[Node, ...]
+    kind: type = tuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +129,19 @@ def is_native(signature: CallSignature) -> bool:
         len(arguments) + len(results) <= NODE_LIMIT
         and all(_has_native_types(node) for node in (*arguments, *results))
         and not any(isinstance(node, Leaf) and node.kind in _PYTHON_KINDS for node in results)
+    )
+
+
+def can_be_spare(result: Node) -> bool:
+    """Whether an object made for this result can be filled again: it is no constant, and nothing
+    can be attached to its tuples.
+    """
+    constant = isinstance(result, NoneNode | Static)
+    truth = isinstance(result, Leaf) and result.dtype.type is np.bool_
+    return not (constant or truth) and not any(
+        node.kind.__dictoffset__ or node.kind.__weakrefoffset__
+        for node in _below([result])
+        if isinstance(node, Tuple)
     )
 
 

@@ -130,15 +130,23 @@ class NativeEntry:
     """What is called for one signature: the vectorcall function, and the record that it reads.
 
     The first word of the record is for the address of the next record, 0 behind the last.
-    `owner` is whatever keeps the code and the objects that the record names alive.
+    `owner` is whatever keeps the code and the objects that the record names alive. `spares` are
+    results that the entry keeps, to use them again; the list is never made longer or shorter.
     """
 
-    __slots__ = ("__weakref__", "call", "owner", "record", "taken")
+    __slots__ = ("__weakref__", "call", "owner", "record", "spares", "taken")
 
-    def __init__(self, call: int, record: ctypes.Array[ctypes.c_int64], owner: object) -> None:
+    def __init__(
+        self,
+        call: int,
+        record: ctypes.Array[ctypes.c_int64],
+        owner: object,
+        spares: list[object] | None = None,
+    ) -> None:
         self.call = call
         self.record = record
         self.owner = owner
+        self.spares = [] if spares is None else spares
         self.taken = False
 
     @property
@@ -241,6 +249,9 @@ def uninstall(obj: NativeCallable, entry: NativeEntry | None = None) -> None:
         chain.value = rest[0].address if rest else None
         obj._retired += tuple(out)
         obj._entries = rest
+    for gone in out:
+        for i in range(len(gone.spares)):
+            gone.spares[i] = None
 
 
 def installed(obj: NativeCallable) -> tuple[NativeEntry, ...]:

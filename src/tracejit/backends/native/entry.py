@@ -39,6 +39,7 @@ argument, and everything found in one, gets a reference of our own.
 from __future__ import annotations
 
 import ctypes
+import math
 import re
 import sys
 import threading
@@ -61,21 +62,30 @@ from tracejit.backends.native.call_signature import (
     NoneNode,
     Static,
     Tuple,
+    can_be_spare,
     children,
     is_native,
 )
 from tracejit.backends.native.callable import ALWAYS_OPEN, CHAIN_OFFSET, Gate, NativeEntry
 from tracejit.backends.native.disk import Kept, find, keep, key_of
 
-# Steps of a record. Their operands are noted in entry.ll, at the labels of the same names.
+_FILES = ("entry.ll", "entry_check.ll", "entry_make.ll")
+
+# Steps of a record. Their operands are noted in these files, at the labels of the same names.
 _STEPS = ("END", "ARRAY", "BOXED", "INT", "BOOL", "SAME", "EQUAL", "TUPLE", "LIST", "DICT")
 _END, _ARRAY, _BOXED, _INT, _BOOL, _SAME, _EQUAL, _TUPLE, _LIST, _DICT = range(len(_STEPS))
 
 # The words of a record's header; areas of the frame are given by the word where they begin.
 _HEADER = (
     *("NEXT", "GATE", "KERNEL", "POSITIONAL", "KEYWORDS", "RELEASE", "FRAME"),
-    *("INPUTS", "ROOM", "OUTPUTS", "OBJECTS", "OBJECT_COUNT"),
+    *("INPUTS", "ROOM", "OUTPUTS", "OBJECTS", "OBJECT_COUNT", "SPARES", "TURN"),
 )
+
+SPARE_BYTES = 1 << 18
+"""Two results are kept for each signature, and filled again when nobody holds them any more, if
+their arrays are at most this large: more costs more to fill than to allocate, and a temporary array
+of 256 KiB is one that NumPy would use for the result of an operator, if nobody kept it.
+"""
 
 # The words of a bound call's record before its pointers.
 _BOUND_HEADER = ("NEXT", "BOUND_KERNEL", "BOUND_RESULT", "BOUND_OUTPUTS")
@@ -111,9 +121,11 @@ def native_entry(
     """
     if abi.LAYOUT is None or not is_native(signature):
         return None
-    words, kept = _Record(signature, abi.LAYOUT).words(kernel, gate)
+    record = _Record(signature, abi.LAYOUT)
+    words = record.words(kernel, gate)
     code = runtime()
-    return NativeEntry(code.call, (ctypes.c_int64 * len(words))(*words), (owner, gate, code, kept))
+    owners = (owner, gate, code, record.kept)
+    return NativeEntry(code.call, (ctypes.c_int64 * len(words))(*words), owners, record.spares)
 
 
 def bound_entry(
@@ -146,13 +158,15 @@ class _Record:
         self.signature = signature
         self.layout = layout
         self.kept: list[object] = []
+        self.spares: list[object] = []
         self.inputs = self.nodes = self.outputs = self.room = 0  # room: beyond a word per input
         self.objects = 1
+        self.nbytes = 0  # of the arrays in the result
         self.makes: list[int] = []
         self.packs: list[int] = []
 
-    def words(self, kernel: int, gate: Gate) -> tuple[list[int], list[object]]:
-        """The whole record, and the objects whose addresses are in it."""
+    def words(self, kernel: int, gate: Gate) -> list[int]:
+        """The whole record; `kept` are then the objects whose addresses are in it."""
         names = [self.address(sys.intern(name)) for name, _ in self.signature.keywords]
         checks = self.checks()
         self.produce(self.signature.result, 0)
@@ -160,10 +174,17 @@ class _Record:
         *starts, frame = accumulate(sizes)  # the queue begins at 0
         header = [0, ctypes.addressof(gate.word), kernel]
         header += [len(self.signature.positional), len(names), int(self.signature.release_gil)]
-        header += [frame, *starts, self.objects]
+        header += [frame, *starts, self.objects, self.spare_row(), 0]
         assert len(header) == len(_HEADER)
         steps = (*checks, _END, *self.makes, _END, *self.packs, _END)
-        return [*header, *names, *steps], self.kept
+        return [*header, *names, *steps]
+
+    def spare_row(self) -> int:
+        """The address of two spares, None at first, or 0 where none are kept."""
+        if self.nbytes > SPARE_BYTES or not can_be_spare(self.signature.result):
+            return 0
+        self.spares += (None, None)
+        return ctypes.c_int64.from_address(id(self.spares) + self.layout.list_items).value
 
     def address(self, x: object) -> int:
         self.kept.append(x)
@@ -207,48 +228,59 @@ class _Record:
                 return [_SAME, self.address(None)]
             case Static(value):
                 return [_EQUAL if type(value) in COMPARED else _SAME, self.address(value)]
-        if isinstance(node, Dict) and node.usual:
-            node = Dict(node.usual, node.children)
-        return self.container(node)
-
-    def container(self, node: Node, *between: int) -> list[int]:
-        """The step for a container: its kind, what stands between, the number of items, the keys
-        of a dict.
-        """
-        match node:
-            case Tuple(children):
-                return [_TUPLE, *between, len(children)]
-            case List(children):
-                return [_LIST, *between, len(children)]
-            case Dict(keys, children):
-                return [_DICT, *between, len(children), *map(self.address, keys)]
+            case Tuple(below, kind):
+                return [_TUPLE, len(below), self.address(kind)]
+            case List(below):
+                return [_LIST, len(below)]
+            case Dict(keys, below, usual):
+                return [_DICT, len(below), *map(self.address, usual or keys)]
         raise AssertionError(f"unknown node {node}")
 
     def produce(self, node: Node, place: int) -> None:
         """The steps that make a result in this place; siblings have neighbouring places."""
         match node:
             case Leaf("array", dtype, shape):
-                made = [_ARRAY, place, self.outputs, self.address(dtype), len(shape), *shape]
+                nbytes = dtype.itemsize * math.prod(shape)
+                self.nbytes += nbytes
+                example = np.empty(shape if nbytes <= SPARE_BYTES else (0,) * len(shape), dtype)
+                self.makes += [_ARRAY, place, self.outputs, self.address(dtype)]
+                self.makes += [example.flags.num, len(shape), *shape, *example.strides]
             case Leaf(_, dtype) if dtype.type is np.bool_:
                 byte = self.inputs + self.room
-                made = [_BOOL, place, self.outputs, byte]
+                self.makes += [_BOOL, place, self.outputs, byte]
                 self.packs += [_BOOL, place, byte]
                 self.room += 1
             case Leaf(_, dtype):
                 kind = dtype.type
-                offset = self.layout.scalar_value[kind]
-                pointers = [self.address(kind), abi.allocator(kind)]
-                made = [_BOXED, place, self.outputs, *pointers, offset]
+                self.makes += [_BOXED, place, self.outputs, self.address(kind)]
+                self.makes += [abi.allocator(kind), self.layout.scalar_value[kind]]
             case NoneNode() | Static():
-                made = [_SAME, place, self.address(getattr(node, "value", None))]
+                self.makes += [_SAME, place, self.address(getattr(node, "value", None))]
             case _:
-                made, first = [], self.objects
-                self.objects += len(node.children)
-                for i, child in enumerate(node.children):
-                    self.produce(child, first + i)
-                self.packs += self.container(node, place, first)
-        self.makes += made
+                self.container(node, place)
         self.outputs += isinstance(node, Leaf)
+
+    def container(self, node: Node, place: int) -> None:
+        """The steps for a container and what is in it: the same one chooses it, before its items,
+        and fills it, behind them.
+        """
+        first = self.objects
+        self.objects += len(children(node))
+        match node:
+            case Tuple(_, kind):
+                alloc = 0 if kind is tuple else abi.allocator(kind)
+                step = [_TUPLE, self.address(kind), alloc]
+            case List():
+                step = [_LIST, self.address(list), 0]
+            case Dict(keys):
+                step = [_DICT, *map(self.address, keys)]
+            case _:
+                raise AssertionError(f"unknown node {node}")
+        step[1:1] = [place, first, len(children(node))]
+        self.makes += step
+        for i, child in enumerate(children(node)):
+            self.produce(child, first + i)
+        self.packs += step
 
 
 _Numbered = tuple[Node, int, list["_Numbered"]]
@@ -314,8 +346,9 @@ def _target() -> llvm.Target:
 
 
 def runtime_text() -> str:
-    """The text of `entry.ll` for this process: offsets and constants in place, but no address."""
-    text = resources.files(__package__).joinpath("entry.ll").read_text(encoding="utf-8")
+    """The code of the entry for this process: offsets and constants in place, but no address."""
+    here = resources.files(__package__)
+    text = "\n".join(here.joinpath(name).read_text(encoding="utf-8") for name in _FILES)
     return re.sub(r"\$(\w+)", lambda match: _value(match[1]), text)
 
 

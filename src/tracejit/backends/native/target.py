@@ -13,8 +13,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import llvmlite.binding as llvm
+import numpy as np
 
 from tracejit.errors import CompileError
 
@@ -105,7 +107,11 @@ _numbers = itertools.count()
 
 
 class Code:
-    """Machine code in memory, as long as the object lives."""
+    """Machine code in memory, as long as the object lives.
+
+    The library is in an array of objects, which the garbage collector does not look into. It
+    would finalize the library of garbage first, and then, maybe, an object that calls the code.
+    """
 
     def __init__(
         self, object_code: bytes, exports: Sequence[str], imports: Mapping[str, int] | None = None
@@ -118,12 +124,13 @@ class Code:
         for name, address in (imports or {}).items():
             library.import_symbol(name, address)
         library.add_current_process()
+        self._library: Any = np.empty((), object)
         with _linking:
-            self._library = library.link(_linker(), f"tracejit.{next(_numbers)}")
+            self._library[()] = library.link(_linker(), f"tracejit.{next(_numbers)}")
 
     def address(self, name: str) -> int:
         """The address of an exported symbol."""
-        return self._library[name]
+        return self._library[()][name]
 
     def set_pointer(self, name: str, address: int) -> None:
         """Store an address in a pointer variable of the module."""
