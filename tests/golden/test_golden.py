@@ -30,6 +30,8 @@ from tracejit.passes.cse import cse
 from tracejit.passes.dce import dce
 from tracejit.passes.fold import fold
 from tracejit.passes.inline import inline
+from tracejit.passes.join import join
+from tracejit.passes.pack import pack
 from tracejit.passes.standard import SIMPLIFY
 from tracejit.transforms.batch import batch
 from tracejit.transforms.gradient import value_and_gradient
@@ -51,6 +53,8 @@ STEPS: dict[str, Callable[[Jaxpr], Jaxpr]] = {
     "fold": fold,
     "cse": cse,
     "dce": dce,
+    "join": join,
+    "pack": pack,
     "simplify": SIMPLIFY,
     "jvp": lambda jaxpr: jvp(jaxpr, floats(jaxpr))[0],
     "known": lambda jaxpr: linearize(jaxpr, floats(jaxpr)).known,

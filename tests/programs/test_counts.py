@@ -26,7 +26,7 @@ COUNTS = {
     "jacobi_pad": (10, 0, 9, 3200, {}),
     "diffusion_update": (25, 16, 16, 960, {"dynamic_update_slice": 8}),
     "rosenbrock": (2, 0, 0, 0, {}),
-    "runge_kutta": (21, 11, 20, 3904, {"scan": 2, "concatenate": 4}),
+    "runge_kutta": (24, 15, 20, 3904, {"scan": 2, "concatenate": 5}),
     "recurrent_network": (16, 9, 15, 2880, {"scan": 2}),
     "kalman_filter": (28, 9, 30, 7424, {"scan": 2}),
     "hidden_markov_model": (35, 8, 32, 6016, {"scan": 2, "dynamic_update_slice": 2}),

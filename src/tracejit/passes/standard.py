@@ -6,6 +6,8 @@ from tracejit.passes.cse import cse
 from tracejit.passes.dce import dce
 from tracejit.passes.fold import fold
 from tracejit.passes.inline import inline
+from tracejit.passes.join import join
+from tracejit.passes.pack import pack
 from tracejit.passes.pipeline import Pipeline
 
 #: What every backend begins with, and none has to clean up after.
@@ -16,5 +18,15 @@ SIMPLIFY = Pipeline(
         fold,    # before cse: it brings equal terms into one form
         cse,     # before dce: it leaves unread what it merged
         dce,     # last: so does fold, and transforms leave unread primal results
+    ],
+)  # fmt: skip
+
+#: Behind it, for machines with vectors.
+VECTORS = Pipeline(
+    "vectors",
+    [
+        join,    # before pack: what is put together is then stacked
+        dce,     # join leaves pads unread
+        pack,
     ],
 )  # fmt: skip

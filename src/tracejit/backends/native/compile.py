@@ -37,7 +37,7 @@ from tracejit.backends.protocol import Observer
 from tracejit.ir.graph import Jaxpr
 from tracejit.ir.printing import print_jaxpr
 from tracejit.ir.types import ArrayType
-from tracejit.passes.standard import SIMPLIFY
+from tracejit.passes.standard import SIMPLIFY, VECTORS
 
 _KERNEL = ctypes.PYFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p)
 
@@ -56,7 +56,8 @@ class NativeBackend:
         constants: Sequence[Any] = (),
     ) -> NativeExecutable:
         """Compile a jaxpr; `constants` are the values of its first inputs, fixed here."""
-        return NativeExecutable(SIMPLIFY(jaxpr, observer), constants)
+        jaxpr = VECTORS(SIMPLIFY(jaxpr, observer), observer)
+        return NativeExecutable(jaxpr, constants)
 
 
 class NativeExecutable:
