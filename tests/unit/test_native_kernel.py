@@ -89,3 +89,25 @@ def test_maxima_and_nan(rng) -> None:
             x = rng.normal(size=n)
             x[place] = np.nan
             assert np.isnan(run(x)).all()
+
+
+@pytest.mark.parametrize("dtype", [FLOAT64, FLOAT32, INT64, np.dtype(np.int8)], ids=str)
+@pytest.mark.parametrize("shape", [(40, 5), (37, 8), (19, 3), (131, 2), (2, 67, 7)], ids=str)
+def test_rows_that_are_finished_together(shape, dtype, rng) -> None:
+    """Short rows, a block of them at a time; and long columns, in several sums at a time."""
+    t = array_type(dtype, shape)
+    x = numbers(rng, t)
+    rtol = 1e-5 if dtype == FLOAT32 else 1e-13
+    for op in (structure.reduce_sum, reduction.reduce_max, reduction.reduce_min):
+        for axis in range(len(shape)):
+            jaxpr = program(lambda x, op=op, axis=axis: [op(x, axes=(axis,))], t)
+            want = evaluate(jaxpr, x)
+            assert_close("rows", axis, NativeExecutable(jaxpr)(x), want, rtol=rtol)
+            turned = program(
+                lambda x, op=op, axis=axis: [op(structure.permute(x, order=ORDER[x.ndim]),
+                                                axes=(axis,))], t)  # fmt: skip
+            want = evaluate(turned, x)
+            assert_close("turned", axis, NativeExecutable(turned)(x), want, rtol=rtol)
+
+
+ORDER = {2: (1, 0), 3: (2, 0, 1)}

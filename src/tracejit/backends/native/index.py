@@ -14,14 +14,37 @@ from tracejit.backends.native.emit import Block, Phi, Value
 
 @dataclass(slots=True, eq=False)
 class Loop:
-    """One loop of a nest. `base` is its counter (for a vector loop: of lane 0 of chain 0)."""
+    """One loop of a nest. `base` is its counter (for a vector loop: of lane 0 of chain 0).
+
+    copies: how often its body is emitted for one turn; `unrolling` where that is done.
+    """
 
     extent: int
     vector: bool = False
+    copies: int = 1
+    unrolling: bool = False
     depth: int = -1
     base: Value | None = None
     preheader: Block | None = None
     phis: list[Phi] = field(default_factory=list)
+
+
+@dataclass(slots=True, eq=False)
+class Rows:
+    """A part of a space: along one axis only `extent` indices, from origin's counter on."""
+
+    axis: int
+    origin: Loop
+    extent: int
+
+    def shape(self, space: tuple[int, ...]) -> tuple[int, ...]:
+        """The extents of the part."""
+        return (*space[: self.axis], self.extent, *space[self.axis + 1 :])
+
+    def place(self, index: tuple[Index, ...]) -> tuple[Index, ...]:
+        """An index of the part as one of the space."""
+        moved = index[self.axis] + Index(((self.origin, 1),))
+        return (*index[: self.axis], moved, *index[self.axis + 1 :])
 
 
 @dataclass(slots=True, eq=False)

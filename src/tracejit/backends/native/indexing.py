@@ -12,8 +12,8 @@ import numpy as np
 
 from tracejit.backends.native.elementwise import maximum, minimum
 from tracejit.backends.native.emit import I1, Value, constant
-from tracejit.backends.native.index import Emitted, Index, Loop, constant_index
-from tracejit.backends.native.lowering import LOWERINGS, Axes, Reader, Statement
+from tracejit.backends.native.index import Emitted, Index, Loop, Rows, constant_index
+from tracejit.backends.native.lowering import LOWERINGS, Axes, Reader, Rowwise, Statement
 from tracejit.backends.native.nest import Buffer, Indices, Nest
 from tracejit.ir.graph import Equation
 from tracejit.ops import indexing as ops
@@ -92,39 +92,61 @@ def _dynamic_update_slice(program: Any, eqn: Equation) -> None:
 
 
 def _scatter(combine: Callable[..., Value]) -> Statement:
-    def emit(program: Any, eqn: Equation) -> None:
+    def begin(program: Any, eqn: Equation) -> Buffer:
+        return program.owned_copy(eqn.inputs[0], eqn.outvars[0])
+
+    def run(program: Any, eqn: Equation, result: Buffer, rows: Rows | None = None) -> None:
         x, indices, updates = eqn.inputs
-        (out,) = eqn.outvars
+        if not (updates.type.size and x.type.size):
+            return
         axes, batch = eqn.params["axes"], eqn.params["batch"]
-        result = program.owned_copy(x, out)
-        if updates.type.size and x.type.size:
-            own, rest = _groups(x, indices, axes, batch)
-            nest = _update_nest(program, updates, rest, x)
-            index = nest.index_of(nest.axes)  # type: ignore[attr-defined]
+        own, rest = _groups(x, indices, axes, batch)
+        shape = updates.shape if rows is None else rows.shape(updates.shape)
+        nest = _update_nest(program, shape, rest, x)
+        index = nest.index_of(nest.axes)  # type: ignore[attr-defined]
+        if rows is not None:
+            index = rows.place(index)
 
-            def body() -> None:
-                inside, inner = _target(nest, x, indices, index, axes, batch, own, rest)
-                for chain in nest.active:
-                    nest.chain = chain if nest.vector else None
-                    value = nest.value(updates, index)
-                    _update(nest, result, inner, inside, value, combine, x.dtype)
-                nest.chain = None
+        def body() -> None:
+            inside, inner = _target(nest, x, indices, index, axes, batch, own, rest)
+            for chain in nest.active:
+                nest.chain = chain if nest.vector else None
+                value = nest.value(updates, index)
+                _update(nest, result, inner, inside, value, combine, x.dtype)
+            nest.chain = None
 
-            nest.run(body)
-        program.settle(out, result)
+        nest.run(body)
 
-    return Statement(emit, stored=lambda eqn: (1,))
+    def emit(program: Any, eqn: Equation) -> None:
+        result = begin(program, eqn)
+        run(program, eqn, result)
+        program.settle(eqn.outvars[0], result)
+
+    by_rows = Rowwise(
+        lambda eqn: eqn.inputs[2].shape, _scattered, begin, run, lambda eqn: eqn.inputs[:1]
+    )
+    return Statement(emit, stored=lambda eqn: (), by_rows=by_rows)
 
 
-def _update_nest(program: Any, updates: Any, rest: list[int], x: Any) -> Nest:
+def _scattered(eqn: Equation) -> list[tuple[Any, Axes]]:
+    """The indices and the updates, along the axes of the updates. Only the first of these may be
+    cut into rows: updates of one place keep their order."""
+    x, indices, updates = eqn.inputs
+    own, _ = _groups(x, indices, eqn.params["axes"], eqn.params["batch"])
+    first = (0, *[None] * (updates.ndim - 1))
+    of_indices = (*first[: eqn.params["batch"] + own], None)
+    return [(indices, of_indices), (updates, first)]
+
+
+def _update_nest(program: Any, shape: tuple[int, ...], rest: list[int], x: Any) -> Nest:
     """Loops over the updates; the last runs over lanes where it is contiguous in x."""
-    loops = [Loop(n) for n in updates.shape]
-    contiguous = bool(rest) and rest[-1] == x.ndim - 1 and updates.shape[-1] >= 4
+    loops = [Loop(n) for n in shape]
+    contiguous = bool(rest) and rest[-1] == x.ndim - 1 and shape[-1] >= 4
     lanes = 1
     if contiguous:
         loops[-1].vector = True
         lanes = program.target.vector_bits // (8 * max(1, x.dtype.itemsize))
-        while lanes > updates.shape[-1]:
+        while lanes > shape[-1]:
             lanes //= 2
     nest = Nest(program, loops, lanes=lanes)
     nest.axes = loops  # type: ignore[attr-defined]

@@ -16,15 +16,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from tracejit.backends.native.elementwise import register_type
-from tracejit.backends.native.emit import Value, constant
-from tracejit.backends.native.index import Emitted, Index, Loop
-from tracejit.backends.native.lowering import Pointwise, Reader, Reduction, rule_of
-from tracejit.backends.native.nest import Buffer, Indices, Nest, Scalar
+from tracejit.backends.native.emit import constant
+from tracejit.backends.native.index import Emitted, Loop, Rows
+from tracejit.backends.native.lowering import Pointwise, Reader, rule_of
+from tracejit.backends.native.nest import Buffer, Nest, Scalar
+from tracejit.backends.native.sums import Accumulate, Sums
 from tracejit.ir.atoms import Literal
-from tracejit.ir.graph import Equation
+
+#: Sums that are added up at the same time: an addition takes 4 cycles, 2 begin in each.
+SUMS = 8
+#: The cost of a body up to which loops are unrolled.
+LIGHT = 8
 
 
 @dataclass(slots=True, eq=False)
@@ -33,23 +36,6 @@ class Store:
 
     var: Any
     buffer: Buffer
-
-
-@dataclass(slots=True, eq=False)
-class Accumulate:
-    """Reduce; into a buffer, or a register if the result has rank 0."""
-
-    eqn: Equation
-    rule: Reduction
-    reduced: tuple[int, ...]
-    buffer: Buffer | None
-    depth: int = 0
-    in_memory: bool = False
-    result: Value | None = None
-
-    @property
-    def dtype(self) -> np.dtype:
-        return self.eqn.outvars[0].dtype
 
 
 @dataclass(slots=True, eq=False)
@@ -64,20 +50,12 @@ class Survey:
     cost: int = 0
     seen: set[Any] = field(default_factory=set)
 
-    def vote(self, axes: Sequence[int | None], size: int) -> None:
+    def vote(self, axes: Sequence[int | None], size: int, buffer: Buffer | None) -> None:
+        last = len(axes) - 1 if buffer is None else buffer.contiguous
         for place, axis in enumerate(axes):
             if axis is not None:
-                weight = size if place == len(axes) - 1 else -size
+                weight = size if place == last else -size
                 self.votes[axis] = self.votes.get(axis, 0) + weight
-
-
-@dataclass(slots=True, eq=False)
-class Rows:
-    """A part of a space: along one axis only `extent` indices, from origin's counter on."""
-
-    axis: int
-    origin: Loop
-    extent: int
 
 
 class Kernel:
@@ -90,7 +68,7 @@ class Kernel:
         self.program = program
         self.rows = rows
         if rows is not None:
-            space = (*space[: rows.axis], rows.extent, *space[rows.axis + 1 :])
+            space = rows.shape(space)
         self.space = space
         self.stores = [s for s in statements if isinstance(s, Store)]
         self.sums = [s for s in statements if isinstance(s, Accumulate)]
@@ -110,13 +88,19 @@ class Kernel:
         chains = _chains(survey.cost, keeps)
         if vector:
             chains = max(1, min(chains, -(-vector.extent // lanes)))
+        self._unroll(loops, order, survey, lanes, chains)
         self.nest = nest = Nest(self.program, order, lanes=lanes, chains=chains)
-        self.loops = loops
-        self.index = self._index(loops)
-        self.place = nest.vector.depth - 1 if nest.vector else -1
+        self.index = nest.index_of(loops)
+        if self.rows is not None:
+            self.index = self.rows.place(self.index)
+        begun = [s for s in self.sums if self.rows is not None and self.rows.axis in s.reduced]
+        for s in begun:
+            s.in_memory = True  # by a kernel of earlier rows
+        self.totals = Sums(nest, self.sums, loops, self.index)
         for s in self.sums:
-            self._prepare(s)
-        nest.run(self._body, enter=self._enter, leave=self._leave)
+            if s.in_memory and s not in begun:
+                self._set_all(s)
+        nest.run(self._body, enter=self.totals.enter, leave=self.totals.leave)
 
     def describe(self) -> str:
         """One line for the log: the space, its loops, the statements."""
@@ -125,6 +109,7 @@ class Kernel:
             return f"{self.space}: nothing to do"
         loops = " ".join(
             f"{loop.extent}{f' by {nest.lanes} x {nest.chains}' if loop.vector else ''}"
+            f"{f' by {loop.copies}' if loop.copies > 1 else ''}"
             for loop in nest.loops
         )
         work = [f"store {s.var.type}" for s in self.stores]
@@ -138,12 +123,13 @@ class Kernel:
         identity = tuple(range(len(self.space)))
         for store in self.stores:
             self._look(survey, store.var, identity, force=True)
-            survey.vote(identity, store.var.type.size)
+            survey.vote(identity, store.var.type.size, store.buffer)
         for s in self.sums:
             for x, axes in s.rule.operands(s.eqn):
                 self._look(survey, x, axes)
             survey.widest = max(survey.widest, s.dtype.itemsize)
-            survey.vote([a for a in identity if a not in s.reduced], s.eqn.outvars[0].type.size)
+            kept = [a for a in identity if a not in s.reduced]
+            survey.vote(kept, s.eqn.outvars[0].type.size, s.buffer)
             survey.cost += 1
         return survey
 
@@ -161,7 +147,7 @@ class Kernel:
                 survey.widest = max(survey.widest, x.dtype.itemsize)
             if location is not None and not force:
                 if isinstance(location, Buffer):
-                    survey.vote(axes, x.type.size)
+                    survey.vote(axes, x.type.size, location)
                 continue
             eqn = self.program.makers.get(x)
             if eqn is None:
@@ -195,24 +181,34 @@ class Kernel:
             order += [a for a in axes if a in inner]
         return loops, [loops[a] for a in order]
 
-    def _index(self, loops: Sequence[Loop]) -> Indices:
-        index = list(self.nest.index_of(loops))
-        if self.rows is not None:
-            index[self.rows.axis] = index[self.rows.axis] + Index(((self.rows.origin, 1),))
-        return tuple(index)
+    def _unroll(
+        self, loops: list[Loop], order: list[Loop], survey: Survey, lanes: int, chains: int
+    ) -> None:
+        """Unroll a loop, where that is worth it: an inner one that only adds up, so that sums do
+        not wait for each other; or one around a vector that is all of a sum, so that the sums of
+        several rows are finished together."""
+        long = [loop for loop in order if loop.extent > 1]
+        if not long or self.stores or not self.sums or survey.cost > LIGHT:
+            return
+        inner = long[-1]
+        axes = {a for a, loop in enumerate(loops) if loop is inner}
+        if not all(axes <= set(s.reduced) for s in self.sums):
+            return
+        if not inner.vector:
+            copies = SUMS // chains
+            if copies > 1 and inner.extent >= 4 * copies:
+                inner.copies = copies
+            return
+        if len(long) == 1 or inner.extent > lanes * chains:
+            return
+        rows = long[-2]
+        kept = {a for a, loop in enumerate(loops) if loop in long[:-1]}
+        alone = all(kept.isdisjoint(s.reduced) for s in self.sums)
+        begun = self.rows is not None and any(self.rows.axis in s.reduced for s in self.sums)
+        if alone and not begun and lanes > 1 and rows.extent >= 2 * lanes:
+            rows.copies = lanes
 
-    # Sums.
-
-    def _prepare(self, s: Accumulate) -> None:
-        nest = self.nest
-        kept = [self.loops[a] for a in range(len(self.space)) if a not in s.reduced]
-        s.depth = max([loop.depth for loop in kept if loop.extent > 1], default=0)
-        outer = nest.loops[: s.depth]
-        s.in_memory = any(loop not in kept for loop in outer)
-        if self.rows is not None and self.rows.axis in s.reduced:
-            s.in_memory = True  # begun before the first of the rows
-        elif s.in_memory:
-            self._set_all(s)
+    # Emission.
 
     def _set_all(self, s: Accumulate) -> None:
         """The identity everywhere in the result."""
@@ -221,29 +217,13 @@ class Kernel:
             return
         fill(self.program, s, self.rows)
 
-    def _splits_vector(self, s: Accumulate) -> bool:
-        """Whether the vector loop runs inside of the sum, so that lanes are added up at the end."""
-        return self.place >= s.depth
-
-    def _chains_of(self, s: Accumulate) -> list[int]:
-        return list(range(self.nest.chains)) if self._splits_vector(s) else self.nest.active
-
-    def _enter(self, depth: int) -> None:
-        for s in self.sums:
-            if s.depth == depth:
-                lanes = self.nest.lanes if self.nest.vector else 1
-                start = constant(register_type(s.dtype, lanes), s.rule.identity(s.dtype))
-                for chain in self._chains_of(s):
-                    self.nest.carried[s, chain] = start
-
     def _body(self) -> None:
         nest = self.nest
         for chain in nest.active:
             nest.chain = chain if nest.vector else None
             for store in self.stores:
                 self._store(store)
-            for s in self.sums:
-                self._accumulate(s, chain)
+            self.totals.accumulate(chain)
         nest.chain = None
 
     def _store(self, store: Store) -> None:
@@ -253,68 +233,6 @@ class Kernel:
         lanes = nest.lanes if nest.vector else 1
         value = nest.fn.splat(found.value, lanes)
         nest.store(store.buffer, self.index, Emitted(value, found.depth, found.chain))
-
-    def _accumulate(self, s: Accumulate, chain: int) -> None:
-        nest, fn = self.nest, self.nest.fn
-        lanes = nest.lanes if nest.vector else 1
-        before = nest.carried[s, chain]
-        parts = s.rule.element(nest, s.eqn, self.index)
-        values = [fn.splat(x.value, lanes) for x in parts]
-        after = s.rule.combine(fn, s.dtype, before, *values)
-        if nest.tail is not None and chain == nest.active[-1]:
-            after = fn.select(nest.tail, after, before)
-        nest.carried[s, chain] = after
-
-    def _leave(self, depth: int) -> None:
-        for s in self.sums:
-            if s.depth == depth:
-                if self._splits_vector(s) or not self.nest.vector:
-                    self._finish(s, self._across(s), None)
-                else:
-                    for chain in self.nest.active:
-                        self._finish(s, self.nest.carried.pop((s, chain)), chain)
-
-    def _merge(self, s: Accumulate, x: Value, y: Value) -> Value:
-        """Two partial results into one."""
-        return s.rule.merge(self.nest.fn, s.dtype, x, y)
-
-    def _across(self, s: Accumulate) -> Value:
-        """Chains and lanes together."""
-        nest, fn = self.nest, self.nest.fn
-        parts = [nest.carried.pop((s, chain)) for chain in self._chains_of(s)]
-        while len(parts) > 1:
-            half = (len(parts) + 1) // 2
-            parts = [
-                self._merge(s, parts[i], parts[i + half]) if i + half < len(parts) else parts[i]
-                for i in range(half)
-            ]
-        (total,) = parts
-        lanes = total.type.lanes
-        while lanes > 1:
-            # Halves onto each other: log2(lanes) steps, and the same order on every machine.
-            lanes //= 2
-            upper = fn.shuffle(total, None, list(range(lanes, 2 * lanes)))
-            lower = fn.shuffle(total, None, list(range(lanes)))
-            if lanes == 1:
-                lower, upper = fn.extract(total, 0), fn.extract(total, 1)
-            total = self._merge(s, lower, upper)
-        return total
-
-    def _finish(self, s: Accumulate, total: Value, chain: int | None) -> None:
-        nest = self.nest
-        if s.buffer is None:
-            s.result = total
-            return
-        nest.chain = chain
-        index: Indices = tuple(
-            i for a, i in enumerate(self.index) if a not in s.reduced
-        )
-        if s.in_memory:
-            at, stride = nest.split(nest.place(s.buffer, index))
-            before = nest._load(s.buffer, at.value, stride, stride != 0)
-            total = self._merge(s, nest.fn.splat(before, total.type.lanes), total)
-        nest.store(s.buffer, index, Emitted(total, nest.depth, chain))
-        nest.chain = None
 
 
 def fill(program: Any, s: Accumulate, rows: Rows | None = None) -> None:

@@ -43,6 +43,8 @@ class Loops:
         self.lanes = lanes
         self.chains = chains
         self.vector = next((loop for loop in self.loops if loop.vector), None)
+        self.unrolled = next((loop for loop in self.loops if loop.copies > 1), None)
+        self.copy = 0
         self.levels = [Level() for _ in range(len(self.loops) + 1)]
         self.depth = 0
         self.chain: int | None = None
@@ -70,7 +72,12 @@ class Loops:
             self._vector_loop(depth)
         else:
             loop = self.loops[depth]
-            self._counted(depth, loop, 0, loop.extent, 1)
+            whole = loop.extent - loop.extent % loop.copies
+            loop.unrolling = loop.copies > 1
+            self._counted(depth, loop, 0, whole, loop.copies)
+            if whole < loop.extent:
+                loop.unrolling = False
+                self._counted(depth, loop, whole, loop.extent, 1)
         self.on_leave(depth)
 
     def _vector_loop(self, depth: int) -> None:
@@ -107,14 +114,11 @@ class Loops:
         else:
             loop.base = constant(I64, start)
             carried = {}
-        self.depth = depth + 1
-        self._descend(depth + 1)
-        self.depth = depth
-        for key in self.levels[depth + 1].keys:
-            self.memo.pop(key, None)
-        self.levels[depth + 1].keys.clear()
+        base = loop.base
+        for copy in range(loop.copies if loop.unrolling else 1):
+            self._once(depth, loop, base, copy)
         if repeats:
-            following = fn.add(loop.base, constant(I64, step))
+            following = fn.add(base, constant(I64, step))
             counter.add(following, fn.here)
             for key, phi in carried.items():
                 phi.add(self.carried[key], fn.here)
@@ -123,6 +127,24 @@ class Loops:
             fn.branch_if(again, inside, after)
             fn.at(after)
         level.exit = None
+
+    def _once(self, depth: int, loop: Loop, base: Value, copy: int) -> None:
+        """The body of a loop, or one copy of it: at the index base + copy."""
+        if loop.unrolling:
+            self.copy = copy
+            fixed = base.is_constant
+            loop.base = (
+                constant(I64, int(base.text) + copy) if fixed
+                else self.fn.add(base, constant(I64, copy)) if copy else base
+            )  # fmt: skip
+        self.depth = depth + 1
+        self._descend(depth + 1)
+        self.depth = depth
+        for key in self.levels[depth + 1].keys:
+            self.memo.pop(key, None)
+        self.levels[depth + 1].keys.clear()
+        if loop.unrolling:
+            self.copy = 0
 
     def _carry(self, loop: Loop, before: Block) -> dict[Any, Phi]:
         phis = {}

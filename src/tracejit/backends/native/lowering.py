@@ -89,12 +89,29 @@ class Reduction:
 
 
 @dataclass(frozen=True, slots=True)
+class Rowwise:
+    """How a statement of one result takes part in a region, some rows at a time.
+
+    space(eqn): the extents of its loops; () where it can't. operands(eqn): what it reads at each
+    point, and along which axes of the space. begin(program, eqn) -> the buffer of the result,
+    before the first row. run(program, eqn, buffer, rows). reads_before(eqn): what begin reads.
+    """
+
+    space: Callable[[Equation], tuple[int, ...]]
+    operands: Callable[[Equation], list[tuple[Any, Axes]]]
+    begin: Callable[..., Any]
+    run: Callable[..., None]
+    reads_before: Callable[[Equation], tuple[Any, ...]] = lambda eqn: ()
+
+
+@dataclass(frozen=True, slots=True)
 class Statement:
     """emit(program, eqn): computes all results and stores their locations."""
 
     emit: Callable[..., None]
     #: positions of array operands read by plain address, which have to lie in memory
     stored: Callable[..., tuple[int, ...]] = lambda eqn: tuple(range(len(eqn.inputs)))
+    by_rows: Rowwise | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,14 @@ class Buffer:
         return strides_of(self.shape) if self.given_strides is None else self.given_strides
 
     @property
+    def contiguous(self) -> int:
+        """The axis along which elements lie side by side: the last, unless strides were given."""
+        strides = self.given_strides
+        if strides is None:
+            return len(self.shape) - 1
+        return min(range(len(strides)), key=lambda a: (strides[a], -a))
+
+    @property
     def lane(self) -> Type:
         """The type of an element in memory."""
         return memory_type(self.dtype)

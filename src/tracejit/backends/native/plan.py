@@ -14,7 +14,7 @@ again and again along another axis, is stored after all.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any, TypeGuard
@@ -47,6 +47,11 @@ class Step:
     sums: list[Equation] = field(default_factory=list)
     scalars: list[Var] = field(default_factory=list)
     statement: Equation | None = None
+
+    @property
+    def statements(self) -> Sequence[Equation]:
+        """The statement, or none."""
+        return [] if self.statement is None else [self.statement]
 
 
 class Plan:
@@ -238,16 +243,16 @@ class Plan:
 
     def results(self, step: Step) -> Iterable[Var]:
         """The variables that a step finishes."""
-        if step.statement is not None:
-            yield from step.statement.outvars
+        for eqn in step.statements:
+            yield from eqn.outvars
         yield from (*step.stores, *step.scalars)
         for eqn in step.sums:
             yield from eqn.outvars
 
     def roots(self, step: Step) -> Iterable[Atom]:
         """What a step evaluates, before anything is followed."""
-        if step.statement is not None:
-            yield from step.statement.inputs
+        for eqn in step.statements:
+            yield from eqn.inputs
         for v in (*step.stores, *step.scalars):
             yield from self.makers[v].inputs
         for eqn in step.sums:

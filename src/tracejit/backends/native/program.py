@@ -7,7 +7,8 @@ the jaxprs they hold, inside the same native function.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -280,6 +281,13 @@ class Program:
         result = self.allocate(out)
         self.copy(x, result)
         return result
+
+    @contextmanager
+    def nothing_dies(self) -> Iterator[None]:
+        """Whatever is emitted here leaves all variables as they are."""
+        dying, self.dying = self.dying, {}
+        yield
+        self.dying = dying
 
     def move(self, source: Buffer, target: Buffer) -> None:
         """Copy memory to memory."""

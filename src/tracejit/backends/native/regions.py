@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from math import prod
 from typing import Any
 
-from tracejit.backends.native.lowering import Pointwise, Reader
+from tracejit.backends.native.lowering import Pointwise, Reader, Rowwise, Statement
 from tracejit.backends.native.plan import Plan, Step
 from tracejit.ir.atoms import Literal, Var
 from tracejit.ir.graph import Equation
@@ -29,13 +29,15 @@ WORTH = 1 << 16
 NEAR, FAR = 1 << 15, 1 << 19
 #: Rows of a tile, at least and at most.
 FEW, MANY = 8, 1024
+#: Rows of so few elements lie side by side: one vector goes along the rows, not along a row.
+SHORT = 16
 #: How many steps behind its first one a region may take in.
 WINDOW = 60
 
 
 @dataclass(slots=True, eq=False)
 class Member:
-    """A kernel of a region; `axis` of its space runs along the rows."""
+    """A kernel or a statement of a region; `axis` of its space runs along the rows."""
 
     step: Step
     axis: int
@@ -46,14 +48,17 @@ class Region(Step):
     """Kernels over the same `extent` rows, `tile` of them at a time.
 
     rows: for each variable that is made row by row, its axis of rows. contracted: those of them
-    that are only as long as a tile. totals: sums over the rows.
+    that are only as long as a tile; turned: and lie with their rows side by side. totals: sums over
+    the rows.
     """
 
     members: list[Member] = field(default_factory=list)
+    statements: list[Equation] = field(default_factory=list)
     extent: int = 0
     tile: int = 0
     rows: dict[Var, int] = field(default_factory=dict)
     contracted: set[Var] = field(default_factory=set)
+    turned: set[Var] = field(default_factory=set)
     totals: set[Var] = field(default_factory=set)
     saved: int = 0
 
@@ -68,6 +73,11 @@ class _Search:
         self.plan = plan
         self.touched: dict[Step, dict[tuple[Var, Axes], None]] = {}
         self.readers: dict[Var, set[Step]] = {}
+        self.flat = {
+            x for eqn, rule in plan.rules.items()
+            if isinstance(rule, Reader) and rule.flat(eqn)
+            for x in eqn.inputs
+        }  # fmt: skip
 
     def run(self) -> list[Step]:
         pending = self.plan.steps
@@ -91,14 +101,28 @@ class _Search:
         return done
 
     def _is_large(self, step: Step) -> bool:
-        """Whether a kernel goes through enough to be the first of a region."""
-        return 8 * prod(step.space) >= WORTH // 4 if step.space else False
+        """Whether a step goes through enough to be the first of a region."""
+        space = self.space(step)
+        return 8 * prod(space) >= WORTH // 4 if space else False
+
+    def by_rows(self, step: Step) -> Rowwise | None:
+        """How a statement takes part in a region, if it can."""
+        if step.statement is None:
+            return None
+        rule = self.plan.rules[step.statement]
+        assert isinstance(rule, Statement)
+        return rule.by_rows
+
+    def space(self, step: Step) -> tuple[int, ...]:
+        """The loops that a step runs; () for one that can't be in a region."""
+        by_rows = self.by_rows(step)
+        return step.space if by_rows is None else by_rows.space(step.statement)  # type: ignore
 
     def _from(self, steps: Sequence[Step]) -> tuple[list[Step], Region, list[Step], int] | None:
         """The best region that begins with the first of some steps; with what comes before it and
         behind it, and how many of the steps these are together."""
         first, best = steps[0], None
-        for axis, extent in enumerate(first.space):
+        for axis, extent in enumerate(self.space(first)):
             if extent >= 2 * FEW:
                 growth = _Growth(self, first, axis)
                 growth.run(steps[1:WINDOW])
@@ -125,12 +149,14 @@ class _Search:
         """
         if step in self.touched:
             return self.touched[step]
-        plan, space = self.plan, step.space
+        plan, space, by_rows = self.plan, self.space(step), self.by_rows(step)
         found: dict[tuple[Var, Axes], None] = {}
         identity = tuple(range(len(space)))
         pending = [p for v in step.stores for p in self._operands(plan.makers[v], identity, space)]
         for eqn in step.sums:
             pending += plan.rules[eqn].operands(eqn)
+        if by_rows is not None:
+            pending += by_rows.operands(step.statement)  # type: ignore[arg-type]
         seen = set()
         while pending:
             x, axes = pending.pop()
@@ -168,7 +194,7 @@ class _Growth:
 
     def __init__(self, search: _Search, first: Step, axis: int):
         self.search = search
-        self.region = Region(first.level, extent=first.space[axis])
+        self.region = Region(first.level, extent=search.space(first)[axis])
         self.before: list[Step] = []
         self.after: list[Step] = []
         self.count = 1
@@ -182,7 +208,8 @@ class _Growth:
         for step in steps:
             reads = plan.reads(step)
             axis = None
-            if reads.isdisjoint(self.late) and step.space and 0 not in step.space:
+            space = self.search.space(step)
+            if reads.isdisjoint(self.late) and space and 0 not in space:
                 axis = self._axis(step)
             if axis is not None:
                 self._join(step, axis)
@@ -218,13 +245,23 @@ class _Growth:
         if len(found) != 1:
             return None
         (axis,) = found
-        return axis if axis is not None and step.space[axis] == self.region.extent else None
+        if axis is None or self.search.space(step)[axis] != self.region.extent:
+            return None
+        by_rows = self.search.by_rows(step)
+        if by_rows is not None:
+            before = self.search.plan.behind(by_rows.reads_before(step.statement))  # type: ignore
+            return axis if before.isdisjoint(rows) else None
+        return axis
 
     def _join(self, step: Step, axis: int) -> None:
         region, rules = self.region, self.search.plan.rules
         region.members.append(Member(step, axis))
         region.stores += step.stores
         region.sums += step.sums
+        if step.statement is not None:
+            region.statements.append(step.statement)
+            region.totals.update(step.statement.outvars)
+            self.late.update(step.statement.outvars)
         for v in step.stores:
             region.rows[v] = axis
         for eqn in step.sums:
@@ -248,6 +285,8 @@ class _Growth:
             if search.readers.get(x, set()) <= inside:
                 region.contracted.add(x)
                 region.saved += 2 * _bytes(x)
+                if x.shape[-1] <= SHORT and x not in search.flat:
+                    region.turned.add(x)
         for x, readers in self.shared.items():
             if x not in region.contracted:
                 region.saved += (len(readers) - (x not in region.rows)) * _bytes(x)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from tracejit.backends.native.emit import I64, Value, constant
-from tracejit.backends.native.index import Index, Loop
-from tracejit.backends.native.kernel import Accumulate, Kernel, Rows, Store, fill
+from tracejit.backends.native.index import Index, Loop, Rows
+from tracejit.backends.native.kernel import Accumulate, Kernel, Store, fill
 from tracejit.backends.native.lowering import rule_of
 from tracejit.backends.native.nest import Buffer, Nest, Scalar
-from tracejit.backends.native.regions import Member, Region
+from tracejit.backends.native.plan import Step
+from tracejit.backends.native.regions import Region
 from tracejit.ir.atoms import Var
 from tracejit.ir.graph import Equation
 from tracejit.ir.types import strides_of
@@ -54,6 +55,9 @@ class _Tiles:
 
     def _take_memory(self) -> None:
         program, region = self.program, self.region
+        with program.nothing_dies():  # what a statement begins with may be read by later members
+            for eqn in region.statements:
+                self.buffers[eqn.outvars[0]] = rule_of(eqn).by_rows.begin(program, eqn)
         for x in (*region.stores, *[eqn.outvars[0] for eqn in region.sums]):
             if x in region.contracted:
                 self.buffers[x] = self._tile_of(x, region.rows[x])
@@ -62,23 +66,31 @@ class _Tiles:
 
     def _tile_of(self, x: Var, axis: int) -> Buffer:
         """Memory for as many rows of a variable as a tile has."""
-        shape = (*x.shape[:axis], self.region.tile, *x.shape[axis + 1 :])
+        tile, turned = self.region.tile, x in self.region.turned
+        shape = (*x.shape[:axis], tile, *x.shape[axis + 1 :])
         strides = strides_of(shape)
+        if turned:
+            others = strides_of((*x.shape[:axis], *x.shape[axis + 1 :], tile))
+            strides = (*others[:axis], 1, *others[axis:-1])
         base = Index(((self.origin, -strides[axis]),))
         pointer = self.program.scratch(x.type.with_shape(shape)).pointer
-        return Buffer(pointer, x.shape, x.dtype, strides if axis else None, base)
+        return Buffer(pointer, x.shape, x.dtype, strides if axis or turned else None, base)
 
     def _run(self, first: Value, count: int) -> None:
         """All kernels, for `count` rows from the first on."""
         self.origin.base = first
         for member in self.region.members:
-            self._run_kernel(member, count)
+            rows = Rows(member.axis, self.origin, count)
+            for eqn in member.step.statements:
+                self.program.summary.statement(f"{eqn.primitive.name}, by rows")
+                rule_of(eqn).by_rows.run(self.program, eqn, self.buffers[eqn.outvars[0]], rows)
+            if member.step.space:
+                self._run_kernel(member.step, rows)
 
-    def _run_kernel(self, member: Member, count: int) -> None:
-        program, step = self.program, member.step
+    def _run_kernel(self, step: Step, rows: Rows) -> None:
+        program = self.program
         stores = [Store(v, self.buffers[v]) for v in step.stores]
         sums = [self._accumulate(eqn) for eqn in step.sums]
-        rows = Rows(member.axis, self.origin, count)
         kernel = Kernel(program, step.space, [*stores, *sums], rows)
         kernel.emit()
         program.summary.kernel(kernel.describe())
