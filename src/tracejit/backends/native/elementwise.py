@@ -7,6 +7,7 @@ business. Booleans are i1 in registers (and bytes in memory).
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -22,11 +23,13 @@ Row = Callable[..., Any]
 _LANES = {"float32": "float", "float64": "double", "bool": "i1"}
 
 
+@cache
 def register_type(dtype: np.dtype, lanes: int = 1) -> Type:
     """The type of a value in a register."""
     return vector_type(_LANES.get(dtype.name) or f"i{8 * dtype.itemsize}", lanes)
 
 
+@cache
 def memory_type(dtype: np.dtype, lanes: int = 1) -> Type:
     """The type of a value in memory."""
     return vector_type("i8", lanes) if dtype.name == "bool" else register_type(dtype, lanes)

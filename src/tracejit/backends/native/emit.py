@@ -19,37 +19,38 @@ A width of 1 is the scalar type. Integers have no sign in LLVM, so operations th
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import cache, lru_cache
 
 FLOAT_BITS = {"half": 16, "float": 32, "double": 64}
+_POINTER_BITS = 64
 
 
-@dataclass(frozen=True, slots=True)
 class Type:
-    """An LLVM first-class type: a lane type and how many lanes (1 is a scalar)."""
+    """An LLVM first-class type: a lane type and how many lanes (1 is a scalar).
 
-    lane: str
-    lanes: int = 1
+    One object for each type (`vector_type` gives it), so that equal types are the same. text: how
+    LLVM writes it. bits: of one lane. bytes: of one lane in memory (an i1 takes one). suffix: how
+    names of intrinsics spell the type, f64, v8f64, i64.
+    """
+
+    __slots__ = ("bits", "bytes", "is_float", "lane", "lanes", "suffix", "text")
+
+    def __init__(self, lane: str, lanes: int):
+        self.lane = lane
+        self.lanes = lanes
+        self.text = lane if lanes == 1 else f"<{lanes} x {lane}>"
+        self.is_float = lane in FLOAT_BITS
+        self.bits = FLOAT_BITS.get(lane) or (int(lane[1:]) if lane[0] == "i" else _POINTER_BITS)
+        self.bytes = max(1, self.bits // 8)
+        name = f"f{self.bits}" if self.is_float else ("p0" if lane == "ptr" else lane)
+        self.suffix = name if lanes == 1 else f"v{lanes}{name}"
 
     def __str__(self) -> str:
-        return self.lane if self.lanes == 1 else f"<{self.lanes} x {self.lane}>"
+        return self.text
 
-    @property
-    def is_float(self) -> bool:
-        return self.lane in FLOAT_BITS
-
-    @property
-    def bits(self) -> int:
-        """Bits of one lane; a pointer has 64."""
-        if self.lane == "ptr":
-            return 64
-        return FLOAT_BITS.get(self.lane) or int(self.lane[1:])
-
-    @property
-    def bytes(self) -> int:
-        """Bytes of one lane in memory (an i1 takes one)."""
-        return max(1, self.bits // 8)
+    def __repr__(self) -> str:
+        return self.text
 
     def vector(self, lanes: int) -> Type:
         return vector_type(self.lane, lanes)
@@ -67,12 +68,6 @@ class Type:
     def mask(self) -> Type:
         return vector_type("i1", self.lanes)
 
-    @property
-    def suffix(self) -> str:
-        """How intrinsic names spell the type: f64, v8f64, i64."""
-        lane = f"f{self.bits}" if self.is_float else ("p0" if self.lane == "ptr" else self.lane)
-        return lane if self.lanes == 1 else f"v{self.lanes}{lane}"
-
 
 @cache
 def vector_type(lane: str, lanes: int) -> Type:
@@ -80,7 +75,7 @@ def vector_type(lane: str, lanes: int) -> Type:
     return Type(lane, lanes)
 
 
-VOID, PTR = Type("void"), vector_type("ptr", 1)
+VOID, PTR = vector_type("void", 1), vector_type("ptr", 1)
 I1, I8, I16 = (vector_type(f"i{n}", 1) for n in (1, 8, 16))
 I32, I64 = vector_type("i32", 1), vector_type("i64", 1)
 F32, F64 = vector_type("float", 1), vector_type("double", 1)
@@ -91,16 +86,20 @@ POINTER = "global ptr null"
 
 
 class Value:
-    """An operand: a type and the text that names it (a register or a constant)."""
+    """An operand: a type and the text that names it (a register or a constant).
 
-    __slots__ = ("text", "type")
+    typed: both, as most operands are written.
+    """
+
+    __slots__ = ("text", "type", "typed")
 
     def __init__(self, type: Type, text: str):
         self.type = type
         self.text = text
+        self.typed = f"{type.text} {text}"
 
     def __str__(self) -> str:
-        return f"{self.type} {self.text}"
+        return self.typed
 
     __repr__ = __str__
 
@@ -157,13 +156,17 @@ def letters(n: int) -> str:
 
 
 class Block:
-    """Straight-line code and the terminator that leaves it."""
+    """Straight-line code and the terminator that leaves it.
 
-    __slots__ = ("label", "lines", "terminator")
+    made: the value of each pure operation in it, which is not written twice.
+    """
+
+    __slots__ = ("label", "lines", "made", "terminator")
 
     def __init__(self, label: str):
         self.label = label
         self.lines: list[str | Phi] = []
+        self.made: dict[str, Value] = {}
         self.terminator = ""
 
 
@@ -177,7 +180,7 @@ class Phi:
         self.edges: list[tuple[Value, Block]] = []
 
     def add(self, value: Value, block: Block) -> None:
-        assert value.type == self.value.type, (value, self.value)
+        assert value.type is self.value.type, (value, self.value)
         self.edges.append((value, block))
 
     def repoint(self, old: Block, new: Block) -> None:
@@ -287,6 +290,7 @@ class Function:
     def _close(self, line: str) -> None:
         assert not self.here.terminator, f"block {self.here.label} is closed already"
         self.here.terminator = line
+        self.here.made.clear()  # a long program has no room for them all
 
     def branch(self, target: Block) -> None:
         self._close(f"  br label %{target.label}")
@@ -324,6 +328,15 @@ class Function:
         self.here.lines.append(f"  {name} = {text}")
         return Value(type, name)
 
+    def pure(self, type: Type, text: str) -> Value:
+        """An operation that depends on its operands alone; the value it has in this block already,
+        if there is one."""
+        made = self.here.made
+        known = made.get(text)
+        if known is None:
+            known = made[text] = self.op(type, text)
+        return known
+
     def receive(self, value: Value, base: Value, offset: int) -> None:
         """A value of another function, found so many bytes behind a pointer that is an argument:
         it can be used under its name.
@@ -348,35 +361,34 @@ class Function:
         type = x.type.vector(lanes)
         if x.is_constant and not x.text.startswith("@"):
             return Value(type, f"splat ({x.type} {x.text})")
-        first = self.op(type, f"insertelement {type} poison, {x}, i64 0")
-        return self.op(
-            type, f"shufflevector {first}, {type} poison, <{lanes} x i32> zeroinitializer"
-        )
+        first = self.pure(type, f"insertelement {type.text} poison, {x.typed}, i64 0")
+        zeros = f"<{lanes} x i32> zeroinitializer"
+        return self.pure(type, f"shufflevector {first.typed}, {type.text} poison, {zeros}")
 
     def extract(self, x: Value, lane: int | Value) -> Value:
         if x.type.lanes == 1:
             return x
         at = lane if isinstance(lane, Value) else constant(I64, lane)
-        return self.op(x.type.scalar, f"extractelement {x}, {at}")
+        return self.pure(x.type.scalar, f"extractelement {x.typed}, {at.typed}")
 
     def insert(self, x: Value, item: Value, lane: int | Value) -> Value:
         if x.type.lanes == 1:
             return item
         at = lane if isinstance(lane, Value) else constant(I64, lane)
-        return self.op(x.type, f"insertelement {x}, {item}, {at}")
+        return self.pure(x.type, f"insertelement {x.typed}, {item.typed}, {at.typed}")
 
     def shuffle(self, x: Value, y: Value | None, lanes: list[int]) -> Value:
         """Lanes of x, and of y counted behind those of x."""
         other = f"{x.type} poison" if y is None else str(y)
         pick = ", ".join(f"i32 {n}" for n in lanes)
         type = x.type.vector(len(lanes))
-        return self.op(type, f"shufflevector {x}, {other}, <{len(lanes)} x i32> <{pick}>")
+        return self.pure(type, f"shufflevector {x.typed}, {other}, <{len(lanes)} x i32> <{pick}>")
 
     # Arithmetic.
 
     def _binary(self, name: str, x: Value, y: Value) -> Value:
-        assert x.type == y.type, (name, x, y)
-        return self.op(x.type, f"{name} {x}, {y.text}")
+        assert x.type is y.type, (name, x, y)
+        return self.pure(x.type, f"{name} {x.typed}, {y.text}")
 
     def add(self, x: Value, y: Value) -> Value:
         return self._binary("fadd" if x.type.is_float else "add", x, y)
@@ -408,7 +420,7 @@ class Function:
 
     def neg(self, x: Value) -> Value:
         if x.type.is_float:
-            return self.op(x.type, f"fneg {x}")
+            return self.pure(x.type, f"fneg {x.typed}")
         return self.sub(constant(x.type, 0), x)
 
     def fma(self, x: Value, y: Value, z: Value) -> Value:
@@ -418,7 +430,7 @@ class Function:
     def abs(self, x: Value) -> Value:
         if x.type.is_float:
             return self.intrinsic("fabs", x)
-        return self.call(f"llvm.abs.{x.type.suffix}", x.type, [x, constant(I1, 0)])
+        return self._pure_call(f"llvm.abs.{x.type.suffix}", x.type, [x, constant(I1, 0)])
 
     def sqrt(self, x: Value) -> Value:
         return self.intrinsic("sqrt", x)
@@ -463,9 +475,9 @@ class Function:
         return self._binary("ashr", x, n)
 
     def _compare(self, x: Value, y: Value, ordered: str, integer: str) -> Value:
-        assert x.type == y.type, (x, y)
+        assert x.type is y.type, (x, y)
         name = f"fcmp {ordered}" if x.type.is_float else f"icmp {integer}"
-        return self.op(x.type.mask, f"{name} {x}, {y.text}")
+        return self.pure(x.type.mask, f"{name} {x.typed}, {y.text}")
 
     def equal(self, x: Value, y: Value) -> Value:
         return self._compare(x, y, "oeq", "eq")
@@ -487,16 +499,16 @@ class Function:
         return self._compare(x, y, "oge", "sge" if signed else "uge")
 
     def is_nan(self, x: Value) -> Value:
-        return self.op(x.type.mask, f"fcmp uno {x}, {x.text}")
+        return self.pure(x.type.mask, f"fcmp uno {x.typed}, {x.text}")
 
     def select(self, condition: Value, x: Value, y: Value) -> Value:
-        assert x.type == y.type and condition.type.lanes in (1, x.type.lanes), (condition, x, y)
-        return self.op(x.type, f"select {condition}, {x}, {y}")
+        assert x.type is y.type and condition.type.lanes in (1, x.type.lanes), (condition, x, y)
+        return self.pure(x.type, f"select {condition.typed}, {x.typed}, {y.typed}")
 
     # Conversions.
 
     def _cast(self, name: str, x: Value, type: Type) -> Value:
-        return x if x.type == type else self.op(type, f"{name} {x} to {type}")
+        return x if x.type is type else self.pure(type, f"{name} {x.typed} to {type.text}")
 
     def bitcast(self, x: Value, type: Type) -> Value:
         return self._cast("bitcast", x, type)
@@ -518,7 +530,7 @@ class Function:
     def saturating(self, x: Value, type: Type, *, signed: bool = True) -> Value:
         """Float to integer, clamped to the range, NaN to 0."""
         name = "fptosi" if signed else "fptoui"
-        return self.call(f"llvm.{name}.sat.{type.suffix}.{x.type.suffix}", type, [x])
+        return self._pure_call(f"llvm.{name}.sat.{type.suffix}.{x.type.suffix}", type, [x])
 
     def sext(self, x: Value, type: Type) -> Value:
         return self._cast("sext", x, type)
@@ -548,13 +560,13 @@ class Function:
         at = index if isinstance(index, Value) else constant(I64, index)
         if at.text == "0":
             return base
-        return self.op(PTR, f"getelementptr inbounds {type.scalar}, {base}, {at}")
+        return self.pure(PTR, f"getelementptr inbounds {type.lane}, {base.typed}, {at.typed}")
 
     def load(self, type: Type, address: Value, align: int | None = None) -> Value:
-        return self.op(type, f"load {type}, {address}, align {align or type.bytes}")
+        return self.op(type, f"load {type.text}, {address.typed}, align {align or type.bytes}")
 
     def store(self, x: Value, address: Value, align: int | None = None) -> None:
-        self.here.lines.append(f"  store {x}, {address}, align {align or x.type.bytes}")
+        self.here.lines.append(f"  store {x.typed}, {address.typed}, align {align or x.type.bytes}")
 
     def masked_load(self, type: Type, address: Value, mask: Value) -> Value:
         """Lanes under the mask are read, the others are 0."""
@@ -572,8 +584,8 @@ class Function:
         """Element `index[lane]` behind base, lane by lane; lanes off the mask are 0."""
         if type.lanes == 1:
             return self.load(type, self.offset(base, index, type))
-        pointers = self.op(
-            PTR.vector(type.lanes), f"getelementptr {type.scalar}, {base}, {index}"
+        pointers = self.pure(
+            PTR.vector(type.lanes), f"getelementptr {type.lane}, {base.typed}, {index.typed}"
         )
         mask = mask or constant(type.mask, True)
         name = f"llvm.masked.gather.{type.suffix}.v{type.lanes}p0"
@@ -583,27 +595,35 @@ class Function:
 
     # Calls.
 
-    def call(self, name: str, result: Type, args: list[Value], *, fast: str = "") -> Value:
-        """Call a function by name; an intrinsic or external is declared on the way."""
-        if name not in self.module.defined:
+    def _call_text(self, name: str, result: Type, args: Sequence[Value], fast: str = "") -> str:
+        """The text of a call; what it calls is declared on the way."""
+        if name not in self.module.declarations and name not in self.module.defined:
             self.module.declare(name, result, [x.type for x in args])
-        text = f"call {fast + ' ' if fast else ''}{result} @{name}({', '.join(map(str, args))})"
+        return f"call {fast}{result.text} @{name}({', '.join([x.typed for x in args])})"
+
+    def _written(self, result: Type, text: str) -> Value:
         if result is VOID:
             self.here.lines.append("  " + text)
             return Value(VOID, "void")
         return self.op(result, text)
 
-    def call_pointer(self, address: Value, result: Type, args: list[Value]) -> Value:
+    def call(self, name: str, result: Type, args: Sequence[Value]) -> Value:
+        """Call a function by name; an intrinsic or external is declared on the way."""
+        return self._written(result, self._call_text(name, result, args))
+
+    def call_pointer(self, address: Value, result: Type, args: Sequence[Value]) -> Value:
         """Call through a function pointer."""
-        text = f"call {result} {address.text}({', '.join(map(str, args))})"
-        if result is VOID:
-            self.here.lines.append("  " + text)
-            return Value(VOID, "void")
-        return self.op(result, text)
+        arguments = ", ".join([x.typed for x in args])
+        return self._written(result, f"call {result.text} {address.text}({arguments})")
+
+    def _pure_call(self, name: str, result: Type, args: Sequence[Value], fast: str = "") -> Value:
+        """Call an intrinsic that only computes."""
+        return self.pure(result, self._call_text(name, result, args, fast))
 
     def intrinsic(self, name: str, *args: Value) -> Value:
-        """An LLVM intrinsic whose result and operands share one type."""
-        return self.call(f"llvm.{name}.{args[0].type.suffix}", args[0].type, list(args))
+        """An LLVM intrinsic that only computes, whose result and operands share one type."""
+        type = args[0].type
+        return self._pure_call(f"llvm.{name}.{type.suffix}", type, args)
 
     def reduce(self, name: str, x: Value) -> Value:
         """Across the lanes by llvm.vector.reduce: add, mul, fadd, fmul, smax, fmax, and, or, ..."""
@@ -612,16 +632,16 @@ class Function:
         intrinsic = f"llvm.vector.reduce.{name}.{x.type.suffix}"
         if name in ("fadd", "fmul"):
             start = constant(x.type.scalar, -0.0 if name == "fadd" else 1.0)
-            return self.call(intrinsic, x.type.scalar, [start, x], fast="reassoc")
-        return self.call(intrinsic, x.type.scalar, [x])
+            return self._pure_call(intrinsic, x.type.scalar, [start, x], "reassoc ")
+        return self._pure_call(intrinsic, x.type.scalar, [x])
 
     def scatter(self, x: Value, base: Value, index: Value, mask: Value | None = None) -> None:
         """Store lane by lane at element `index[lane]` behind base, under the mask."""
         if x.type.lanes == 1:
             self.store(x, self.offset(base, index, x.type))
             return
-        pointers = self.op(
-            PTR.vector(x.type.lanes), f"getelementptr {x.type.scalar}, {base}, {index}"
+        pointers = self.pure(
+            PTR.vector(x.type.lanes), f"getelementptr {x.type.lane}, {base.typed}, {index.typed}"
         )
         mask = mask or constant(x.type.mask, True)
         name = f"llvm.masked.scatter.{x.type.suffix}.v{x.type.lanes}p0"
