@@ -28,6 +28,7 @@ from tracejit.ir.graph import Jaxpr
 from tracejit.ir.parsing import parse
 from tracejit.passes.cse import cse
 from tracejit.passes.dce import dce
+from tracejit.passes.factor import factor
 from tracejit.passes.fold import fold
 from tracejit.passes.inline import inline
 from tracejit.passes.join import join
@@ -53,6 +54,7 @@ STEPS: dict[str, Callable[[Jaxpr], Jaxpr]] = {
     "fold": fold,
     "cse": cse,
     "dce": dce,
+    "factor": factor,
     "join": join,
     "pack": pack,
     "simplify": SIMPLIFY,

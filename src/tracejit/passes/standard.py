@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tracejit.passes.cse import cse
 from tracejit.passes.dce import dce
+from tracejit.passes.factor import factor
 from tracejit.passes.fold import fold
 from tracejit.passes.inline import inline
 from tracejit.passes.join import join
@@ -25,6 +26,7 @@ SIMPLIFY = Pipeline(
 VECTORS = Pipeline(
     "vectors",
     [
+        factor,  # before dce: it leaves products unread
         join,    # before pack: what is put together is then stacked
         dce,     # join leaves pads unread
         pack,
