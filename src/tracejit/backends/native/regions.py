@@ -31,7 +31,7 @@ NEAR, FAR = 1 << 15, 1 << 19
 FEW, MANY = 8, 1024
 #: Rows of so few elements lie side by side: one vector goes along the rows, not along a row.
 SHORT = 16
-#: How many steps behind its first one a region may take in.
+#: Regions are looked for among so many steps at a time.
 WINDOW = 60
 
 
@@ -88,17 +88,36 @@ class _Search:
                 self.readers.setdefault(x, set()).add(step)
         for x in self.plan.behind(self.plan.jaxpr.outvars):
             self.readers.setdefault(x, set()).add(Step(0))
-        done: list[Step] = []
-        while pending:
-            found = self._from(pending) if self._is_large(pending[0]) else None
-            if found is None:
-                done.append(pending[0])
-                pending = pending[1:]
-            else:
-                before, region, after, count = found
-                done += [*before, region]
-                pending = [*after, *pending[count:]]
-        return done
+        windows = [pending[i : i + WINDOW] for i in range(0, len(pending), WINDOW)]
+        return [step for window in windows for step in self._gathered(window)]
+
+    def _gathered(self, steps: list[Step]) -> list[Step]:
+        """These steps with regions among them: the best one first, then what is left around it."""
+        best = self._best(steps)
+        if best is None:
+            return steps
+        first = steps.index(best.first)
+        behind = [*best.after, *steps[first + best.count :]]
+        return [
+            *self._gathered(steps[:first]), *best.before, best.region, *self._gathered(behind)
+        ]  # fmt: skip
+
+    def _best(self, steps: Sequence[Step]) -> _Growth | None:
+        """The region of these steps that saves most."""
+        best: _Growth | None = None
+        for number, first in enumerate(steps):
+            if not self._is_large(first):
+                continue
+            for axis, extent in enumerate(self.space(first)):
+                if extent < 2 * FEW or (best is not None and best.has(first, axis)):
+                    continue
+                growth = _Growth(self, first, axis)
+                growth.run(steps[number + 1 :])
+                saved = growth.region.saved
+                better = saved >= WORTH and (best is None or saved > best.region.saved)
+                if better and self._set_tile(growth):
+                    best = growth
+        return best
 
     def _is_large(self, step: Step) -> bool:
         """Whether a step goes through enough to be the first of a region."""
@@ -117,21 +136,6 @@ class _Search:
         """The loops that a step runs; () for one that can't be in a region."""
         by_rows = self.by_rows(step)
         return step.space if by_rows is None else by_rows.space(step.statement)  # type: ignore
-
-    def _from(self, steps: Sequence[Step]) -> tuple[list[Step], Region, list[Step], int] | None:
-        """The best region that begins with the first of some steps; with what comes before it and
-        behind it, and how many of the steps these are together."""
-        first, best = steps[0], None
-        for axis, extent in enumerate(self.space(first)):
-            if extent >= 2 * FEW:
-                growth = _Growth(self, first, axis)
-                growth.run(steps[1:WINDOW])
-                region = growth.region
-                if region.saved >= WORTH and (best is None or region.saved > best.region.saved):
-                    best = growth
-        if best is None or not self._set_tile(best):
-            return None
-        return best.before, best.region, best.after, best.count
 
     def _set_tile(self, growth: _Growth) -> bool:
         """Choose the length of a tile; False where all rows together are hardly more."""
@@ -194,6 +198,7 @@ class _Growth:
 
     def __init__(self, search: _Search, first: Step, axis: int):
         self.search = search
+        self.first = first
         self.region = Region(first.level, extent=search.space(first)[axis])
         self.before: list[Step] = []
         self.after: list[Step] = []
@@ -220,6 +225,10 @@ class _Growth:
                 self.late.update(plan.results(step))
         self._trim(steps)
         self._settle()
+
+    def has(self, step: Step, axis: int) -> bool:
+        """Whether a step is in the region, with this axis along the rows."""
+        return any(m.step is step and m.axis == axis for m in self.region.members)
 
     def _trim(self, steps: Sequence[Step]) -> None:
         """Leave the steps behind the last member to those who come later."""
