@@ -286,7 +286,8 @@ def _join_dict(cls: Any, keys: Any, children: list[Any]) -> Any:
     return cls(zip(keys, children, strict=True))
 
 
-def _join_fields(cls: Any, data: Any, children: list[Any]) -> Any:
+def join_fields(cls: Any, data: Any, children: list[Any]) -> Any:
+    """An instance whose attributes are set, without `__init__`."""
     names, statics = data
     tree = cls.__new__(cls)
     for name, child in zip(names, children, strict=True):
@@ -302,7 +303,7 @@ def _join_call(cls: Any, data: Any, children: list[Any]) -> Any:
 
 
 def _dataclass_node(
-    names: Sequence[str], statics: Sequence[str], join: Callable[..., Any] = _join_fields
+    names: Sequence[str], statics: Sequence[str], join: Callable[..., Any] = join_fields
 ) -> Node:
     """A class whose attributes `names` are children, `statics` part of the structure."""
     names = tuple(names)
@@ -495,7 +496,7 @@ def register_dataclass(
         raise TreeError(
             f"{cls.__name__} is not a dataclass", hint="name its data_fields and meta_fields"
         )
-    join = _join_call if drop_fields else _join_fields
+    join = _join_call if drop_fields else join_fields
     _register(cls, _dataclass_node(data_fields, meta_fields, join))
     return cls
 

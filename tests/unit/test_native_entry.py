@@ -77,7 +77,11 @@ def read_only(x: np.ndarray) -> np.ndarray:
 ARGUMENTS = {
     "array": (
         VECTOR,
-        [X, np.full(5, np.nan), read_only(X), pickled(X), np.ones((5, 5))[2], X[:, None][:, 0]],
+        [
+            *(X, np.full(5, np.nan), read_only(X), pickled(X), np.ones((5, 5))[2]),
+            *(X[:, None][:, 0], np.arange(10.0)[::2], X[::-1], misaligned()),
+            *(np.broadcast_to(1.0, 5), np.ones((5, 5))[:, 2], read_only(np.ones(9))[::2]),
+        ],
         [
             *(
                 np.zeros(4),
@@ -89,19 +93,17 @@ ARGUMENTS = {
                 [0.0] * 5,
             ),
             *(X.astype("f4"), X.astype("i8"), X.astype(">f8"), X.astype("c16"), X.astype(object)),
-            *(np.arange(10.0)[::2], X[::-1], misaligned(), X.view(Subclass), np.ma.array(X)),
-            *(np.zeros(5, [("a", "f8")]), np.broadcast_to(1.0, 5), np.array(5.0)),
+            *(X.view(Subclass), np.ma.array(X), X.astype(">f8")[::-1], np.arange(8.0)[::2]),
+            *(np.zeros(5, [("a", "f8")]), np.broadcast_to(1.0, 4), np.array(5.0)),
         ],
     ),
     "matrix": (
         Leaf("array", F8, (2, 3)),
-        [np.ones((2, 3)), np.ones((3, 2)).reshape(2, 3), np.asfortranarray(np.ones((3, 2))).T],
         [
-            np.ones((3, 2)),
-            np.ones((3, 2)).T,
-            np.asfortranarray(np.ones((2, 3))),
-            np.ones((2, 2, 3)),
+            *(np.ones((2, 3)), np.ones((3, 2)).reshape(2, 3), np.asfortranarray(np.ones((3, 2))).T),
+            *(np.ones((3, 2)).T, np.asfortranarray(np.ones((2, 3))), np.ones((4, 3))[::-2]),
         ],
+        [np.ones((3, 2)), np.ones((2, 2, 3)), np.asfortranarray(np.ones((3, 2)))],
     ),
     "0-d array": (Leaf("array", F8, ()), [np.array(1.0)], [1.0, np.float64(1.0), np.zeros(1)]),
     "empty array": (Leaf("array", F8, (0, 3)), [np.zeros((0, 3))], [np.zeros((3, 0)), np.zeros(0)]),

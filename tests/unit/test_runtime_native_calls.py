@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+import tracemalloc
+from collections import OrderedDict
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +17,8 @@ from tracejit.backends.native.callable import installed
 from tracejit.config import config
 from tracejit.runtime import programs
 from tracejit.runtime.native_calls import MOST_ENTRIES
+from tracejit.tree import register_dataclass
+from tracejit.treedef import register_static
 
 pytestmark = pytest.mark.skipif(not abi.SUPPORTED, reason=abi.WHY_NOT)
 
@@ -88,11 +94,124 @@ def test_default_float32_takes_python_floats(slow_calls) -> None:
     assert f(0.1) == 0.2
 
 
-def test_other_containers_stay_in_python(slow_calls) -> None:
+class Own(Pair):
+    """Put together by a function of its own."""
+
+    @classmethod
+    def _make(cls, items):
+        return cls(*items)
+
+
+@dataclass
+class Plain:
+    a: object
+    b: object = None
+
+
+@dataclass(frozen=True, slots=True)
+class Slots:
+    a: object
+    n: int = field(default=3, metadata={"static": True})
+
+
+class Base:
+    def __init__(self, a: object, b: object) -> None:
+        self.a, self.b = a, b
+
+
+@dataclass
+class Watched:
+    """An attribute whose reading runs Python code."""
+
+    a: object
+
+    def __getattribute__(self, name):
+        return object.__getattribute__(self, name)
+
+
+@dataclass
+class Renewed:
+    """Instances are made by a function of its own."""
+
+    a: object
+
+    def __new__(cls, *args):
+        return object.__new__(cls)
+
+
+@register_static
+class Mode:
+    pass
+
+
+register_dataclass(Base, ["a"], ["b"])
+MODE = Mode()
+
+
+@pytest.mark.parametrize(
+    "x",
+    [
+        Pair(1.0, X), Plain(X, 1.0), Plain(None, {"b": Plain(X), "a": [Pair(X, 2)]}), Slots(X),
+        Slots(X, 5), [Slots(X, "n"), MODE], (Pair(X, Plain(X)), X), Pair((), ()),
+    ],
+)  # fmt: skip
+def test_classes_in_machine_code(x, slow_calls) -> None:
+    f = tj.jit(lambda t: (tj.tree.map(lambda leaf: leaf * 2, t), 1.0))
+    for _ in range(5):
+        doubled, one = f(x)
+        assert tj.tree.structure(doubled) == tj.tree.structure(x) and one == 1.0
+        for y, z in zip(tj.tree.leaves(doubled), tj.tree.leaves(x), strict=True):
+            np.testing.assert_array_equal(y, 2 * z)
+    assert len(slow_calls) == 1
+
+
+def test_attributes_and_static_fields(slow_calls) -> None:
+    f = tj.jit(lambda t: t.a * (t.n if hasattr(t, "n") else len(t.b)))
+    assert [f(Slots(X[1])), f(Slots(X[1], 4)), f(Slots(X[1], 4)), f(Slots(X[1]))] == [3, 4, 4, 3]
+    assert [f(Base(X[1], "abc")), f(Base(X[1], "ab")), f(Base(X[2], "ab"))] == [3, 2, 4]
+    assert len(slow_calls) == 4
+    incomplete = Plain.__new__(Plain)
+    with pytest.raises(tj.errors.TreeError, match="has no value in a field"):
+        tj.jit(lambda t: t.a)(incomplete)
+    g = tj.jit(lambda t: t.a)
+    g(Plain(1.0))
+    with pytest.raises(tj.errors.TreeError, match="has no value in a field"):
+        g(incomplete)
+
+
+@pytest.mark.parametrize("x", [Own(X, 1.0), Renewed(X), Watched(X), OrderedDict(a=X)], ids=repr)
+def test_classes_with_functions_of_their_own_stay_in_python(x, slow_calls) -> None:
     f = tj.jit(lambda t: t)
     for _ in range(3):
-        assert f(Pair(1.0, 2.0)) == Pair(1.0, 2.0)
+        assert type(f(x)) is type(x)
     assert len(slow_calls) == 3 and installed(f) == ()
+
+
+@pytest.mark.parametrize(
+    "change", [lambda x: x[::-1], lambda x: x[:, ::2], np.asfortranarray, lambda x: x.T]
+)
+def test_arrays_that_are_not_contiguous(change, slow_calls) -> None:
+    x = change(np.arange(16.0).reshape(4, 4))
+    f = tj.jit(lambda x: (x * 2, np.sum(x)))
+    for _ in range(3):
+        double, total = f(x)
+        np.testing.assert_array_equal(double, 2 * x)
+        assert total == x.sum()
+    assert len(slow_calls) == 1
+    same, count = sys.getrefcount(x), tracemalloc_peak(lambda: f(x))
+    assert sys.getrefcount(x) == same and count < 20_000
+
+
+def tracemalloc_peak(call) -> int:
+    """Bytes that a thousand calls leave behind."""
+    call(), call()
+    tracemalloc.start()
+    try:
+        for _ in range(1000):
+            call()
+        return tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_block_closes_the_gates_while_it_lasts(slow_calls) -> None:

@@ -8,8 +8,11 @@ while it lasts, and calls take the path through Python, slower by some microseco
 
 from __future__ import annotations
 
+from collections import namedtuple
 from collections.abc import Mapping, Sequence
 from functools import cache
+from inspect import getattr_static
+from types import MemberDescriptorType
 from typing import Any, NamedTuple
 
 from tracejit import tree
@@ -20,6 +23,7 @@ from tracejit.backends.native.call_signature import (
     List,
     Node,
     NoneNode,
+    Object,
     Static,
     Tuple,
     describe,
@@ -29,6 +33,7 @@ from tracejit.backends.protocol import Executable
 from tracejit.config import TRACING, config
 from tracejit.ir.types import ArrayType
 from tracejit.runtime.statics import Fixed
+from tracejit.treedef import join_fields, node_of
 
 #: A callable asks its entries one by one; with more kinds of calls than this the rest goes through
 #: Python.
@@ -97,15 +102,60 @@ def install_entry(
 def argument_node(x: Any) -> Node | None:
     """The node of an argument, its leaves in the order of `tree.flatten`; None if there is none."""
     kind = type(x)
-    if kind not in (tuple, list, dict):
+    container = node_of(kind)
+    if x is None or container is None:
         return describe(x)
-    keys: Any = tree.structure(x).data if kind is dict else range(len(x))
-    children = [node for node in (argument_node(x[key]) for key in keys) if node is not None]
-    if len(children) < len(x):
+    if container.kind == "static":
+        return Static(x)
+    items, data = container.split(x)
+    children = [argument_node(item) for item in items]
+    usual = tuple(x) if kind is dict else ()
+    plain = container.kind != "dataclass" or _has_plain_attributes(kind, data)
+    return _container(container.kind, kind, data, children, usual) if plain else None
+
+
+def _container(
+    kind: str, type: type, data: Any, found: Sequence[Node | None], usual: tuple[Any, ...] = ()
+) -> Node | None:
+    """The node of a container (kind, type and data as in a TreeDef), None where there is none, or
+    none of an item."""
+    children = tuple([node for node in found if node is not None])
+    if len(children) < len(found):
         return None
-    if kind is dict:
-        return Dict(keys, tuple(children), tuple(x))
-    return Tuple(tuple(children)) if kind is tuple else List(tuple(children))
+    match kind:
+        case "tuple" | "namedtuple":
+            return Tuple(children, type)
+        case "list":
+            return List(children)
+        case "dict":
+            return Dict(data, children, usual)
+        case "dataclass":
+            names, statics = data
+            fixed = [Static(value) for _, value in statics]
+            return Object((*children, *fixed), type, (*names, *dict(statics)))
+    return None
+
+
+def _has_plain_attributes(cls: type, data: Any) -> bool:
+    """Whether machine code can take the attributes of an instance: no Python code runs for them."""
+    names, statics = data
+    if cls.__getattribute__ is not object.__getattribute__:
+        return False
+    found = [getattr_static(cls, name, None) for name in (*names, *dict(statics))]
+    return all(type(x) is MemberDescriptorType or not hasattr(type(x), "__get__") for x in found)
+
+
+def _is_put_together_plainly(cls: type) -> bool:
+    """Whether a container class is put together as machine code does it."""
+    container = node_of(cls)
+    if container is None or container.kind != "dataclass":
+        make = getattr(getattr(cls, "_make", None), "__func__", None)
+        return not hasattr(cls, "_make") or getattr(make, "__code__", None) is _MAKE
+    abstract = getattr(cls, "__abstractmethods__", None)
+    return container.join is join_fields and cls.__new__ is object.__new__ and not abstract
+
+
+_MAKE = namedtuple("_MAKE", "x")._make.__func__.__code__  # type: ignore[attr-defined]
 
 
 def result_node(treedef: tree.TreeDef, types: Sequence[ArrayType]) -> Node | None:
@@ -113,20 +163,18 @@ def result_node(treedef: tree.TreeDef, types: Sequence[ArrayType]) -> Node | Non
     if treedef.kind == "leaf":
         (type,) = types
         return Leaf("array" if type.shape else "scalar", type.dtype, type.shape)
+    if treedef.kind == "none":
+        return NoneNode()
+    if treedef.kind == "static":
+        return Static(treedef.data)
     children, at = [], 0
     for child in treedef.children:
-        node = result_node(child, types[at : at + child.num_leaves])
+        children.append(result_node(child, types[at : at + child.num_leaves]))
         at += child.num_leaves
-        if node is None:
-            return None
-        children.append(node)
-    if treedef.type is tuple:
-        return Tuple(tuple(children))
-    if treedef.type is list:
-        return List(tuple(children))
-    if treedef.type is dict:
-        return Dict(treedef.data, tuple(children))
-    return NoneNode() if treedef.kind == "none" else None
+    assert treedef.type is not None
+    if not _is_put_together_plainly(treedef.type):
+        return None
+    return _container(treedef.kind, treedef.type, treedef.data, children)
 
 
 def kinds(leaves: Sequence[Any]) -> tuple[type, ...]:

@@ -36,11 +36,13 @@ SCALARS = tuple(
 """The NumPy scalar types whose values machine code reads and writes in place."""
 
 _LOWEST_POINTER = 1 << 16  # no operating system maps the first 64 KiB; small integers stay below
-_TP_ALLOC = 47  # Py_tp_alloc, from the stable ABI's typeslots.h
-_ARRAY_TYPE, _NEW_FROM_DESCR = 2, 94  # places in NumPy's table, numpy/__multiarray_api.h
+_TP_ALLOC, _TP_NEW = 47, 65  # from the stable ABI's typeslots.h
+# Places in NumPy's table, numpy/__multiarray_api.h.
+_ARRAY_TYPE, _NEW_COPY, _NEW_FROM_DESCR = 2, 85, 94
 _FUNCTIONS = (
     *("Py_IncRef", "Py_DecRef", "PyErr_Occurred", "PyErr_Clear", "PyEval_SaveThread"),
     *("PyEval_RestoreThread", "PyObject_GetAttr", "PyObject_Vectorcall"),
+    *("PyObject_GenericGetAttr", "PyObject_GenericSetAttr"),
     *("PyObject_RichCompareBool", "PyUnicode_Compare", "PyLong_AsLongLongAndOverflow"),
     *("PyTuple_New", "PyList_New", "PyDict_New", "PyDict_SetItem", "PyDict_Size", "PyDict_Next"),
     *("PyDict_GetItemWithError", "PyType_GetSlot", "PyType_FromSpec", "PyCapsule_GetPointer"),
@@ -273,13 +275,22 @@ def _numpy_functions() -> dict[str, int]:
     table = ctypes.cast(pointer(capsule, None), ctypes.POINTER(ctypes.c_void_p))
     if table[_ARRAY_TYPE] != id(np.ndarray):
         raise ProbeError("NumPy's table of functions has another order")
-    return {"PyArray_NewFromDescr": table[_NEW_FROM_DESCR]}
+    return {"PyArray_NewFromDescr": table[_NEW_FROM_DESCR], "PyArray_NewCopy": table[_NEW_COPY]}
 
 
 def allocator(kind: type) -> int:
     """The address of a type's `tp_alloc`; `tp_alloc(type, 0)` makes an object whose value is 0."""
+    return _slot(kind, _TP_ALLOC)
+
+
+def constructor(kind: type) -> int:
+    """The address of a type's `tp_new`, called as `tp_new(type, (), NULL)`."""
+    return _slot(kind, _TP_NEW)
+
+
+def _slot(kind: type, number: int) -> int:
     slot = prototype("PyType_GetSlot", ctypes.c_void_p, ctypes.py_object, ctypes.c_int)
-    return slot(kind, _TP_ALLOC)
+    return slot(kind, number)
 
 
 LAYOUT, WHY_NOT = probe()

@@ -1,8 +1,8 @@
 """What a native call takes and returns: a tree of nodes for each argument and for the result.
 
-A `CallSignature` is what `entry.native_entry` takes. Nodes speak of exact types only: a
-subclass of ndarray, tuple or dict, a dataclass, a namedtuple or a registered pytree node has no
-node, and such calls stay in Python. `describe` makes the node of an example object.
+A `CallSignature` is what `entry.native_entry` takes. Nodes speak of exact types only. What has no
+node (a subclass of ndarray or dict, a class with functions of its own that take it apart) stays in
+Python. `describe` makes the node of an example object of builtin types.
 """
 
 from __future__ import annotations
@@ -63,6 +63,17 @@ class Dict:
 
 
 @dataclass(frozen=True, slots=True)
+class Object:
+    """An instance of exactly this class, taken apart by `object.__getattribute__`, which runs no
+    Python code for these names, and made by `object.__new__` and `object.__setattr__`.
+    """
+
+    children: tuple[Node, ...]
+    kind: type
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class NoneNode:
     """The object None."""
 
@@ -76,7 +87,7 @@ class Static:
     value: object
 
 
-Node = Leaf | Tuple | List | Dict | NoneNode | Static
+Node = Leaf | Tuple | List | Dict | Object | NoneNode | Static
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +129,7 @@ COMPARED = (int, str, bytes)  # exact types whose == runs no Python code and mea
 
 def children(node: Node) -> tuple[Node, ...]:
     """The nodes directly below, none for a leaf."""
-    return node.children if isinstance(node, Tuple | List | Dict) else ()
+    return node.children if isinstance(node, Tuple | List | Dict | Object) else ()
 
 
 def is_native(signature: CallSignature) -> bool:

@@ -123,6 +123,10 @@ frame:
   %objects = getelementptr i64, ptr %queue, i64 %objects.place
   %objects.count.at = getelementptr i64, ptr %record, i64 $OBJECT_COUNT
   %objects.count = load i64, ptr %objects.count.at
+  %ours.at = getelementptr i64, ptr %record, i64 $OURS
+  %ours.place = load i64, ptr %ours.at
+  %ours = getelementptr i64, ptr %queue, i64 %ours.place
+  store i64 0, ptr %ours
   %keys = getelementptr i64, ptr %record, i64 $HEADER
   br label %copy
 copy:
@@ -159,9 +163,10 @@ check:
   %checks = getelementptr i64, ptr %keys, i64 %keywords
   %given = add i64 %count, %keywords
   %tail = getelementptr ptr, ptr %queue, i64 %given
-  %makes = call ptr @check(ptr %checks, ptr %queue, ptr %tail, ptr %inputs, ptr %room)
+  %makes = call ptr @check(
+    ptr %checks, ptr %queue, ptr %tail, ptr %inputs, ptr %room, ptr %ours)
   %differs = icmp eq ptr %makes, null
-  br i1 %differs, label %no, label %make
+  br i1 %differs, label %pass, label %make
 make:
   call void @clear(ptr %objects, i64 %objects.count)
   store i64 0, ptr %fresh
@@ -206,16 +211,36 @@ pack:
   br i1 %packed, label %yes, label %fail
 yes:
   %word = load ptr, ptr %objects
+  call void @drop(ptr %ours)
   %result = call ptr @finish(ptr %record, ptr %word)
   ret ptr %result
 decline:
   call void @give_up(ptr %objects, i64 %objects.count)
+  br label %pass
+pass:
+  call void @drop(ptr %ours)
   br label %no
 no:
   ret ptr inttoptr (i64 1 to ptr)
 fail:
   call void @give_up(ptr %objects, i64 %objects.count)
+  call void @drop(ptr %ours)
   ret ptr null
+}
+
+; Give back the references in a row that begins with their number.
+define internal void @drop(ptr %row) nounwind {
+start:
+  %count = load i64, ptr %row
+  %none = icmp eq i64 %count, 0
+  br i1 %none, label %done, label %some
+some:
+  %decref = load ptr, ptr $Py_DecRef
+  %items = getelementptr ptr, ptr %row, i64 1
+  call void @each(ptr %decref, ptr %items, i64 %count)
+  br label %done
+done:
+  ret void
 }
 
 ; self._miss(*args, **kwargs), with the arguments of the call as they came.

@@ -23,7 +23,7 @@ Leaves are counted depth first, positional arguments before keywords in the sign
 dictionaries in the order of their nodes; `Static` and `NoneNode` are no leaves. What a kernel
 finds behind a leaf's pointer:
 
-    array     the first element of a C-contiguous, aligned array (perhaps read only)
+    array     the first element of a C-contiguous, aligned array (perhaps read only, or a copy)
     scalar    the value inside of the NumPy scalar             float     a float64
     int       an int64                                         bool      a byte, 0 or 1
 
@@ -32,8 +32,9 @@ Outputs are the data of fresh arrays, and the values of fresh scalar objects (fo
 Nothing between the first check and the kernel runs Python code or the garbage collector, so the
 borrowed references that the checks collect stay good: dictionaries are searched only after all
 their keys have proved to be exact strings, integers or bytes, and the outputs made before the
-kernel are not of collectable types. With `release_gil` other threads do run meanwhile, so every
-argument, and everything found in one, gets a reference of our own.
+kernel are not of collectable types. References to attributes, and to copies of arrays that are
+not contiguous, are our own until the call is over. With `release_gil` other threads do run
+meanwhile, so every argument, and everything found in one, gets a reference of our own.
 """
 
 from __future__ import annotations
@@ -60,6 +61,7 @@ from tracejit.backends.native.call_signature import (
     List,
     Node,
     NoneNode,
+    Object,
     Static,
     Tuple,
     can_be_spare,
@@ -72,13 +74,17 @@ from tracejit.backends.native.disk import Kept, find, keep, key_of
 _FILES = ("entry.ll", "entry_check.ll", "entry_make.ll")
 
 # Steps of a record. Their operands are noted in these files, at the labels of the same names.
-_STEPS = ("END", "ARRAY", "BOXED", "INT", "BOOL", "SAME", "EQUAL", "TUPLE", "LIST", "DICT")
-_END, _ARRAY, _BOXED, _INT, _BOOL, _SAME, _EQUAL, _TUPLE, _LIST, _DICT = range(len(_STEPS))
+_STEPS = (
+    *("END", "ARRAY", "BOXED", "INT", "BOOL", "SAME", "EQUAL"),
+    *("TUPLE", "LIST", "DICT", "OBJECT"),
+)
+_END, _ARRAY, _BOXED, _INT, _BOOL, _SAME, _EQUAL, *_CONTAINERS = range(len(_STEPS))
+_TUPLE, _LIST, _DICT, _OBJECT = _CONTAINERS
 
 # The words of a record's header; areas of the frame are given by the word where they begin.
 _HEADER = (
     *("NEXT", "GATE", "KERNEL", "POSITIONAL", "KEYWORDS", "RELEASE", "FRAME"),
-    *("INPUTS", "ROOM", "OUTPUTS", "OBJECTS", "OBJECT_COUNT", "SPARES", "TURN"),
+    *("INPUTS", "ROOM", "OUTPUTS", "OBJECTS", "OBJECT_COUNT", "OURS", "SPARES", "TURN"),
 )
 
 SPARE_BYTES = 1 << 18
@@ -103,7 +109,7 @@ _CONSTANTS: Mapping[str, int] = {
 _OPT_LEVEL = 0
 
 _OBJECTS: Mapping[str, object] = {
-    **{"ndarray": np.ndarray, "int": int, "tuple": tuple, "list": list, "dict": dict},
+    **{"ndarray": np.ndarray, "int": int, "list": list, "dict": dict, "empty": ()},
     **{"True": True, "False": False, "bool_True": np.True_, "bool_False": np.False_},
     **{"_miss": sys.intern("_miss")},
 }
@@ -161,20 +167,22 @@ class _Record:
         self.spares: list[object] = []
         self.inputs = self.nodes = self.outputs = self.room = 0  # room: beyond a word per input
         self.objects = 1
+        self.ours = 0  # references that the call may have to take
         self.nbytes = 0  # of the arrays in the result
         self.makes: list[int] = []
         self.packs: list[int] = []
 
     def words(self, kernel: int, gate: Gate) -> list[int]:
         """The whole record; `kept` are then the objects whose addresses are in it."""
-        names = [self.address(sys.intern(name)) for name, _ in self.signature.keywords]
+        names = self.names([name for name, _ in self.signature.keywords])
         checks = self.checks()
         self.produce(self.signature.result, 0)
         sizes = (self.nodes, self.inputs, self.inputs + self.room, self.outputs, self.objects)
-        *starts, frame = accumulate(sizes)  # the queue begins at 0
+        *starts, ours = accumulate(sizes)  # the queue begins at 0
+        frame = ours + 1 + self.ours
         header = [0, ctypes.addressof(gate.word), kernel]
         header += [len(self.signature.positional), len(names), int(self.signature.release_gil)]
-        header += [frame, *starts, self.objects, self.spare_row(), 0]
+        header += [frame, *starts, self.objects, ours, self.spare_row(), 0]
         assert len(header) == len(_HEADER)
         steps = (*checks, _END, *self.makes, _END, *self.packs, _END)
         return [*header, *names, *steps]
@@ -185,6 +193,10 @@ class _Record:
             return 0
         self.spares += (None, None)
         return ctypes.c_int64.from_address(id(self.spares) + self.layout.list_items).value
+
+    def names(self, names: Sequence[str]) -> list[int]:
+        """The addresses of names as the interpreter keeps them."""
+        return [self.address(sys.intern(name)) for name in names]
 
     def address(self, x: object) -> int:
         self.kept.append(x)
@@ -214,6 +226,7 @@ class _Record:
     def check(self, node: Node, place: int) -> list[int]:
         match node:
             case Leaf("array", dtype, shape):
+                self.ours += 1
                 return [_ARRAY, place, self.address(dtype), len(shape), *shape]
             case Leaf("int"):
                 return [_INT, place]
@@ -234,6 +247,9 @@ class _Record:
                 return [_LIST, len(below)]
             case Dict(keys, below, usual):
                 return [_DICT, len(below), *map(self.address, usual or keys)]
+            case Object(below, kind, names):
+                self.ours += len(below)
+                return [_OBJECT, len(below), self.address(kind), *self.names(names)]
         raise AssertionError(f"unknown node {node}")
 
     def produce(self, node: Node, place: int) -> None:
@@ -272,6 +288,8 @@ class _Record:
                 step = [_TUPLE, self.address(kind), alloc]
             case List():
                 step = [_LIST, self.address(list), 0]
+            case Object(_, kind, names):
+                step = [_OBJECT, self.address(kind), abi.constructor(kind), *self.names(names)]
             case Dict(keys):
                 step = [_DICT, *map(self.address, keys)]
             case _:

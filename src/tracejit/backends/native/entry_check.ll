@@ -1,9 +1,10 @@
 ; Checks: whether a call is of a record's signature, and where its data is.
 
 ; Run the checks from %pc on. Check n looks at word n of the queue; containers append their
-; items at the tail. The place behind the checks, or null where one failed.
-define internal ptr @check(ptr %start.pc, ptr %queue, ptr %start.tail, ptr %inputs, ptr %room)
-    nounwind {
+; items at the tail. %ours is a row, its length first, of the references that the call owns: to
+; copies of arrays, and values of attributes. The place behind the checks, or null where one failed.
+define internal ptr @check(ptr %start.pc, ptr %queue, ptr %start.tail, ptr %inputs, ptr %room,
+    ptr %ours) nounwind {
 start:
   br label %step
 step:
@@ -18,6 +19,7 @@ step:
     i64 $ARRAY, label %array i64 $BOXED, label %boxed i64 $INT, label %int i64 $BOOL, label %bool
     i64 $SAME, label %same i64 $EQUAL, label %equal
     i64 $TUPLE, label %tuple i64 $LIST, label %list i64 $DICT, label %dict
+    i64 $OBJECT, label %object
   ]
 end:
   ret ptr %a.at
@@ -30,7 +32,8 @@ array:                                            ; input, descr, ndim, extents.
   %ndim = load i64, ptr %c.at
   %ndim32 = trunc i64 %ndim to i32
   %dims = getelementptr i64, ptr %pc, i64 4
-  %array.ok = call i1 @array(ptr %array.x, ptr %descr, i32 %ndim32, ptr %dims, ptr %array.input)
+  %array.ok = call i1 @array(
+    ptr %array.x, ptr %descr, i32 %ndim32, ptr %dims, ptr %array.input, ptr %ours)
   %array.next = getelementptr i64, ptr %dims, i64 %ndim
   br label %checked
 
@@ -116,19 +119,39 @@ dict.append:
   %dict.next = getelementptr i64, ptr %b.at, i64 %dict.count
   br label %advance
 
+object:                                           ; count, type, names...
+  %object.x = load ptr, ptr %item
+  %object.count = load i64, ptr %a.at
+  %object.type = load ptr, ptr %b.at
+  %object.type.at = getelementptr i8, ptr %object.x, i64 $ob_type
+  %object.x.type = load ptr, ptr %object.type.at
+  %object.exact = icmp eq ptr %object.x.type, %object.type
+  br i1 %object.exact, label %object.items, label %no
+object.items:
+  %object.ok = call i1 @attributes(
+    ptr %object.x, i64 %object.count, ptr %c.at, ptr %tail, ptr %ours)
+  br i1 %object.ok, label %object.append, label %no
+object.append:
+  %object.tail = getelementptr ptr, ptr %tail, i64 %object.count
+  %object.next = getelementptr i64, ptr %c.at, i64 %object.count
+  br label %advance
+
 advance:
-  %pc.next = phi ptr [%leaf.next, %checked], [%append.next, %append], [%dict.next, %dict.append]
-  %tail.next = phi ptr [%tail, %checked], [%append.tail, %append], [%dict.tail, %dict.append]
+  %pc.next = phi ptr [%leaf.next, %checked], [%append.next, %append], [%dict.next, %dict.append],
+    [%object.next, %object.append]
+  %tail.next = phi ptr [%tail, %checked], [%append.tail, %append], [%dict.tail, %dict.append],
+    [%object.tail, %object.append]
   %item.next = getelementptr ptr, ptr %item, i64 1
   br label %step
 no:
   ret ptr null
 }
 
-; x is an ndarray of this dtype and shape, C-contiguous and aligned: its data pointer goes to
-; %input. Another descriptor object will do (arrays that were pickled have one) when type number
-; and byte order are the same.
-define internal i1 @array(ptr %x, ptr %descr, i32 %ndim, ptr %dims, ptr %input) nounwind {
+; x is an ndarray of this dtype and shape: its data pointer goes to %input, or that of a copy where
+; it is not C-contiguous and aligned. Another descriptor object will do (arrays that were pickled
+; have one) when type number and byte order are the same.
+define internal i1 @array(ptr %x, ptr %descr, i32 %ndim, ptr %dims, ptr %input, ptr %ours)
+    nounwind {
 start:
   %type.at = getelementptr i8, ptr %x, i64 $ob_type
   %type = load ptr, ptr %type.at
@@ -139,12 +162,7 @@ typed:
   %x.ndim.at = getelementptr i8, ptr %x, i64 $array_ndim
   %x.ndim = load i32, ptr %x.ndim.at
   %ranked = icmp eq i32 %x.ndim, %ndim
-  %flags.at = getelementptr i8, ptr %x, i64 $array_flags
-  %flags = load i32, ptr %flags.at
-  %bits = and i32 %flags, $contiguous_aligned
-  %dense = icmp eq i32 %bits, $contiguous_aligned
-  %fit = and i1 %ranked, %dense
-  br i1 %fit, label %described, label %no
+  br i1 %ranked, label %described, label %no
 described:
   %x.descr.at = getelementptr i8, ptr %x, i64 $array_descr
   %x.descr = load ptr, ptr %x.descr.at
@@ -170,7 +188,7 @@ sized:
 axis:
   %k = phi i32 [0, %sized], [%k.next, %extent]
   %left = icmp slt i32 %k, %ndim
-  br i1 %left, label %extent, label %yes
+  br i1 %left, label %extent, label %fits
 extent:
   %x.dim.at = getelementptr i64, ptr %x.dims, i32 %k
   %x.dim = load i64, ptr %x.dim.at
@@ -179,10 +197,66 @@ extent:
   %same.dim = icmp eq i64 %x.dim, %dim
   %k.next = add i32 %k, 1
   br i1 %same.dim, label %axis, label %no
+fits:
+  %flags.at = getelementptr i8, ptr %x, i64 $array_flags
+  %flags = load i32, ptr %flags.at
+  %bits = and i32 %flags, $contiguous_aligned
+  %dense = icmp eq i32 %bits, $contiguous_aligned
+  br i1 %dense, label %yes, label %scattered
+scattered:
+  %new.copy = load ptr, ptr $PyArray_NewCopy
+  %copy = call ptr %new.copy(ptr %x, i32 0)
+  %owned = call i1 @own(ptr %copy, ptr %ours)
+  br i1 %owned, label %yes, label %no
 yes:
-  %data.at = getelementptr i8, ptr %x, i64 $array_data
+  %dense.x = phi ptr [%x, %fits], [%copy, %scattered]
+  %data.at = getelementptr i8, ptr %dense.x, i64 $array_data
   %data = load ptr, ptr %data.at
   store ptr %data, ptr %input
+  ret i1 true
+no:
+  ret i1 false
+}
+
+; Note a reference that the call owns; false, and no exception, where there is none.
+define internal i1 @own(ptr %x, ptr %ours) nounwind {
+start:
+  %failed = icmp eq ptr %x, null
+  br i1 %failed, label %no, label %yes
+yes:
+  %count = load i64, ptr %ours
+  %count.next = add i64 %count, 1
+  store i64 %count.next, ptr %ours
+  %place = getelementptr ptr, ptr %ours, i64 %count.next
+  store ptr %x, ptr %place
+  ret i1 true
+no:
+  %clear = load ptr, ptr $PyErr_Clear
+  call void %clear()
+  ret i1 false
+}
+
+; The attributes of x, as object.__getattribute__ finds them.
+define internal i1 @attributes(ptr %x, i64 %count, ptr %names, ptr %values, ptr %ours) nounwind {
+start:
+  %get = load ptr, ptr $PyObject_GenericGetAttr
+  br label %next
+next:
+  %i = phi i64 [0, %start], [%i.next, %found]
+  %more = icmp slt i64 %i, %count
+  br i1 %more, label %one, label %yes
+one:
+  %name.at = getelementptr ptr, ptr %names, i64 %i
+  %name = load ptr, ptr %name.at
+  %y = call ptr %get(ptr %x, ptr %name)
+  %owned = call i1 @own(ptr %y, ptr %ours)
+  br i1 %owned, label %found, label %no
+found:
+  %to = getelementptr ptr, ptr %values, i64 %i
+  store ptr %y, ptr %to
+  %i.next = add i64 %i, 1
+  br label %next
+yes:
   ret i1 true
 no:
   ret i1 false

@@ -31,7 +31,7 @@ step:
   switch i64 %op, label %end [
     i64 $ARRAY, label %array i64 $BOXED, label %boxed i64 $BOOL, label %bool
     i64 $SAME, label %constant i64 $TUPLE, label %container i64 $LIST, label %container
-    i64 $DICT, label %container
+    i64 $DICT, label %container i64 $OBJECT, label %instance
   ]
 end:
   ret ptr %object.at
@@ -77,7 +77,15 @@ container:               ; object, first item, count, type, tp_alloc    or a dic
   %known = load ptr, ptr %object
   %whole = call i1 @take_items(i64 %op, ptr %known, ptr %c.at, ptr %items, i64 %count)
   br i1 %whole, label %advance, label %container.new
+
+instance:                                  ; object, first item, count, type, tp_new, names...
+  %instance.count = load i64, ptr %b.at
+  %instance.next = getelementptr i64, ptr %c.at, i64 2
+  %instance.behind = getelementptr i64, ptr %instance.next, i64 %instance.count
+  br label %container.new
+
 container.new:
+  %new.next = phi ptr [%container.next, %container], [%instance.behind, %instance]
   store ptr null, ptr %object
   store i64 1, ptr %fresh
   br label %advance
@@ -85,7 +93,7 @@ container.new:
 advance:
   %pc.next = phi ptr [%array.next, %array], [%boxed.next, %boxed], [%c.at, %bool],
     [%b.at, %constant], [%b.at, %constant.new], [%container.next, %container],
-    [%container.next, %container.new]
+    [%new.next, %container.new]
   br label %step
 no:
   ret ptr null
@@ -363,7 +371,7 @@ step:
   %c.at = getelementptr i64, ptr %pc, i64 4
   switch i64 %op, label %end [
     i64 $BOOL, label %bool i64 $TUPLE, label %container i64 $LIST, label %container
-    i64 $DICT, label %container
+    i64 $DICT, label %container i64 $OBJECT, label %container
   ]
 end:
   ret i1 true
@@ -383,17 +391,20 @@ container:               ; object, first item, count, type, tp_alloc    or a dic
   %first = load i64, ptr %a.at
   %items = getelementptr ptr, ptr %objects, i64 %first
   %count = load i64, ptr %b.at
-  %is.dict = icmp eq i64 %op, $DICT
-  br i1 %is.dict, label %dict, label %sequence
+  switch i64 %op, label %sequence [i64 $DICT, label %dict i64 $OBJECT, label %instance]
 sequence:
   %sequence.ok = call i1 @fill(i64 %op, ptr %object, ptr %c.at, ptr %items, i64 %count)
   br label %packed
 dict:
   %dict.ok = call i1 @fill_dict(ptr %object, ptr %c.at, ptr %items, i64 %count)
   br label %packed
+instance:
+  %instance.ok = call i1 @fill_instance(ptr %object, ptr %c.at, ptr %items, i64 %count)
+  %instance.words = add i64 %count, 2
+  br label %packed
 packed:
-  %ok = phi i1 [%sequence.ok, %sequence], [%dict.ok, %dict]
-  %beyond = phi i64 [2, %sequence], [%count, %dict]
+  %ok = phi i1 [%sequence.ok, %sequence], [%dict.ok, %dict], [%instance.ok, %instance]
+  %beyond = phi i64 [2, %sequence], [%count, %dict], [%instance.words, %instance]
   %pc.next = getelementptr i64, ptr %c.at, i64 %beyond
   br i1 %ok, label %step, label %no
 no:
@@ -510,6 +521,46 @@ stored:
   call void %decref(ptr %y)
   br label %done
 done:
+  br label %next
+yes:
+  ret i1 true
+no:
+  ret i1 false
+}
+
+; A fresh instance of a class, made by object.__new__, with the items as its attributes; about it:
+; its type, tp_new, names of the attributes.
+define internal i1 @fill_instance(ptr %object, ptr %about, ptr %items, i64 %count) nounwind {
+start:
+  %type = load ptr, ptr %about
+  %new.at = getelementptr i64, ptr %about, i64 1
+  %new = load ptr, ptr %new.at
+  %names = getelementptr i64, ptr %about, i64 2
+  %no.arguments = load ptr, ptr $empty
+  %x = call ptr %new(ptr %type, ptr %no.arguments, ptr null)
+  store ptr %x, ptr %object
+  %failed = icmp eq ptr %x, null
+  br i1 %failed, label %no, label %open
+open:
+  %set = load ptr, ptr $PyObject_GenericSetAttr
+  %decref = load ptr, ptr $Py_DecRef
+  br label %next
+next:
+  %i = phi i64 [0, %open], [%i.next, %stored]
+  %more = icmp slt i64 %i, %count
+  br i1 %more, label %item, label %yes
+item:
+  %i.next = add i64 %i, 1
+  %from = getelementptr ptr, ptr %items, i64 %i
+  %y = load ptr, ptr %from
+  %name.at = getelementptr ptr, ptr %names, i64 %i
+  %name = load ptr, ptr %name.at
+  %status = call i32 %set(ptr %x, ptr %name, ptr %y)
+  %bad = icmp ne i32 %status, 0
+  br i1 %bad, label %no, label %stored
+stored:
+  store ptr null, ptr %from
+  call void %decref(ptr %y)
   br label %next
 yes:
   ret i1 true
