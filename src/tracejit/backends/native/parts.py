@@ -90,9 +90,10 @@ def in_part(program: Any, args: Sequence[Type] = ()) -> Iterator[Part]:
     """
     part = Part(program.fn, args, program.target.attributes)
     program.fn = part.fn
-    known = len(program.locations)
+    known, registers = len(program.locations), program.registers
+    program.registers = dict(registers)
     yield part
-    program.fn = part.caller
+    program.fn, program.registers = part.caller, registers
     while len(program.locations) > known:
         program.locations.popitem()
 

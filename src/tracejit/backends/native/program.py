@@ -23,6 +23,13 @@ from tracejit.backends.native.nest import Buffer, Nest, Scalar
 from tracejit.backends.native.parts import cut, emit_part
 from tracejit.backends.native.plan import Plan, Step
 from tracejit.backends.native.regions import Region, with_regions
+from tracejit.backends.native.small import (
+    Registers,
+    SmallKernel,
+    SmallNest,
+    read_from_memory,
+    unrolled,
+)
 from tracejit.backends.native.summary import Summary
 from tracejit.backends.native.target import Features
 from tracejit.backends.native.tiles import emit_region
@@ -57,6 +64,7 @@ class Program:
         self.plan.steps = with_regions(self.plan)
         self.makers = self.plan.makers
         self.locations: dict[Any, Location] = dict(zip(jaxpr.invars, locations, strict=True))
+        self.registers: dict[Var, Registers] = {}
         self.targets: dict[Var, Buffer] = {}
         self.blocks: dict[Var, list[Block]] = {}
         self.temporaries: list[Block] = []
@@ -76,6 +84,7 @@ class Program:
         if self.within is None:
             self._lend(targets)
         runs = cut(self.plan.weights())
+        self.in_memory = read_from_memory(self.plan) if len(runs) == 1 else set(self.makers)
         for run in runs:
             if len(runs) == 1:
                 self.run_steps(run)
@@ -140,19 +149,32 @@ class Program:
             self._run_kernel(step)
 
     def _run_kernel(self, step: Step) -> None:
-        stores = self._places(step)
+        outer = unrolled(self.plan, step)
+        stores = [] if outer == 0 else self._places(step)
         sums = []
         for eqn in step.sums:
             rule, (out,) = rule_of(eqn), eqn.outvars
-            buffer = self.allocate(out) if out.ndim else None
+            buffer = self.room(out) if outer == 0 else self.allocate(out) if out.ndim else None
             sums.append(Accumulate(eqn, rule, rule.reduced(eqn), buffer))
-        kernel = Kernel(self, step.space, [*stores, *sums])
+        kernel: Any
+        if outer is None:
+            kernel = Kernel(self, step.space, [*stores, *sums])
+        else:
+            room = {v: self.room(v) for v in step.stores}
+            kernel = SmallKernel(self, step.space, room, sums, outer)
+            stores = [Store(v, buffer) for v, buffer in room.items() if buffer is not None]
         kernel.emit()
         self.summary.kernel(kernel.describe())
         for store in stores:
             self.locations[store.var] = store.buffer
         for s in sums:
-            self.locations[s.eqn.outvars[0]] = result_location(s)
+            (out,) = s.eqn.outvars
+            if s.buffer is not None or not out.ndim:
+                self.locations[out] = result_location(s)
+
+    def room(self, x: Var) -> Buffer | None:
+        """Memory for what is left in registers, if something reads it in memory."""
+        return self.allocate(x) if x.ndim and x in self.in_memory else None
 
     # Memory.
 
@@ -240,7 +262,7 @@ class Program:
 
     def scalar(self, x: Atom) -> Value:
         """A variable of rank 0 in a register, at this place."""
-        value = Nest(self, []).value(x, ()).value
+        value = SmallNest(self, []).value(x, ()).value
         if isinstance(x, Var):
             self.locations.setdefault(x, Scalar(value))
         return value
