@@ -28,6 +28,17 @@ class Loop:
     preheader: Block | None = None
     phis: list[Phi] = field(default_factory=list)
 
+    @property
+    def is_fixed(self) -> bool:
+        """Whether the counter is a number where code is emitted now."""
+        return self.base is not None and self.base.is_constant
+
+    @property
+    def number(self) -> int:
+        """That number."""
+        assert self.base is not None
+        return int(self.base.text)
+
 
 @dataclass(slots=True, eq=False)
 class Rows:
@@ -91,6 +102,14 @@ class Index:
         if n == 0:
             return ORIGIN
         return Index(tuple((loop, c * n) for loop, c in self.terms), self.const * n)
+
+    def fixed(self, vector: Loop | None) -> Index:
+        """The same with numbers for counters that are numbers, but for the vector loop's."""
+        rest = tuple((loop, n) for loop, n in self.terms if loop is vector or not loop.is_fixed)
+        if len(rest) == len(self.terms):
+            return self
+        found = [(loop, n) for loop, n in self.terms if loop is not vector and loop.is_fixed]
+        return Index(rest, self.const + sum(n * loop.number for loop, n in found), self.dynamic)
 
     @property
     def is_constant(self) -> bool:

@@ -26,8 +26,9 @@ from tracejit.ir.atoms import Literal
 
 #: Sums that are added up at the same time: an addition takes 4 cycles, 2 begin in each.
 SUMS = 8
-#: The cost of a body up to which loops are unrolled.
+#: The cost of a body up to which loops are unrolled; and how many turns are unrolled altogether.
 LIGHT = 8
+FEW_TURNS = 4
 
 
 @dataclass(slots=True, eq=False)
@@ -88,7 +89,8 @@ class Kernel:
         chains = _chains(survey.cost, keeps)
         if vector:
             chains = max(1, min(chains, -(-vector.extent // lanes)))
-        self._unroll(loops, order, survey, lanes, chains)
+        if self._adds_up(loops, order, survey):
+            chains = self._unroll(loops, order, lanes, chains)
         self.nest = nest = Nest(self.program, order, lanes=lanes, chains=chains)
         self.index = nest.index_of(loops)
         if self.rows is not None:
@@ -181,32 +183,35 @@ class Kernel:
             order += [a for a in axes if a in inner]
         return loops, [loops[a] for a in order]
 
-    def _unroll(
-        self, loops: list[Loop], order: list[Loop], survey: Survey, lanes: int, chains: int
-    ) -> None:
-        """Unroll a loop, where that is worth it: an inner one that only adds up, so that sums do
-        not wait for each other; or one around a vector that is all of a sum, so that the sums of
-        several rows are finished together."""
-        long = [loop for loop in order if loop.extent > 1]
-        if not long or self.stores or not self.sums or survey.cost > LIGHT:
-            return
-        inner = long[-1]
-        axes = {a for a, loop in enumerate(loops) if loop is inner}
-        if not all(axes <= set(s.reduced) for s in self.sums):
-            return
+    def _adds_up(self, loops: list[Loop], order: list[Loop], survey: Survey) -> bool:
+        """Whether the innermost loop is short work of sums alone."""
+        if not order or self.stores or not self.sums or survey.cost > LIGHT:
+            return False
+        inner = loops.index(order[-1])
+        return all(inner in s.reduced for s in self.sums)
+
+    def _unroll(self, loops: list[Loop], order: list[Loop], lanes: int, chains: int) -> int:
+        """Unroll a loop, where that is worth it: an inner one, so that sums do not wait for each
+        other; or one around a vector that is all of a sum, so that the sums of several rows are
+        finished together. Returns how many chains there are then."""
+        inner = order[-1]
         if not inner.vector:
+            if inner.extent <= FEW_TURNS:
+                inner.copies = inner.extent
+                return max(1, chains // inner.extent)
             copies = SUMS // chains
             if copies > 1 and inner.extent >= 4 * copies:
                 inner.copies = copies
-            return
-        if len(long) == 1 or inner.extent > lanes * chains:
-            return
-        rows = long[-2]
-        kept = {a for a, loop in enumerate(loops) if loop in long[:-1]}
+            return chains
+        if len(order) == 1 or inner.extent > lanes * chains:
+            return chains
+        rows = order[-2]
+        kept = {a for a, loop in enumerate(loops) if loop in order[:-1]}
         alone = all(kept.isdisjoint(s.reduced) for s in self.sums)
         begun = self.rows is not None and any(self.rows.axis in s.reduced for s in self.sums)
         if alone and not begun and lanes > 1 and rows.extent >= 2 * lanes:
             rows.copies = lanes
+        return chains
 
     # Emission.
 

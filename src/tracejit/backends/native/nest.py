@@ -92,6 +92,12 @@ class Nest(Loops):
     def index_of(self, loops: Sequence[Loop]) -> Indices:
         return tuple(map(along, loops))
 
+    def here(self, index: Indices) -> Indices:
+        """An index, with numbers for the counters of loops that are unrolled altogether."""
+        if self.unrolled is None:
+            return index
+        return tuple(i.fixed(self.vector) for i in index)
+
     def value(self, x: Atom, index: Indices) -> Emitted:
         """The element of x at an index."""
         if isinstance(x, Literal):

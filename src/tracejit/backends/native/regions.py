@@ -31,6 +31,8 @@ NEAR, FAR = 1 << 15, 1 << 19
 FEW, MANY = 8, 1024
 #: Rows of so few elements lie side by side: one vector goes along the rows, not along a row.
 SHORT = 16
+#: How often an operand with short rows is read before a tile of it is copied and turned.
+OFTEN = 6
 #: Regions are looked for among so many steps at a time.
 WINDOW = 60
 
@@ -48,8 +50,8 @@ class Region(Step):
     """Kernels over the same `extent` rows, `tile` of them at a time.
 
     rows: for each variable that is made row by row, its axis of rows. contracted: those of them
-    that are only as long as a tile; turned: and lie with their rows side by side. totals: sums over
-    the rows.
+    that are only as long as a tile; turned: and lie with their rows side by side. copied: operands
+    of which each tile is copied, to lie so, too. totals: sums over the rows.
     """
 
     members: list[Member] = field(default_factory=list)
@@ -59,6 +61,7 @@ class Region(Step):
     rows: dict[Var, int] = field(default_factory=dict)
     contracted: set[Var] = field(default_factory=set)
     turned: set[Var] = field(default_factory=set)
+    copied: dict[Var, int] = field(default_factory=dict)
     totals: set[Var] = field(default_factory=set)
     saved: int = 0
 
@@ -299,6 +302,23 @@ class _Growth:
         for x, readers in self.shared.items():
             if x not in region.contracted:
                 region.saved += (len(readers) - (x not in region.rows)) * _bytes(x)
+
+        for x in self.shared:
+            if x not in region.rows and self._is_worth_turning(x):
+                region.copied[x] = self.read_rows[x]
+
+    def _is_worth_turning(self, x: Var) -> bool:
+        """Whether an operand has short rows and is read again and again, always row by row."""
+        axis, reads = self.read_rows[x], 0
+        if x.ndim < 2 or x.shape[-1] > SHORT or axis == x.ndim - 1 or x in self.search.flat:
+            return False
+        for member in self.region.members:
+            for y, axes in self.search._accesses(member.step):
+                if y is x:
+                    if axes[axis] != member.axis:
+                        return False
+                    reads += prod(self.search.space(member.step)) // x.type.size
+        return reads >= OFTEN
 
     def bytes_of_a_row(self) -> int:
         """What a tile holds for each of its rows."""

@@ -100,7 +100,7 @@ class Sums:
         nest, fn = self.nest, self.nest.fn
         key = (s, chain, nest.copy if self._copies(s) > 1 else 0)
         before = nest.carried[key]
-        parts = s.rule.element(nest, s.eqn, self.index)
+        parts = s.rule.element(nest, s.eqn, nest.here(self.index))
         values = [fn.splat(x.value, self.lanes) for x in parts]
         after = s.rule.combine(fn, s.dtype, before, *values)
         if nest.tail is not None and chain == nest.active[-1]:

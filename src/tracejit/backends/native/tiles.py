@@ -46,7 +46,7 @@ class _Tiles:
             self._run(constant(I64, whole * tile), rest)
         program.locations = outside
         for x, buffer in self.buffers.items():
-            if x in region.contracted:
+            if x in region.contracted or x in region.copied:
                 continue
             if x.ndim:
                 program.locations[x] = buffer
@@ -58,6 +58,8 @@ class _Tiles:
         with program.nothing_dies():  # what a statement begins with may be read by later members
             for eqn in region.statements:
                 self.buffers[eqn.outvars[0]] = rule_of(eqn).by_rows.begin(program, eqn)
+        for x, axis in region.copied.items():
+            self.buffers[x] = self._tile_of(x, axis)
         for x in (*region.stores, *[eqn.outvars[0] for eqn in region.sums]):
             if x in region.contracted:
                 self.buffers[x] = self._tile_of(x, region.rows[x])
@@ -66,7 +68,7 @@ class _Tiles:
 
     def _tile_of(self, x: Var, axis: int) -> Buffer:
         """Memory for as many rows of a variable as a tile has."""
-        tile, turned = self.region.tile, x in self.region.turned
+        tile, turned = self.region.tile, x in self.region.turned or x in self.region.copied
         shape = (*x.shape[:axis], tile, *x.shape[axis + 1 :])
         strides = strides_of(shape)
         if turned:
@@ -79,6 +81,11 @@ class _Tiles:
     def _run(self, first: Value, count: int) -> None:
         """All kernels, for `count` rows from the first on."""
         self.origin.base = first
+        for x, axis in self.region.copied.items():
+            if isinstance(self.program.locations[x], Buffer):
+                rows = Rows(axis, self.origin, count)
+                Kernel(self.program, x.shape, [Store(x, self.buffers[x])], rows).emit()
+                self.program.locations[x] = self.buffers[x]
         for member in self.region.members:
             rows = Rows(member.axis, self.origin, count)
             for eqn in member.step.statements:
