@@ -111,3 +111,21 @@ def test_rows_that_are_finished_together(shape, dtype, rng) -> None:
 
 
 ORDER = {2: (1, 0), 3: (2, 0, 1)}
+
+
+@pytest.mark.parametrize("dtype", [FLOAT64, FLOAT32], ids=str)
+@pytest.mark.parametrize("shape", [(5, 9), (9, 5), (40, 3), (1, 70)], ids=str)
+def test_powers_of_one_base(shape, dtype, rng) -> None:
+    """The part of a power that needs the base alone is done once for a row, with the same result."""
+    bases = np.array([-2.5, -1.0, -0.0, 0.0, 0.5, 1.0, 3.0, np.inf, -np.inf, np.nan])
+    powers = np.array([-2.0, -1.0, 0.0, 1.0, 2.0, 3.0, 0.5, np.nan, np.inf, -np.inf, 7.5])
+    x = rng.choice(bases, size=shape[0]).astype(dtype)
+    y = rng.choice(powers, size=shape[1]).astype(dtype)
+    types = [array_type(dtype, x.shape), array_type(dtype, y.shape)]
+    spread = [lambda v, d=d: structure.broadcast(v, dims=(d,), shape=shape) for d in (0, 1)]
+    jaxpr = program(lambda x, y: [elementwise.pow(spread[0](x), spread[1](y))], *types)
+    whole = program(lambda x, y: [elementwise.pow(x, y)], *[array_type(dtype, shape)] * 2)
+    full = [np.ascontiguousarray(np.broadcast_to(v, shape)) for v in (x[:, None], y)]
+    (got,), (want,) = NativeExecutable(jaxpr)(x, y), NativeExecutable(whole)(*full)
+    np.testing.assert_array_equal(got, want)
+    assert_close("pow", shape, [got], [np.power(*full)], rtol=1e-6)

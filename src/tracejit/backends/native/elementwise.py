@@ -15,6 +15,7 @@ import numpy as np
 from tracejit.backends.native.emit import Function, Type, Value, constant, vector_type
 from tracejit.backends.native.lowering import LOWERINGS, Pointwise
 from tracejit.backends.native.maths import MATHS, integer_power, polygamma, sincos
+from tracejit.backends.native.maths.powers import pow_begin, pow_end
 from tracejit.ops import elementwise as ops
 from tracejit.ops import special
 
@@ -257,6 +258,12 @@ _COSTS: dict[Any, int] = (
 )
 
 LOWERINGS.rows(__name__, {op: Pointwise(row, _COSTS.get(op, 1)) for op, row in _ROWS.items()})
+
+#: Functions of x and y of which a part needs x alone, and is done where x is known: (that part, to
+#: a list of values; the rest, from these and y).
+STAGES: dict[Any, tuple[Callable[..., list[Value]], Callable[..., Value]]] = {
+    ops.pow: (pow_begin, pow_end),
+}
 
 #: Pairs that cost little more together than one of them: (the other, a row for both in this order).
 TWINS: dict[Any, tuple[Any, Row]] = {

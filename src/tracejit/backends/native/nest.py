@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from tracejit.backends.native.elementwise import TWINS, memory_type, register_type
+from tracejit.backends.native.elementwise import STAGES, TWINS, memory_type, register_type
 from tracejit.backends.native.emit import I64, Function, Type, Value, constant, lanes_constant
 from tracejit.backends.native.index import ORIGIN, Emitted, Index, Loop, along
 from tracejit.backends.native.loops import Loops
@@ -178,6 +178,10 @@ class Nest(Loops):
         """A pointwise row on operands of whatever depth and lanes they are."""
         depth, chain, lanes = self.meet(operands)
         dtype = eqn.inputs[0].dtype if eqn.inputs else None
+        if eqn.primitive in STAGES and dtype.kind == "f":
+            first = operands[0]
+            if (first.depth, first.value.type.lanes) != (depth, lanes):
+                return self._in_stages(eqn, *operands)
 
         def emit() -> Any:
             values = [self.fn.splat(x.value, lanes) for x in operands]
@@ -187,6 +191,17 @@ class Nest(Loops):
         if isinstance(out, tuple):
             return tuple(Emitted(y, depth, chain) for y in out)
         return Emitted(out, depth, chain)
+
+    def _in_stages(self, eqn: Any, x: Emitted, y: Emitted) -> Emitted:
+        """A function of which the first part is done where x is known."""
+        begin, end = STAGES[eqn.primitive]
+        key = ("begun", eqn.primitive, x.value.text)
+        begun: Any = self.memo.get(key)
+        if begun is None:
+            values: Any = self.hoisted(x.depth, lambda: begin(self.fn, x.value))  # type: ignore
+            begun = self.memo[key] = [Emitted(v, x.depth, x.chain) for v in values]  # type: ignore
+            self.levels[x.depth].keys.append(key)
+        return self.combine(lambda *vs: end(self.fn, vs[:-1], vs[-1]), *begun, y)
 
     def meet(self, operands: Sequence[Emitted]) -> tuple[int, int | None, int]:
         """Depth, chain and lanes of what is computed from operands."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from tracejit.backends.native.emit import Function, Value, constant, vector_type
+from collections.abc import Sequence
+
+from tracejit.backends.native.emit import Function, Value, vector_type
 from tracejit.backends.native.maths.core import (
     INF,
     NAN,
@@ -141,51 +143,73 @@ def log2_pair(b: Function, x: Value) -> tuple[Value, Value]:
     return total, b.add(rest, low)
 
 
-def pow_of_magnitude(b: Function, a: Value, y: Value) -> Value:
-    """a^y for a >= 0 in double, except where a is 1 or y is 0 and the other not finite."""
+def log2_of_magnitude(b: Function, a: Value) -> list[Value]:
+    """log2 of a >= 0 in double, as a pair; inf for inf."""
     high, low = log2_pair(b, a)
     high = b.select(b.less(a, like(a, INF)), high, a)
-    high = b.select(b.equal(a, like(a, 0.0)), like(a, -INF), high)
+    return [b.select(b.equal(a, like(a, 0.0)), like(a, -INF), high), low]
+
+
+def exp2_of_product(b: Function, y: Value, high: Value, low: Value) -> Value:
+    """2^(y (high + low)) in double."""
     exponent, rest = two_product(b, y, high)
     rest = fma(b, y, low, rest)
-    moderate = b.less(b.abs(exponent), like(a, 1100.0))
-    rest = b.select(moderate, rest, like(a, 0.0))
+    moderate = b.less(b.abs(exponent), like(y, 1100.0))
+    rest = b.select(moderate, rest, like(y, 0.0))
     exponent = at_least(b, at_most(b, exponent, POW_RANGE[1]), POW_RANGE[0])
     n, bits = round_biased(b, exponent, 1.0, 2 * 1023)
     r = b.add(b.sub(exponent, n), rest)
     return scale_widely(b, horner(b, r, EXP2["double"]), bits)
 
 
-def single_pow_of_magnitude(b: Function, a: Value, y: Value) -> Value:
-    """The same for float: in double, with polynomials for its precision, and rounded."""
-    doubles = vector_type("double", a.type.lanes)
-    x = b.fpext(a, doubles)
+def single_log2_of_magnitude(b: Function, a: Value) -> list[Value]:
+    """log2 of a float, in double, with polynomials for its precision."""
+    x = b.fpext(a, vector_type("double", a.type.lanes))
     _, biased, m = cut(b, x)
     k = to_float(b, x, biased, like(x, 2.0**52 + 1023))
     f = b.sub(m, like(x, 1.0))
     s = b.div(f, b.add(f, like(x, 2.0)))
     logarithm = fma(b, s, horner(b, square(b, s), POW_LOG2), k)
     logarithm = b.select(b.less(x, like(x, INF)), logarithm, x)
-    logarithm = b.select(b.equal(x, like(x, 0.0)), like(x, -INF), logarithm)
-    exponent = b.mul(b.fpext(y, doubles), logarithm)
+    return [b.select(b.equal(x, like(x, 0.0)), like(x, -INF), logarithm)]
+
+
+def single_exp2_of_product(b: Function, y: Value, logarithm: Value) -> Value:
+    """2^(y logarithm), rounded to float."""
+    exponent = b.mul(b.fpext(y, logarithm.type), logarithm)
     exponent = at_least(b, at_most(b, exponent, 200.0), -200.0)
     n, bits = round_biased(b, exponent, 1.0, 1023)
     p = horner(b, b.sub(exponent, n), POW_EXP2)
-    return b.fptrunc(b.mul(p, power_of_two(b, x, bits)), a.type)
+    return b.fptrunc(b.mul(p, power_of_two(b, exponent, bits)), y.type)
+
+
+def pow_begin(b: Function, x: Value) -> list[Value]:
+    """What x^y needs of x: is it 1, its sign, is it negative and finite, its logarithm.
+
+    That is more than half of the work, and can be done once for many y.
+    """
+    a = b.abs(x)
+    logarithm = (single_log2_of_magnitude if is_single(x) else log2_of_magnitude)(b, a)
+    negative = b.and_(b.less(x, like(x, 0.0)), b.greater(x, like(x, -INF)))
+    return [b.equal(a, like(x, 1.0)), sign_bits(b, x), negative, *logarithm]
+
+
+def pow_end(b: Function, begun: Sequence[Value], y: Value) -> Value:
+    """x^y, from what `pow_begin` made of x."""
+    is_one, sign, negative, *logarithm = begun
+    magnitude = (single_exp2_of_product if is_single(y) else exp2_of_product)(b, y, *logarithm)
+    one = b.or_(is_one, b.equal(y, like(y, 0.0)))
+    magnitude = b.select(one, like(y, 1.0), magnitude)
+    half = b.mul(y, like(y, 0.5))
+    whole = b.equal(b.round_even(y), y)
+    odd = b.and_(whole, b.not_equal(b.round_even(half), half))
+    signs = b.select(odd, sign, b.like(sign, 0))
+    result = flip_sign(b, magnitude, signs)
+    undefined = b.and_(negative, b.not_(whole))
+    # x = 1 gives 1 also for a NaN y; any other NaN has come through the logarithm or the product.
+    return b.select(undefined, like(y, NAN), result)
 
 
 def pow(b: Function, x: Value, y: Value) -> Value:
     """x^y with the special cases of C99 and NumPy: 1^y = x^0 = 1, even for NaN."""
-    a = b.abs(x)
-    magnitude = (single_pow_of_magnitude if is_single(x) else pow_of_magnitude)(b, a, y)
-    zero, one = like(x, 0.0), like(x, 1.0)
-    magnitude = b.select(b.or_(b.equal(a, one), b.equal(y, zero)), one, magnitude)
-    half = b.mul(y, like(x, 0.5))
-    whole = b.equal(b.round_even(y), y)
-    odd = b.and_(whole, b.not_equal(b.round_even(half), half))
-    signs = b.select(odd, sign_bits(b, x), constant(x.type.integer, 0))
-    result = flip_sign(b, magnitude, signs)
-    negative = b.and_(b.less(x, zero), b.greater(x, like(x, -INF)))
-    undefined = b.and_(negative, b.not_(whole))
-    # x = 1 gives 1 also for a NaN y; any other NaN has come through the logarithm or the product.
-    return b.select(undefined, like(x, NAN), result)
+    return pow_end(b, pow_begin(b, x), y)
