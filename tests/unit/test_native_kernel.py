@@ -116,7 +116,7 @@ ORDER = {2: (1, 0), 3: (2, 0, 1)}
 @pytest.mark.parametrize("dtype", [FLOAT64, FLOAT32], ids=str)
 @pytest.mark.parametrize("shape", [(5, 9), (9, 5), (40, 3), (1, 70)], ids=str)
 def test_powers_of_one_base(shape, dtype, rng) -> None:
-    """The part of a power that needs the base alone is done once for a row, with the same result."""
+    """What a power needs of its base is computed once for a row, with the same result."""
     bases = np.array([-2.5, -1.0, -0.0, 0.0, 0.5, 1.0, 3.0, np.inf, -np.inf, np.nan])
     powers = np.array([-2.0, -1.0, 0.0, 1.0, 2.0, 3.0, 0.5, np.nan, np.inf, -np.inf, 7.5])
     x = rng.choice(bases, size=shape[0]).astype(dtype)
@@ -128,4 +128,5 @@ def test_powers_of_one_base(shape, dtype, rng) -> None:
     full = [np.ascontiguousarray(np.broadcast_to(v, shape)) for v in (x[:, None], y)]
     (got,), (want,) = NativeExecutable(jaxpr)(x, y), NativeExecutable(whole)(*full)
     np.testing.assert_array_equal(got, want)
-    assert_close("pow", shape, [got], [np.power(*full)], rtol=1e-6)
+    with np.errstate(all="ignore"):
+        assert_close("pow", shape, [got], [np.power(*full)], rtol=1e-6)

@@ -178,7 +178,7 @@ class Nest(Loops):
         """A pointwise row on operands of whatever depth and lanes they are."""
         depth, chain, lanes = self.meet(operands)
         dtype = eqn.inputs[0].dtype if eqn.inputs else None
-        if eqn.primitive in STAGES and dtype.kind == "f":
+        if eqn.primitive in STAGES and dtype is not None and dtype.kind == "f":
             first = operands[0]
             if (first.depth, first.value.type.lanes) != (depth, lanes):
                 return self._in_stages(eqn, *operands)
