@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tracejit.api.arrays import Array, block_until_ready, device_get, device_put, float0
     from tracejit.api.batching import vmap
     from tracejit.api.gradients import grad, value_and_grad
-    from tracejit.api.inspect import ShapeDtypeStruct, eval_shape, make_jaxpr, stages
+    from tracejit.api.inspect import ShapeDtypeStruct, eval_shape, explain, make_jaxpr, stages
     from tracejit.api.jacobians import hessian, jacfwd, jacobian, jacrev
     from tracejit.api.jit import disable_jit, jit
     from tracejit.api.linear_maps import jvp, linear_transpose, linearize, stop_gradient, vjp
@@ -42,6 +42,7 @@ __all__ = [
     "disable_jit",
     "errors",
     "eval_shape",
+    "explain",
     "float0",
     "grad",
     "hessian",
@@ -74,7 +75,7 @@ _HOMES = {
     "arrays": ("Array", "block_until_ready", "device_get", "device_put", "float0"),
     "batching": ("vmap",),
     "gradients": ("grad", "value_and_grad"),
-    "inspect": ("ShapeDtypeStruct", "eval_shape", "make_jaxpr", "stages"),
+    "inspect": ("ShapeDtypeStruct", "eval_shape", "explain", "make_jaxpr", "stages"),
     "jacobians": ("hessian", "jacfwd", "jacobian", "jacrev"),
     "jit": ("disable_jit", "jit"),
     "linear_maps": ("jvp", "linear_transpose", "linearize", "stop_gradient", "vjp"),

@@ -1,13 +1,22 @@
-"""The command line: `tracejit demo`, or `python -m tracejit demo`."""
+"""The command line, `tracejit` or `python -m tracejit`.
+
+    tracejit demo                                            fit two models, compare backends
+    tracejit explain model:loss "f64[3]" "f64[100,3]" --grad     see `tracejit.explain`
+"""
 
 from __future__ import annotations
 
 import argparse
+import pkgutil
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import tracejit
 from tracejit.demo import demo
+from tracejit.errors import ArgumentError, TracejitError
+from tracejit.ir.types import DTYPES
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -19,9 +28,49 @@ def main(argv: Sequence[str] | None = None) -> int:
     shown.add_argument("--plot", default="tracejit_demo.png", help="where the plot goes")
     shown.add_argument("--quick", action="store_true", help="fewer rounds of timing")
     shown.add_argument("--plain", action="store_true", help="plain text, also where rich is there")
+    told = commands.add_parser("explain", help="what a backend made of a function, and why")
+    told.add_argument("function", help="module:name")
+    told.add_argument("arguments", nargs="*", help='types of the arguments: "f64[100,3]", "f64[]"')
+    told.add_argument("--grad", action="store_true", help="of its value and gradient")
+    told.add_argument("--backend", help="native, eager or xla")
     options = parser.parse_args(argv)
-    demo(plot=options.plot, quick=options.quick, plain=options.plain)
+    if options.command == "demo":
+        demo(plot=options.plot, quick=options.quick, plain=options.plain)
+        return 0
+    try:
+        fun = _function(options.function)
+        fun = tracejit.value_and_grad(fun) if options.grad else fun
+        print(tracejit.explain(fun, backend=options.backend)(*map(_argument, options.arguments)))
+    except TracejitError as error:
+        return _fail(str(error))
     return 0
+
+
+def _function(text: str) -> Callable[..., Any]:
+    """module:name, found from the current folder."""
+    sys.path.insert(0, "")
+    try:
+        fun = pkgutil.resolve_name(text)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ArgumentError(f"there is no function {text!r}: {error}", hint="module:name") from None
+    if not callable(fun):
+        raise ArgumentError(f"there is no function {text!r}", hint="module:name")
+    return fun  # type: ignore[no-any-return]
+
+
+def _argument(text: str) -> tracejit.ShapeDtypeStruct:
+    """What stands for an argument of a type as jaxprs print it."""
+    found = re.fullmatch(r"([a-z]+\d*)\[([\d, ]*)\]", text.strip())
+    if found is None or found[1] not in DTYPES:
+        hint = "such as f64[100,3] or i64[]"
+        raise ArgumentError(f"{text!r} is no type of an argument", hint=hint)
+    shape = [int(n) for n in found[2].split(",") if n.strip()]
+    return tracejit.ShapeDtypeStruct(shape, DTYPES[found[1]])
+
+
+def _fail(message: str) -> int:
+    print(message, file=sys.stderr)
+    return 2
 
 
 if __name__ == "__main__":

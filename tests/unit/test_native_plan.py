@@ -29,7 +29,7 @@ def test_what_is_between_is_not_stored() -> None:
     jaxpr = program(lambda x: [total(elementwise.exp(x * 2.0) + x)], V)
     plan = Plan(jaxpr)
     assert shapes(plan) == [((20,), 0, 1)]
-    assert plan.stored == dict.fromkeys(jaxpr.outvars, "made by reduce_sum")
+    assert plan.stored == dict.fromkeys(jaxpr.outvars, "finished before it is read")
 
 
 def test_the_picture_of_the_module() -> None:

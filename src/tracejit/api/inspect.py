@@ -3,6 +3,7 @@
     make_jaxpr(f)(x)                  the jaxpr
     eval_shape(f, x)                  the result's tree of ShapeDtypeStruct
     stages(f, backend="native")(x)    traced, differentiated, each pass, the machine's own forms
+    explain(f, backend="native")(x)   what the backend decided and why; memory, traffic, operations
 
 Arguments may be arrays, or stand for them: `ShapeDtypeStruct((3,), "float64")`.
 """
@@ -11,23 +12,33 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from tracejit import tree
 from tracejit.api.jit import JitFunction
+from tracejit.backends.explanation import Explanation
 from tracejit.config import config
 from tracejit.errors import UnsupportedError
 from tracejit.ir.graph import Jaxpr
 from tracejit.ir.types import ArrayType
 from tracejit.passes.stages import Stages
 from tracejit.runtime.arguments import check_callable
-from tracejit.runtime.programs import Call, compile_traced, take_apart, trace
+from tracejit.runtime.programs import (
+    Call,
+    Compiled,
+    Traced,
+    compile_traced,
+    take_apart,
+    trace,
+)
 from tracejit.runtime.report import listening
 from tracejit.runtime.statics import Statics
 from tracejit.runtime.values import abstract
 from tracejit.trace.provenance import user_frame
+
+T = TypeVar("T")
 
 
 class ShapeDtypeStruct:
@@ -105,29 +116,68 @@ def stages(
     (or jvp, batched, ...), and then `whole`, the program with its derivative; each pass; and what
     the backend has: kernels, llvm, assembly.
     """
-    check_callable(fun, "stages")
-    statics = _statics(fun, static_argnums, static_argnames)
+    return _inspected(fun, "stages", backend, static_argnums, static_argnames, _add_texts)
+
+
+def explain(
+    fun: Callable[..., Any],
+    *,
+    backend: str | None = None,
+    static_argnums: int | Iterable[int] = (),
+    static_argnames: str | Iterable[str] = (),
+) -> Callable[..., Explanation]:
+    """A function of the same arguments that returns an `Explanation`: what its backend made of
+    `fun`, step by step, with the reason of each decision; it prints.
+
+    Fields: steps, temporary_bytes (in use at a time, neither argument nor result), peak (what lies
+    there then), argument_bytes, result_bytes, kept (what the forward part leaves for the
+    derivative), bytes_read, bytes_written, flops (estimates), threads. See docs/explain.md.
+    Of a jitted function it takes over what is static, and the backend.
+    """
+    return _inspected(fun, "explain", backend, static_argnums, static_argnames, _explained)
+
+
+def _add_texts(found: Stages, traced: Traced, compiled: Compiled) -> Stages:
+    for name, text in compiled.executable.texts().items():
+        found.add(name, text)
+    return found
+
+
+def _explained(found: Stages, traced: Traced, compiled: Compiled) -> Explanation:
+    return compiled.executable.explain(traced.name)
+
+
+def _inspected(
+    fun: Callable[..., Any],
+    caller: str,
+    backend: str | None,
+    argnums: int | Iterable[int],
+    argnames: str | Iterable[str],
+    show: Callable[[Stages, Traced, Compiled], T],
+) -> Callable[..., T]:
+    """A function of the arguments of `fun` that compiles it for them and returns what `show` sees:
+    all that was reported on the way, the traced function, the compiled one."""
+    check_callable(fun, caller)
+    statics = _statics(fun, argnums, argnames)
     if isinstance(fun, JitFunction):
         statics, backend, fun = fun.statics, backend or fun.backend, fun.__wrapped__
 
     @functools.wraps(fun, updated=())
-    def stages_of(*args: Any, **kwargs: Any) -> Stages:
+    def inspected(*args: Any, **kwargs: Any) -> T:
         found = Stages()
         with listening(found):
             call = _abstract_call(fun, statics, args, kwargs)
             traced = trace(call)
             if not traced.closed:
                 raise UnsupportedError(
-                    f"stages of {traced.name}, which uses values of a trace around it",
+                    f"{caller} of {traced.name}, which uses values of a trace around it",
                     where=user_frame(), hint="ask outside of jit, grad and vmap",
                 )  # fmt: skip
             found.add("whole" if len(found) else "traced", traced.jaxpr)
             compiled = compile_traced(traced, call.weak, backend or config.backend)
-        for name, text in compiled.executable.texts().items():
-            found.add(name, text)
-        return found
+        return show(found, traced, compiled)
 
-    return stages_of
+    return inspected
 
 
 def _statics(

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from tracejit.backends.explanation import Explanation
 from tracejit.ir.graph import Jaxpr
 from tracejit.passes.pipeline import Observer
 
@@ -28,6 +29,10 @@ class Executable(Protocol):
         The caller has checked dtypes and shapes. Results have shape () where the type says so,
         are writeable, and share memory with nothing.
         """
+        ...
+
+    def explain(self, name: str) -> Explanation:
+        """What was decided and why, with bytes and operations; `name` is the function's."""
         ...
 
     def texts(self) -> dict[str, str]:

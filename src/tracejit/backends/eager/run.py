@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from tracejit.backends.eager.explain import explain
+from tracejit.backends.explanation import Explanation
 from tracejit.ir.graph import Jaxpr
 from tracejit.ir.walk import evaluate
 from tracejit.passes.pipeline import Observer
@@ -26,6 +28,10 @@ class EagerExecutable:
 
     def texts(self) -> dict[str, str]:
         return {}
+
+    def explain(self, name: str) -> Explanation:
+        """One equation after the other, each into an array of its own."""
+        return explain(self.jaxpr, name)
 
 
 def _fresh(y: Any, taken: set[int]) -> np.ndarray:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tracejit.backends.explanation import Explanation
 from tracejit.backends.native import (  # noqa: F401  each fills its rows of the table
     contraction,
     control,
@@ -28,6 +29,7 @@ from tracejit.backends.native.disk import Kept, find, keep, key_of
 from tracejit.backends.native.elementwise import memory_type
 from tracejit.backends.native.emit import I64, POINTER, PTR, Function, Module, Value, constant
 from tracejit.backends.native.entry import bound_entry, native_entry
+from tracejit.backends.native.explain import Recorder
 from tracejit.backends.native.nest import Buffer, Nest, Scalar
 from tracejit.backends.native.program import Program
 from tracejit.backends.native.shared import SHARED, addresses, new_module
@@ -114,6 +116,12 @@ class NativeExecutable:
         """What `install` takes, for a call without arguments that is `run_into` on these arrays."""
         return bound_entry(self.kernel, inputs, outputs, result, owner=self)
 
+    def explain(self, name: str) -> Explanation:
+        """What was decided, and why."""
+        recorder = Recorder()
+        emit_kernel(self.jaxpr, len(self.constants), recorder)
+        return recorder.explanation(name, self.jaxpr, threads=1)
+
     def texts(self) -> dict[str, str]:
         """The kernels, the LLVM assembly and the machine's."""
         module, summary = emit_kernel(self.jaxpr, len(self.constants))
@@ -174,8 +182,11 @@ def _identity(jaxpr: Jaxpr, n_constants: int) -> str | None:
     return f"{n_constants} constants\n{text}"
 
 
-def emit_kernel(jaxpr: Jaxpr, n_constants: int) -> tuple[Module, Summary]:
+def emit_kernel(
+    jaxpr: Jaxpr, n_constants: int, summary: Summary | None = None
+) -> tuple[Module, Summary]:
     """The LLVM module of a jaxpr's kernel, and what was counted on the way."""
+    summary = summary or Summary()
     target = host()
     module = new_module()
     module.globals["workspace"] = POINTER
@@ -189,7 +200,6 @@ def emit_kernel(jaxpr: Jaxpr, n_constants: int) -> tuple[Module, Summary]:
     ]
     arena = Arena(fn.load(PTR, Value(PTR, "@workspace")))
     locations = [_input(fn, p, v.type) for p, v in zip(places, jaxpr.invars, strict=True)]
-    summary = Summary()
     program = Program(fn, target, arena, jaxpr, locations, summary)
     results = [fn.load(PTR, fn.offset(outputs, i, PTR)) for i in range(len(jaxpr.outvars))]
     targets = [

@@ -233,4 +233,17 @@ def _gemm(program: Any, eqn: Equation) -> None:
 
 _LOOPS, _BLAS = Dot(), Statement(_gemm)
 
-LOWERINGS.rows(__name__, {ops.dot: Choice(lambda eqn: _BLAS if _is_large(eqn) else _LOOPS)})
+
+def _reason(eqn: Equation) -> str:
+    """Why a product is left to BLAS, or not."""
+    count = math.prod(_LOOPS.space(eqn))
+    if _is_large(eqn):
+        return f"by BLAS: {count:,} multiplications"
+    if count < BLAS_FROM:
+        return f"{count:,} multiplications, fewer than BLAS is worth"
+    return "no product of matrices, so not by BLAS"
+
+
+LOWERINGS.rows(
+    __name__, {ops.dot: Choice(lambda eqn: _BLAS if _is_large(eqn) else _LOOPS, _reason)}
+)

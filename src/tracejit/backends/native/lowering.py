@@ -116,9 +116,10 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """choose(eqn) -> one of the other kinds, by size or type."""
+    """choose(eqn) -> one of the other kinds, by size or type; reason(eqn) says why that one."""
 
     choose: Callable[[Equation], Any]
+    reason: Callable[[Equation], str] = lambda eqn: ""
 
 
 def rule_of(eqn: Equation) -> Any:
@@ -128,6 +129,12 @@ def rule_of(eqn: Equation) -> Any:
     except MissingLoweringError as error:
         raise error.at(str(eqn.provenance) or None) from None
     return rule.choose(eqn) if isinstance(rule, Choice) else rule
+
+
+def reason_of(eqn: Equation) -> str:
+    """Why an equation has the lowering that it has; empty where there is but one."""
+    rule = LOWERINGS[eqn.primitive]
+    return rule.reason(eqn) if isinstance(rule, Choice) else ""
 
 
 LOWERINGS: LoweringTable[Any] = LoweringTable("native")

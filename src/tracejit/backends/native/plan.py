@@ -106,7 +106,7 @@ class Plan:
             rule = self.rules[eqn]
             if isinstance(rule, (Reduction, Statement)):
                 for v in eqn.outvars:
-                    stored.setdefault(v, f"made by {eqn.primitive.name}")
+                    stored.setdefault(v, "finished before it is read")
             if isinstance(rule, (Reader, Statement)):
                 for i in rule.stored(eqn):
                     x = eqn.inputs[i]

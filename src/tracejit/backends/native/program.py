@@ -95,10 +95,13 @@ class Program:
     def run_steps(self, numbers: range) -> None:
         """Emit some steps in the current function."""
         for self.number in numbers:
-            self._run(self.plan.steps[self.number])
+            step = self.plan.steps[self.number]
+            self.summary.enter(self, step)
+            self._run(step)
             self._release(self.temporaries)
             for x in self.dying.get(self.number, ()):
                 self._release(self.blocks.pop(x, []))
+            self.summary.leave()
 
     def _lend(self, targets: Sequence[Buffer | None]) -> None:
         """Outputs of the whole program lend their memory until the step that writes them."""
@@ -150,7 +153,7 @@ class Program:
 
     def _run_kernel(self, step: Step) -> None:
         outer = unrolled(self.plan, step)
-        stores = [] if outer == 0 else self._places(step)
+        stores = self._places(step) if outer is None else []
         sums = []
         for eqn in step.sums:
             rule, (out,) = rule_of(eqn), eqn.outvars
@@ -164,7 +167,7 @@ class Program:
             kernel = SmallKernel(self, step.space, room, sums, outer)
             stores = [Store(v, buffer) for v, buffer in room.items() if buffer is not None]
         kernel.emit()
-        self.summary.kernel(kernel.describe())
+        self.summary.kernel(kernel)
         for store in stores:
             self.locations[store.var] = store.buffer
         for s in sums:
@@ -204,7 +207,7 @@ class Program:
         block = self.arena.take(type.size * memory_type(type.dtype).bytes, self._until(owner))
         blocks = self.temporaries if owner is None else self.blocks.setdefault(owner, [])
         blocks.append(block)
-        self.summary.stored += 1
+        self.summary.took(self, block, type, owner)
         return Buffer(block.pointer(self.fn), type.shape, type.dtype)
 
     def _until(self, owner: Var | None) -> int:
@@ -221,10 +224,12 @@ class Program:
         if not all(self.arena.keeps(block, self._until(v)) for block in blocks):
             return False
         self.blocks[v] = self.blocks.pop(x)
+        self.summary.inherited(self, v, x, blocks)
         return True
 
     def _release(self, blocks: list[Block]) -> None:
         for block in blocks:
+            self.summary.freed(block)
             block.free()
         blocks.clear()
 
@@ -290,7 +295,7 @@ class Program:
         elif x.type.size:
             kernel = Kernel(self, x.shape, [Store(x, target)])
             kernel.emit()
-            self.summary.kernel(kernel.describe(), copy=True)
+            self.summary.kernel(kernel, copy=True)
 
     def owned_copy(self, x: Atom, out: Var) -> Buffer:
         """A buffer for `out` that starts as x: x's own where nobody reads x afterwards."""

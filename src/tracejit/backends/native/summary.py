@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
+
+from tracejit.backends.native.arena import Block
+from tracejit.backends.native.plan import Step
+from tracejit.ir.atoms import Var
+from tracejit.ir.types import ArrayType
 
 
 @dataclass(slots=True)
@@ -28,8 +35,26 @@ class Summary:
         self.statements[name] += 1
         self.lines.append(f"statement {name}")
 
-    def kernel(self, description: str, *, copy: bool = False) -> None:
+    def kernel(self, kernel: Any, *, copy: bool = False) -> None:
         """One more loop nest."""
         self.kernels += 1
         self.copies += copy
-        self.lines.append(f"{'copy' if copy else 'kernel'} over {description}")
+        self.lines.append(f"{'copy' if copy else 'kernel'} over {kernel.describe()}")
+
+    def took(self, program: Any, block: Block, type: ArrayType, owner: Var | None) -> None:
+        """A program has got memory for a variable, or for the time of the current step."""
+        self.stored += 1
+
+    # What only a `Recorder` keeps: see explain.py.
+
+    def enter(self, program: Any, step: Step) -> None:
+        """A step begins."""
+
+    def leave(self) -> None:
+        """The step that began last is done."""
+
+    def inherited(self, program: Any, v: Var, x: Var, blocks: Iterable[Block]) -> None:
+        """v has taken over the memory of x."""
+
+    def freed(self, block: Block) -> None:
+        """Memory is free again."""

@@ -100,7 +100,7 @@ class _Tiles:
         sums = [self._accumulate(eqn) for eqn in step.sums]
         kernel = Kernel(program, step.space, [*stores, *sums], rows)
         kernel.emit()
-        program.summary.kernel(kernel.describe())
+        program.summary.kernel(kernel)
         for x in (*step.stores, *[eqn.outvars[0] for eqn in step.sums]):
             if x not in self.region.totals:
                 program.locations[x] = self.buffers[x]

@@ -13,6 +13,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from tracejit.backends.explanation import Explanation, Step
 from tracejit.backends.xla.lower import lower
 from tracejit.errors import CompileError
 from tracejit.ir.graph import Jaxpr
@@ -59,6 +60,21 @@ class XlaExecutable:
     def hlo(self) -> str:
         """What XLA made of it: fused and scheduled."""
         return self._compiled.as_text() or ""
+
+    def explain(self, name: str) -> Explanation:
+        """What XLA tells of the whole program; of its steps it tells in `hlo`."""
+        memory: Any = self._compiled.memory_analysis()
+        cost = self._compiled.cost_analysis() or {}
+        flops = cost.get("flops", 0) + cost.get("transcendentals", 0)
+        moved = int(cost.get("bytes accessed", 0))
+        step = Step(
+            "the whole program; reading and writing are not told apart", bytes_read=moved,
+            flops=int(flops),
+        )  # fmt: skip
+        return Explanation(
+            name, "xla", (step,), memory.argument_size_in_bytes, memory.output_size_in_bytes,
+            memory.temp_size_in_bytes,
+        )  # fmt: skip
 
     def _lowered(self) -> jax.stages.Lowered:
         def run(*arrays: jax.Array) -> tuple[jax.Array, ...]:
