@@ -81,6 +81,7 @@ missed:
 define internal ptr @attempt(ptr %record, ptr %args, i64 %nargsf, ptr %kwnames) nounwind {
 start:
   %fresh = alloca i64
+  %known = alloca i64
   %gate.at = getelementptr i64, ptr %record, i64 $GATE
   %gate = load ptr, ptr %gate.at
   %closed = load atomic i64, ptr %gate monotonic, align 8
@@ -121,8 +122,6 @@ frame:
   %objects.at = getelementptr i64, ptr %record, i64 $OBJECTS
   %objects.place = load i64, ptr %objects.at
   %objects = getelementptr i64, ptr %queue, i64 %objects.place
-  %objects.count.at = getelementptr i64, ptr %record, i64 $OBJECT_COUNT
-  %objects.count = load i64, ptr %objects.count.at
   %ours.at = getelementptr i64, ptr %record, i64 $OURS
   %ours.place = load i64, ptr %ours.at
   %ours = getelementptr i64, ptr %queue, i64 %ours.place
@@ -168,13 +167,22 @@ check:
   %differs = icmp eq ptr %makes, null
   br i1 %differs, label %pass, label %make
 make:
-  call void @clear(ptr %objects, i64 %objects.count)
   store i64 0, ptr %fresh
+  store i64 1, ptr %known
   %spare = call ptr @spare(ptr %record)
   store ptr %spare, ptr %objects
-  %packs = call ptr @make(ptr %makes, ptr %objects, ptr %outputs, ptr %room, ptr %fresh)
-  %result.early = load ptr, ptr %objects
-  call void @hold(ptr %result.early)
+  %packs = call ptr @make(ptr %makes, ptr %objects, ptr %outputs, ptr %room, ptr %fresh, ptr %known)
+  %root = load ptr, ptr %objects
+  %root.bits = ptrtoint ptr %root to i64
+  %root.tag = and i64 %root.bits, 1
+  %is.spare = icmp ne i64 %root.tag, 0
+  br i1 %is.spare, label %hold, label %made
+hold:                                 ; from now on the spare is in use
+  %spare.x = getelementptr i8, ptr %root, i64 -1
+  %references = getelementptr i8, ptr %spare.x, i64 $ob_refcnt
+  store i64 2, ptr %references
+  br label %made
+made:
   %unmade = icmp eq ptr %packs, null
   br i1 %unmade, label %fail, label %run
 run:
@@ -210,12 +218,20 @@ pack:
   %packed = call i1 @pack(ptr %packs, ptr %objects, ptr %room)
   br i1 %packed, label %yes, label %fail
 yes:
-  %word = load ptr, ptr %objects
   call void @drop(ptr %ours)
-  %result = call ptr @finish(ptr %record, ptr %word)
+  %result = load ptr, ptr %objects
+  %result.bits = ptrtoint ptr %result to i64
+  %result.tag = and i64 %result.bits, 1
+  %is.fresh = icmp eq i64 %result.tag, 0
+  br i1 %is.fresh, label %result.fresh, label %result.spare
+result.fresh:
+  call void @keep(ptr %record, ptr %result)
   ret ptr %result
+result.spare:
+  %result.x = getelementptr i8, ptr %result, i64 -1
+  ret ptr %result.x
 decline:
-  call void @give_up(ptr %objects, i64 %objects.count)
+  call void @give_up(ptr %objects, ptr %known)
   br label %pass
 pass:
   call void @drop(ptr %ours)
@@ -223,7 +239,7 @@ pass:
 no:
   ret ptr inttoptr (i64 1 to ptr)
 fail:
-  call void @give_up(ptr %objects, i64 %objects.count)
+  call void @give_up(ptr %objects, ptr %known)
   call void @drop(ptr %ours)
   ret ptr null
 }

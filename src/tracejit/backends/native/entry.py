@@ -84,7 +84,7 @@ _TUPLE, _LIST, _DICT, _OBJECT = _CONTAINERS
 # The words of a record's header; areas of the frame are given by the word where they begin.
 _HEADER = (
     *("NEXT", "GATE", "KERNEL", "POSITIONAL", "KEYWORDS", "RELEASE", "FRAME"),
-    *("INPUTS", "ROOM", "OUTPUTS", "OBJECTS", "OBJECT_COUNT", "OURS", "SPARES", "TURN"),
+    *("INPUTS", "ROOM", "OUTPUTS", "OBJECTS", "OURS", "SPARES", "TURN"),
 )
 
 SPARE_BYTES = 1 << 18
@@ -104,9 +104,9 @@ _CONSTANTS: Mapping[str, int] = {
     **{"chain": CHAIN_OFFSET, "contiguous_aligned": abi.CONTIGUOUS_ALIGNED},
 }
 
-# A quarter of the compile time of level 1, in each process that compiles at all, for 15 ns more
-# in a call.
-_OPT_LEVEL = 0
+# Level 0 takes a quarter of the compile time of level 2, in each process that compiles at all, for
+# 10 ns more in a call. Code that is kept on disk is worth the other level.
+_HASTY, _THOROUGH = 0, 2
 
 _OBJECTS: Mapping[str, object] = {
     **{"ndarray": np.ndarray, "int": int, "list": list, "dict": dict, "empty": ()},
@@ -182,7 +182,7 @@ class _Record:
         frame = ours + 1 + self.ours
         header = [0, ctypes.addressof(gate.word), kernel]
         header += [len(self.signature.positional), len(names), int(self.signature.release_gil)]
-        header += [frame, *starts, self.objects, ours, self.spare_row(), 0]
+        header += [frame, *starts, ours, self.spare_row(), 0]
         assert len(header) == len(_HEADER)
         steps = (*checks, _END, *self.makes, _END, *self.packs, _END)
         return [*header, *names, *steps]
@@ -317,7 +317,7 @@ class Runtime:
         """Load object code of `runtime_object`, of this process or kept from one with the same
         text.
         """
-        machine = _target().create_target_machine(opt=_OPT_LEVEL)
+        machine = _target().create_target_machine(opt=_HASTY)
         self.owner = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
         self.owner.add_object_file(llvm.ObjectFileRef.from_data(object_code))
         self.owner.finalize_object()
@@ -350,7 +350,7 @@ def runtime_object() -> bytes:
     key = key_of("runtime", lambda: text)
     if key is not None and (kept := find(key)) is not None:
         return kept.code
-    machine = _target().create_target_machine(opt=_OPT_LEVEL)
+    machine = _target().create_target_machine(opt=_HASTY if key is None else _THOROUGH)
     code = machine.emit_object(llvm.parse_assembly(text))
     if key is not None:
         keep(key, Kept({}, code))

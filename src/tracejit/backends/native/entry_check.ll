@@ -12,9 +12,6 @@ step:
   %tail = phi ptr [%start.tail, %start], [%tail.next, %advance]
   %item = phi ptr [%queue, %start], [%item.next, %advance]
   %op = load i64, ptr %pc
-  %a.at = getelementptr i64, ptr %pc, i64 1
-  %b.at = getelementptr i64, ptr %pc, i64 2
-  %c.at = getelementptr i64, ptr %pc, i64 3
   switch i64 %op, label %end [
     i64 $ARRAY, label %array i64 $BOXED, label %boxed i64 $INT, label %int i64 $BOOL, label %bool
     i64 $SAME, label %same i64 $EQUAL, label %equal
@@ -22,14 +19,18 @@ step:
     i64 $OBJECT, label %object
   ]
 end:
-  ret ptr %a.at
+  %end.a = getelementptr i64, ptr %pc, i64 1
+  ret ptr %end.a
 
 array:                                            ; input, descr, ndim, extents...
+  %array.c = getelementptr i64, ptr %pc, i64 3
+  %array.b = getelementptr i64, ptr %pc, i64 2
+  %array.a = getelementptr i64, ptr %pc, i64 1
   %array.x = load ptr, ptr %item
-  %array.place = load i64, ptr %a.at
+  %array.place = load i64, ptr %array.a
   %array.input = getelementptr ptr, ptr %inputs, i64 %array.place
-  %descr = load ptr, ptr %b.at
-  %ndim = load i64, ptr %c.at
+  %descr = load ptr, ptr %array.b
+  %ndim = load i64, ptr %array.c
   %ndim32 = trunc i64 %ndim to i32
   %dims = getelementptr i64, ptr %pc, i64 4
   %array.ok = call i1 @array(
@@ -38,102 +39,125 @@ array:                                            ; input, descr, ndim, extents.
   br label %checked
 
 boxed:                                            ; input, type, offset
+  %boxed.c = getelementptr i64, ptr %pc, i64 3
+  %boxed.b = getelementptr i64, ptr %pc, i64 2
+  %boxed.a = getelementptr i64, ptr %pc, i64 1
   %boxed.x = load ptr, ptr %item
-  %boxed.place = load i64, ptr %a.at
+  %boxed.place = load i64, ptr %boxed.a
   %boxed.input = getelementptr ptr, ptr %inputs, i64 %boxed.place
-  %type = load ptr, ptr %b.at
-  %offset = load i64, ptr %c.at
+  %type = load ptr, ptr %boxed.b
+  %offset = load i64, ptr %boxed.c
   %boxed.ok = call i1 @boxed(ptr %boxed.x, ptr %type, i64 %offset, ptr %boxed.input)
   %boxed.next = getelementptr i64, ptr %pc, i64 4
   br label %checked
 
 int:                                              ; input
+  %int.a = getelementptr i64, ptr %pc, i64 1
   %int.x = load ptr, ptr %item
-  %int.place = load i64, ptr %a.at
+  %int.place = load i64, ptr %int.a
   %int.input = getelementptr ptr, ptr %inputs, i64 %int.place
   %int.room = getelementptr i64, ptr %room, i64 %int.place
   %int.ok = call i1 @int(ptr %int.x, ptr %int.room, ptr %int.input)
+  %int.next = getelementptr i64, ptr %pc, i64 2
   br label %checked
 
 bool:                                             ; input
+  %bool.a = getelementptr i64, ptr %pc, i64 1
   %bool.x = load ptr, ptr %item
-  %bool.place = load i64, ptr %a.at
+  %bool.place = load i64, ptr %bool.a
   %bool.input = getelementptr ptr, ptr %inputs, i64 %bool.place
   %bool.room = getelementptr i64, ptr %room, i64 %bool.place
   %bool.ok = call i1 @bool(ptr %bool.x, ptr %bool.room, ptr %bool.input)
+  %bool.next = getelementptr i64, ptr %pc, i64 2
   br label %checked
 
 same:                                             ; object
+  %same.a = getelementptr i64, ptr %pc, i64 1
   %same.x = load ptr, ptr %item
-  %same.y = load ptr, ptr %a.at
+  %same.y = load ptr, ptr %same.a
   %same.ok = icmp eq ptr %same.x, %same.y
+  %same.next = getelementptr i64, ptr %pc, i64 2
   br label %checked
 
 equal:                                            ; object
+  %equal.a = getelementptr i64, ptr %pc, i64 1
   %equal.x = load ptr, ptr %item
-  %equal.y = load ptr, ptr %a.at
+  %equal.y = load ptr, ptr %equal.a
   %equal.ok = call i1 @equal(ptr %equal.x, ptr %equal.y)
+  %equal.next = getelementptr i64, ptr %pc, i64 2
   br label %checked
 
 checked:
   %ok = phi i1 [%array.ok, %array], [%boxed.ok, %boxed], [%int.ok, %int], [%bool.ok, %bool],
     [%same.ok, %same], [%equal.ok, %equal]
-  %leaf.next = phi ptr [%array.next, %array], [%boxed.next, %boxed], [%b.at, %int],
-    [%b.at, %bool], [%b.at, %same], [%b.at, %equal]
+  %leaf.next = phi ptr [%array.next, %array], [%boxed.next, %boxed], [%int.next, %int],
+    [%bool.next, %bool], [%same.next, %same], [%equal.next, %equal]
   br i1 %ok, label %advance, label %no
 
 tuple:                                            ; count, type
+  %tuple.b = getelementptr i64, ptr %pc, i64 2
+  %tuple.a = getelementptr i64, ptr %pc, i64 1
   %tuple.x = load ptr, ptr %item
-  %tuple.count = load i64, ptr %a.at
-  %tuple.type = load ptr, ptr %b.at
+  %tuple.count = load i64, ptr %tuple.a
+  %tuple.type = load ptr, ptr %tuple.b
   %tuple.items = getelementptr i8, ptr %tuple.x, i64 $tuple_items
+  %tuple.next = getelementptr i64, ptr %pc, i64 3
   %tuple.ok = call i1 @sized(ptr %tuple.x, ptr %tuple.type, i64 %tuple.count)
   br i1 %tuple.ok, label %append, label %no
 
 list:                                             ; count
+  %list.a = getelementptr i64, ptr %pc, i64 1
   %list.x = load ptr, ptr %item
-  %list.count = load i64, ptr %a.at
+  %list.count = load i64, ptr %list.a
   %list.type = load ptr, ptr $list
   %list.ok = call i1 @sized(ptr %list.x, ptr %list.type, i64 %list.count)
   br i1 %list.ok, label %list.items, label %no
 list.items:
   %list.items.at = getelementptr i8, ptr %list.x, i64 $list_items
   %list.row = load ptr, ptr %list.items.at
+  %list.next = getelementptr i64, ptr %pc, i64 2
   br label %append
 
 append:
   %count = phi i64 [%tuple.count, %tuple], [%list.count, %list.items]
   %items = phi ptr [%tuple.items, %tuple], [%list.row, %list.items]
-  %append.next = phi ptr [%c.at, %tuple], [%b.at, %list.items]
+  %append.next = phi ptr [%tuple.next, %tuple], [%list.next, %list.items]
   call void @copy(ptr %tail, ptr %items, i64 %count)
   %append.tail = getelementptr ptr, ptr %tail, i64 %count
   br label %advance
 
 dict:                                             ; count, keys...
+  %dict.b = getelementptr i64, ptr %pc, i64 2
+  %dict.a = getelementptr i64, ptr %pc, i64 1
   %dict.x = load ptr, ptr %item
-  %dict.count = load i64, ptr %a.at
-  %dict.ok = call i1 @dict(ptr %dict.x, i64 %dict.count, ptr %b.at, ptr %tail)
+  %dict.count = load i64, ptr %dict.a
+  %dict.ok = call i1 @dict(ptr %dict.x, i64 %dict.count, ptr %dict.b, ptr %tail)
   br i1 %dict.ok, label %dict.append, label %no
 dict.append:
+  %dict.append.b = getelementptr i64, ptr %pc, i64 2
   %dict.tail = getelementptr ptr, ptr %tail, i64 %dict.count
-  %dict.next = getelementptr i64, ptr %b.at, i64 %dict.count
+  %dict.next = getelementptr i64, ptr %dict.append.b, i64 %dict.count
   br label %advance
 
 object:                                           ; count, type, names...
+  %object.b = getelementptr i64, ptr %pc, i64 2
+  %object.a = getelementptr i64, ptr %pc, i64 1
   %object.x = load ptr, ptr %item
-  %object.count = load i64, ptr %a.at
-  %object.type = load ptr, ptr %b.at
+  %object.count = load i64, ptr %object.a
+  %object.type = load ptr, ptr %object.b
   %object.type.at = getelementptr i8, ptr %object.x, i64 $ob_type
   %object.x.type = load ptr, ptr %object.type.at
   %object.exact = icmp eq ptr %object.x.type, %object.type
   br i1 %object.exact, label %object.items, label %no
 object.items:
+  %object.items.c = getelementptr i64, ptr %pc, i64 3
   %object.ok = call i1 @attributes(
-    ptr %object.x, i64 %object.count, ptr %c.at, ptr %tail, ptr %ours)
+    ptr %object.x, i64 %object.count, ptr %object.items.c, ptr %tail, ptr %ours)
   br i1 %object.ok, label %object.append, label %no
 object.append:
+  %object.append.c = getelementptr i64, ptr %pc, i64 3
   %object.tail = getelementptr ptr, ptr %tail, i64 %object.count
-  %object.next = getelementptr i64, ptr %c.at, i64 %object.count
+  %object.next = getelementptr i64, ptr %object.append.c, i64 %object.count
   br label %advance
 
 advance:

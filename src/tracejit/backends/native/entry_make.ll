@@ -12,10 +12,10 @@
 ;                     by the record)
 
 ; Choose or make what the kernel writes to, and the constants of the result, parents before
-; children. %fresh gets a 1 where @pack has something to do. The place behind these steps, or null
-; with an exception set.
-define internal ptr @make(ptr %start.pc, ptr %objects, ptr %outputs, ptr %room, ptr %fresh)
-    nounwind {
+; children. %fresh gets a 1 where @pack has something to do, %known the number of words in the row
+; of objects that mean something. The place behind these steps, or null with an exception set.
+define internal ptr @make(ptr %start.pc, ptr %objects, ptr %outputs, ptr %room, ptr %fresh,
+    ptr %known) nounwind {
 start:
   br label %step
 step:
@@ -24,76 +24,83 @@ step:
   %object.at = getelementptr i64, ptr %pc, i64 1
   %object.place = load i64, ptr %object.at
   %object = getelementptr ptr, ptr %objects, i64 %object.place
-  %a.at = getelementptr i64, ptr %pc, i64 2
-  %b.at = getelementptr i64, ptr %pc, i64 3
-  %c.at = getelementptr i64, ptr %pc, i64 4
-  %d.at = getelementptr i64, ptr %pc, i64 5
   switch i64 %op, label %end [
     i64 $ARRAY, label %array i64 $BOXED, label %boxed i64 $BOOL, label %bool
     i64 $SAME, label %constant i64 $TUPLE, label %container i64 $LIST, label %container
-    i64 $DICT, label %container i64 $OBJECT, label %instance
+    i64 $DICT, label %container i64 $OBJECT, label %container
   ]
 end:
   ret ptr %object.at
 
 array:                              ; object, output, descr, flags, ndim, extents..., strides...
-  %array.place = load i64, ptr %a.at
+  %array.b = getelementptr i64, ptr %pc, i64 3
+  %array.a = getelementptr i64, ptr %pc, i64 2
+  %array.place = load i64, ptr %array.a
   %array.output = getelementptr ptr, ptr %outputs, i64 %array.place
-  %array.next = call ptr @make_array(ptr %b.at, ptr %object, ptr %array.output, ptr %fresh)
+  %array.next = call ptr @make_array(ptr %array.b, ptr %object, ptr %array.output, ptr %fresh)
   %array.ok = icmp ne ptr %array.next, null
   br i1 %array.ok, label %advance, label %no
 
 boxed:                                            ; object, output, type, tp_alloc, offset
-  %boxed.place = load i64, ptr %a.at
+  %boxed.b = getelementptr i64, ptr %pc, i64 3
+  %boxed.a = getelementptr i64, ptr %pc, i64 2
+  %boxed.place = load i64, ptr %boxed.a
   %boxed.output = getelementptr ptr, ptr %outputs, i64 %boxed.place
-  %boxed.next = call ptr @make_boxed(ptr %b.at, ptr %object, ptr %boxed.output, ptr %fresh)
+  %boxed.next = call ptr @make_boxed(ptr %boxed.b, ptr %object, ptr %boxed.output, ptr %fresh)
   %boxed.ok = icmp ne ptr %boxed.next, null
   br i1 %boxed.ok, label %advance, label %no
 
 bool:                                             ; object, output, room
-  %bool.place = load i64, ptr %a.at
+  %bool.b = getelementptr i64, ptr %pc, i64 3
+  %bool.a = getelementptr i64, ptr %pc, i64 2
+  %bool.place = load i64, ptr %bool.a
   %bool.output = getelementptr ptr, ptr %outputs, i64 %bool.place
-  %bool.room.place = load i64, ptr %b.at
+  %bool.room.place = load i64, ptr %bool.b
   %bool.room = getelementptr i64, ptr %room, i64 %bool.room.place
   store ptr %bool.room, ptr %bool.output
   store i64 1, ptr %fresh
+  %bool.next = getelementptr i64, ptr %pc, i64 4
   br label %advance
 
 constant:                                         ; object, pointer
-  %value = load ptr, ptr %a.at
+  %constant.a = getelementptr i64, ptr %pc, i64 2
+  %value = load ptr, ptr %constant.a
   %changed = call i1 @put(ptr %value, ptr %object)
+  %constant.next = getelementptr i64, ptr %pc, i64 3
   br i1 %changed, label %constant.new, label %advance
 constant.new:
   store i64 1, ptr %fresh
   br label %advance
 
-container:               ; object, first item, count, type, tp_alloc    or a dict's keys instead
-  %first = load i64, ptr %a.at
+container:   ; object, first item, count, then type, tp_alloc   keys...   or type, tp_new, names...
+  %container.a = getelementptr i64, ptr %pc, i64 2
+  %first = load i64, ptr %container.a
   %items = getelementptr ptr, ptr %objects, i64 %first
-  %count = load i64, ptr %b.at
+  %container.b = getelementptr i64, ptr %pc, i64 3
+  %count = load i64, ptr %container.b
+  %known.next = add i64 %first, %count
+  store i64 %known.next, ptr %known
+  %about = getelementptr i64, ptr %pc, i64 4
   %is.dict = icmp eq i64 %op, $DICT
-  %beyond = select i1 %is.dict, i64 %count, i64 2
-  %container.next = getelementptr i64, ptr %c.at, i64 %beyond
-  %known = load ptr, ptr %object
-  %whole = call i1 @take_items(i64 %op, ptr %known, ptr %c.at, ptr %items, i64 %count)
+  %is.instance = icmp eq i64 %op, $OBJECT
+  %is.named = or i1 %is.dict, %is.instance
+  %types = select i1 %is.dict, i64 0, i64 2
+  %names = select i1 %is.named, i64 %count, i64 0
+  %words = add i64 %types, %names
+  %container.next = getelementptr i64, ptr %about, i64 %words
+  %tagged = load ptr, ptr %object
+  %whole = call i1 @take_items(i64 %op, ptr %tagged, ptr %about, ptr %items, i64 %count)
   br i1 %whole, label %advance, label %container.new
-
-instance:                                  ; object, first item, count, type, tp_new, names...
-  %instance.count = load i64, ptr %b.at
-  %instance.next = getelementptr i64, ptr %c.at, i64 2
-  %instance.behind = getelementptr i64, ptr %instance.next, i64 %instance.count
-  br label %container.new
-
 container.new:
-  %new.next = phi ptr [%container.next, %container], [%instance.behind, %instance]
+  call void @clear(ptr %items, i64 %count)
   store ptr null, ptr %object
   store i64 1, ptr %fresh
   br label %advance
 
 advance:
-  %pc.next = phi ptr [%array.next, %array], [%boxed.next, %boxed], [%c.at, %bool],
-    [%b.at, %constant], [%b.at, %constant.new], [%container.next, %container],
-    [%new.next, %container.new]
+  %pc.next = phi ptr [%array.next, %array], [%boxed.next, %boxed], [%bool.next, %bool],
+    [%constant.next, %constant], [%constant.next, %constant.new], [%container.next, %container],
+    [%container.next, %container.new]
   br label %step
 no:
   ret ptr null
@@ -251,12 +258,11 @@ new:
   ret i1 true
 }
 
-; The items of a container that is a part of the spare, tagged; false, and no items, where it
-; cannot be used again. %about: its type, or the keys of a dict.
+; The items of a container that is a part of the spare, tagged; false where it cannot be used again.
+; %about: its type, or the keys of a dict.
 define internal i1 @take_items(i64 %op, ptr %tagged, ptr %about, ptr %items, i64 %count) nounwind {
 start:
-  %is.dict = icmp eq i64 %op, $DICT
-  br i1 %is.dict, label %dict, label %sequence
+  switch i64 %op, label %sequence [i64 $DICT, label %dict i64 $OBJECT, label %no]
 sequence:
   %type = load ptr, ptr %about
   %x = call ptr @alone(ptr %tagged, ptr %type)
@@ -327,7 +333,7 @@ item:
   %wanted.at = getelementptr ptr, ptr %keys, i64 %i
   %wanted = load ptr, ptr %wanted.at
   %same.key = icmp eq ptr %key, %wanted
-  br i1 %same.key, label %take, label %mixed
+  br i1 %same.key, label %take, label %no
 take:
   %value = load ptr, ptr %value.at
   %value.tagged = getelementptr i8, ptr %value, i64 1
@@ -335,9 +341,6 @@ take:
   store ptr %value.tagged, ptr %to
   %i.next = add i64 %i, 1
   br label %next
-mixed:
-  call void @clear(ptr %items, i64 %count)
-  br label %no
 yes:
   ret i1 true
 no:
@@ -361,14 +364,11 @@ define internal i1 @pack(ptr %start.pc, ptr %objects, ptr %room) nounwind {
 start:
   br label %step
 step:
-  %pc = phi ptr [%start.pc, %start], [%b.at, %bool], [%pc.next, %packed]
+  %pc = phi ptr [%start.pc, %start], [%bool.next, %bool], [%pc.next, %packed]
   %op = load i64, ptr %pc
   %object.at = getelementptr i64, ptr %pc, i64 1
   %object.place = load i64, ptr %object.at
   %object = getelementptr ptr, ptr %objects, i64 %object.place
-  %a.at = getelementptr i64, ptr %pc, i64 2
-  %b.at = getelementptr i64, ptr %pc, i64 3
-  %c.at = getelementptr i64, ptr %pc, i64 4
   switch i64 %op, label %end [
     i64 $BOOL, label %bool i64 $TUPLE, label %container i64 $LIST, label %container
     i64 $DICT, label %container i64 $OBJECT, label %container
@@ -377,7 +377,8 @@ end:
   ret i1 true
 
 bool:                                             ; object, room
-  %room.place = load i64, ptr %a.at
+  %bool.a = getelementptr i64, ptr %pc, i64 2
+  %room.place = load i64, ptr %bool.a
   %byte.at = getelementptr i64, ptr %room, i64 %room.place
   %byte = load i8, ptr %byte.at
   %true = icmp ne i8 %byte, 0
@@ -385,27 +386,34 @@ bool:                                             ; object, room
   %zero = load ptr, ptr $bool_False
   %truth = select i1 %true, ptr %one, ptr %zero
   %changed = call i1 @put(ptr %truth, ptr %object)
+  %bool.next = getelementptr i64, ptr %pc, i64 3
   br label %step
 
-container:               ; object, first item, count, type, tp_alloc    or a dict's keys instead
-  %first = load i64, ptr %a.at
+container:   ; object, first item, count, then type, tp_alloc   keys...   or type, tp_new, names...
+  %container.b = getelementptr i64, ptr %pc, i64 3
+  %container.a = getelementptr i64, ptr %pc, i64 2
+  %first = load i64, ptr %container.a
   %items = getelementptr ptr, ptr %objects, i64 %first
-  %count = load i64, ptr %b.at
+  %count = load i64, ptr %container.b
   switch i64 %op, label %sequence [i64 $DICT, label %dict i64 $OBJECT, label %instance]
 sequence:
-  %sequence.ok = call i1 @fill(i64 %op, ptr %object, ptr %c.at, ptr %items, i64 %count)
+  %sequence.c = getelementptr i64, ptr %pc, i64 4
+  %sequence.ok = call i1 @fill(i64 %op, ptr %object, ptr %sequence.c, ptr %items, i64 %count)
   br label %packed
 dict:
-  %dict.ok = call i1 @fill_dict(ptr %object, ptr %c.at, ptr %items, i64 %count)
+  %dict.c = getelementptr i64, ptr %pc, i64 4
+  %dict.ok = call i1 @fill_dict(ptr %object, ptr %dict.c, ptr %items, i64 %count)
   br label %packed
 instance:
-  %instance.ok = call i1 @fill_instance(ptr %object, ptr %c.at, ptr %items, i64 %count)
+  %instance.c = getelementptr i64, ptr %pc, i64 4
+  %instance.ok = call i1 @fill_instance(ptr %object, ptr %instance.c, ptr %items, i64 %count)
   %instance.words = add i64 %count, 2
   br label %packed
 packed:
   %ok = phi i1 [%sequence.ok, %sequence], [%dict.ok, %dict], [%instance.ok, %instance]
   %beyond = phi i64 [2, %sequence], [%count, %dict], [%instance.words, %instance]
-  %pc.next = getelementptr i64, ptr %c.at, i64 %beyond
+  %packed.c = getelementptr i64, ptr %pc, i64 4
+  %pc.next = getelementptr i64, ptr %packed.c, i64 %beyond
   br i1 %ok, label %step, label %no
 no:
   ret i1 false
@@ -598,54 +606,33 @@ no:
   ret ptr null
 }
 
-; The result that a call returns. A fresh one takes the place of the spare that was of no use: that
-; one's end may run Python code, and so may not come before the kernel has run.
-define internal ptr @finish(ptr %record, ptr %word) nounwind {
+; A fresh result takes the place of the spare that was of no use: that one's end may run Python
+; code, and so may not come before the kernel has run.
+define internal void @keep(ptr %record, ptr %result) nounwind {
 start:
-  %fresh = call i1 @is_fresh(ptr %word)
-  br i1 %fresh, label %look, label %again
-again:
-  %x = getelementptr i8, ptr %word, i64 -1
-  ret ptr %x
-look:
   %row.at = getelementptr i64, ptr %record, i64 $SPARES
   %row = load ptr, ptr %row.at
   %none = icmp eq ptr %row, null
   br i1 %none, label %done, label %keep
 keep:
   %incref = load ptr, ptr $Py_IncRef
-  call void %incref(ptr %word)
+  call void %incref(ptr %result)
   %turn.at = getelementptr i64, ptr %record, i64 $TURN
   %turn = load i64, ptr %turn.at
   %slot = getelementptr ptr, ptr %row, i64 %turn
   %before = load ptr, ptr %slot
-  store ptr %word, ptr %slot
+  store ptr %result, ptr %slot
   %decref = load ptr, ptr $Py_DecRef
   call void %decref(ptr %before)
-  br label %done
-done:
-  ret ptr %word
-}
-
-; Where the result is the spare, take a reference to it: from now on it is in use.
-define internal void @hold(ptr %word) nounwind {
-start:
-  %none = icmp eq ptr %word, null
-  %fresh = call i1 @is_fresh(ptr %word)
-  %other = or i1 %none, %fresh
-  br i1 %other, label %done, label %spare
-spare:
-  %x = getelementptr i8, ptr %word, i64 -1
-  %references = getelementptr i8, ptr %x, i64 $ob_refcnt
-  store i64 2, ptr %references
   br label %done
 done:
   ret void
 }
 
 ; Give up what is fresh in the row of objects, and what was held.
-define internal void @give_up(ptr %objects, i64 %count) nounwind {
+define internal void @give_up(ptr %objects, ptr %known) nounwind {
 start:
+  %count = load i64, ptr %known
   %decref = load ptr, ptr $Py_DecRef
   %root = load ptr, ptr %objects
   %bits = ptrtoint ptr %root to i64
