@@ -162,10 +162,11 @@ def _table(rows: dict[tuple[str, str, str, int], Row], what: str, show: object) 
     for (_, case, size, threads), row in rows.items():
         cells = [show(getattr(row.get(name), what, None)) for name in systems]  # type: ignore[operator]
         lines.append([case, size, str(threads), *cells])
-    return _markdown(lines)
+    return markdown_table(lines)
 
 
-def _markdown(lines: list[list[str]]) -> str:
+def markdown_table(lines: list[list[str]]) -> str:
+    """A table; the first line is its head."""
     head, *body = lines
     rule = ["---"] * len(head)
     return "\n".join("| " + " | ".join(line) + " |" for line in [head, rule, *body])
@@ -214,7 +215,7 @@ def _summary(rows: dict[tuple[str, str, str, int], Row]) -> str:
             _spread(near, max), _spread(cost, max),
             _spread([ratio(row, JAX, "first") for row in chosen], min),
         ])  # fmt: skip
-    return "## Ratios: geometric mean\n\n" + _markdown(lines)
+    return "## Ratios: geometric mean\n\n" + markdown_table(lines)
 
 
 def _spread(numbers: list[float | None], extreme: object) -> str:
@@ -234,4 +235,4 @@ def _slower(rows: dict[tuple[str, str, str, int], Row]) -> str:
             if name in (*PEERS, *JAX, limit_of(group)) and found and found * limit < 1:
                 times = [duration(row["native"].least), f"{name}: {duration(record.least)}"]
                 lines.append([case, size, str(threads), *times, f"{1 / found:.2f}"])
-    return "## Where native is not ahead\n\n" + _markdown(lines) if len(lines) > 1 else ""
+    return "## Where native is not ahead\n\n" + markdown_table(lines) if len(lines) > 1 else ""

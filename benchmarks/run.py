@@ -46,11 +46,11 @@ def main(arguments: list[str] | None = None) -> int:
         for case in cases.values():
             print(f"{case.name:16} {case.group:12} {', '.join(case.sizes)}")
         return 0
-    chosen = [cases[name] for name in _choose(options.cases, cases, "case")]
-    names = _choose(options.systems, SYSTEMS, "system")
+    chosen = [cases[name] for name in choose(options.cases, cases, "case")]
+    names = choose(options.systems, SYSTEMS, "system")
     results = report.Results()
-    jobs = [(case, size) for case in chosen for size in _sizes(case, options)]
-    with _progress(len(jobs) * len(options.threads)) as advance:
+    jobs = [(case, size) for case in chosen for size in sizes_of(case, options.sizes)]
+    with progress(len(jobs) * len(options.threads)) as advance:
         for threads in options.threads:
             _run_all(jobs, names, threads, options, results, advance)
     options.out.parent.mkdir(parents=True, exist_ok=True)
@@ -81,7 +81,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     return options
 
 
-def _choose(wanted: str | None, known: Iterable[str], what: str) -> list[str]:
+def choose(wanted: str | None, known: Iterable[str], what: str) -> list[str]:
     """The names in a comma separated text, all of them for None; an exit for an unknown one."""
     names = [name.strip() for name in wanted.split(",")] if wanted else list(known)
     for name in names:
@@ -90,13 +90,14 @@ def _choose(wanted: str | None, known: Iterable[str], what: str) -> list[str]:
     return names
 
 
-def _sizes(case: Case, options: argparse.Namespace) -> list[str]:
+def sizes_of(case: Case, wanted: str | None) -> list[str]:
+    """The sizes of a case that are wanted: smallest, largest, or names; all of them for None."""
     sizes = list(case.sizes)
-    if not options.sizes:
+    if not wanted:
         return sizes
-    if options.sizes in ("smallest", "largest"):
-        return [sizes[0] if options.sizes == "smallest" else sizes[-1]]
-    return [size for size in sizes if size in options.sizes.split(",")]
+    if wanted in ("smallest", "largest"):
+        return [sizes[0] if wanted == "smallest" else sizes[-1]]
+    return [size for size in sizes if size in wanted.split(",")]
 
 
 def _run_all(
@@ -184,7 +185,7 @@ def _flat(answer: list[np.ndarray]) -> list[np.ndarray]:
 
 
 @contextlib.contextmanager
-def _progress(total: int) -> Iterator[Callable[[str], None]]:
+def progress(total: int) -> Iterator[Callable[[str], None]]:
     """A bar on standard error: rich's where it is installed and looked at, else a line each."""
     if rich is None or not sys.stderr.isatty():
         count = iter(range(1, total + 1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import shutil
 from pathlib import Path
@@ -84,6 +85,29 @@ def test_the_command_writes_a_table_and_json(tmp_path: Path, capsys: pytest.Capt
     assert all(record["least"] > 0 and not record["note"] for record in systems.values())
     assert "| squares | 5 | 1 |" in out.with_suffix(".md").read_text()
     assert "| squares | 5 | 1 |" in capsys.readouterr().out
+
+
+def test_memory_is_compared_with_that_of_xla(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    pytest.importorskip("jax")
+    memory = importlib.import_module("benchmarks.memory")
+    chosen = ["--cases", "squares,log-sum-exp", "--sizes", "smallest"]
+    assert memory.main([*chosen, "--out", str(tmp_path / "now")]) == 0
+    found = {need["case"]: need for need in json.loads((tmp_path / "now.json").read_text())}
+    assert found["squares"]["native"] == 0 and found["squares"]["idiomatic"] is None
+    assert found["log-sum-exp"]["xla"] > found["log-sum-exp"]["idiomatic"]
+    assert found["log-sum-exp"]["native"] > 0 and "exp" in found["log-sum-exp"]["peak"][0]
+    assert "| squares | 5 | 0 |" in capsys.readouterr().out
+
+
+def test_what_fills_memory_is_told_where_it_is_more_than_that_of_xla():
+    memory = pytest.importorskip("benchmarks.memory")
+    more = memory.Need("gmm", "1", 200, 100, None, ["100 B: %1 f64[9] = exp"])
+    less = memory.Need("mlp", "1", 100, 200, 50, ["100 B: %1 f64[8] = tanh"])
+    text = memory.report([more, less])
+    assert "| gmm | 1 | 200 B | 100 B |  | 2.00 |" in text and "%1 f64[9]" in text
+    assert "| mlp | 1 | 100 B | 200 B | 50 B | 0.50 |" in text and "%1 f64[8]" not in text
 
 
 def test_an_unknown_name_ends_the_command():
