@@ -238,6 +238,10 @@ class Config:
         """A knob's value if it is the same in every thread; None while a block sets the knob."""
         return None if self._blocks[name] else self._values[name]
 
+    def for_process(self, name: str) -> Any:
+        """A knob's value outside of blocks."""
+        return self._values[name]
+
     def watch(self, watcher: Callable[[], None]) -> None:
         """Call `watcher` now, and whenever a knob changes or a block begins or ends anywhere."""
         with self._lock:

@@ -117,11 +117,11 @@ def processes(folder: Path | str, *arguments: str, **more: str) -> subprocess.Po
 
 
 def test_a_second_process_compiles_nothing(folder: Path) -> None:
-    """Neither kernels nor the runtime of calls; addresses of BLAS and of constants are its own."""
+    """Neither kernels nor what programs share; addresses of BLAS and of constants are its own."""
     (first, *result), (second, *again) = (
         json.loads(processes(folder, "-c", PROGRAM).communicate()[0]) for _ in range(2)
     )
-    assert (first, second) == (2, 0)
+    assert first >= 2 and second == 0
     assert result == again
 
 
@@ -130,9 +130,10 @@ def test_on_in_the_environment(tmp_path: Path) -> None:
     program = PROGRAM + "from tracejit.backends.native.disk import users_folder as f; print(f())"
     home = str(tmp_path / "home")
     process = processes("on", "-c", program, HOME=home, XDG_CACHE_HOME=f"{home}/caches")
-    kept = Path(process.communicate()[0].splitlines()[-1])
+    printed, folder = process.communicate()[0].splitlines()
+    kept = Path(folder)
     assert kept.is_relative_to(home)
-    assert len([*kept.glob("*.tracejit")]) == 2
+    assert len([*kept.glob("*.tracejit")]) == json.loads(printed)[0]
 
 
 def test_no_address_is_in_the_code(folder: Path, compilations: list[str]) -> None:

@@ -11,7 +11,7 @@ from tracejit.api.bound import BoundCall, bound_call, check_concrete
 from tracejit.backends import NEEDS
 from tracejit.backends.native.callable import NativeCallable, uninstall
 from tracejit.config import Config, config
-from tracejit.errors import BackendError, did_you_mean
+from tracejit.errors import ArgumentError, BackendError, did_you_mean
 from tracejit.ir.graph import Jaxpr
 from tracejit.runtime.arguments import check_callable
 from tracejit.runtime.native_calls import Setting, install_entry, kinds
@@ -38,10 +38,12 @@ class JitFunction(NativeCallable):
         fun: Callable[..., Any],
         statics: Statics,
         backend: str | None,
+        threads: int | None,
     ):
         functools.update_wrapper(self, fun, updated=())
         self.statics = statics
         self.backend = backend
+        self.threads = threads
         self._traces: Once[Traced] = Once()
         self._programs: Once[Compiled] = Once()
 
@@ -68,7 +70,10 @@ class JitFunction(NativeCallable):
         kind = kinds(call.given)
         if kind not in compiled.entered:
             compiled.entered.add(kind)
-            setting = Setting(config.tracing, None if self.backend else backend)
+            follows_threads = getattr(compiled.executable, "follows_threads", False)
+            setting = Setting(
+                config.tracing, None if self.backend else backend, follows_threads
+            )
             install_entry(
                 self, compiled.executable, call.args, call.kwargs, call.fixed, compiled.result,
                 setting,
@@ -83,7 +88,7 @@ class JitFunction(NativeCallable):
     def _compiled(self, traced: Traced, call: Call, key: Any, backend: str) -> Compiled:
         """The program of a function that was traced for this call."""
         return self._programs.make(
-            (key, backend), lambda: compile_traced(traced, call.weak, backend)
+            (key, backend), lambda: compile_traced(traced, call.weak, backend, self.threads)
         )
 
     def bind(self, /, *args: Any, out: Any = None, **kwargs: Any) -> BoundCall:
@@ -118,7 +123,7 @@ class JitFunction(NativeCallable):
     def like(self, fun: Callable[..., Any]) -> JitFunction:
         """Another function of the same arguments, compiled in the same manner."""
         statics = Statics(fun, self.statics.argnums, self.statics.argnames)
-        return JitFunction(fun, statics, self.backend)
+        return JitFunction(fun, statics, self.backend, self.threads)
 
     @property
     def cache_size(self) -> int:
@@ -146,6 +151,7 @@ def jit(
     static_argnums: int | Sequence[int] | None = None,
     static_argnames: str | Iterable[str] | None = None,
     backend: str | None = None,
+    threads: int | None = None,
     donate_argnums: int | Sequence[int] | None = None,
     donate_argnames: str | Iterable[str] | None = None,
     keep_unused: bool = False,
@@ -159,6 +165,8 @@ def jit(
     static_argnums, static_argnames: arguments that belong to the program: any values with == and
         hash. One is inferred from the other.
     backend: "native", "eager" or "xla"; None takes `config.backend` at each call.
+    threads: how many threads a call may use, at most, whatever `config.threads` says then. On the
+        native backend; a function called by a compiled one runs on the threads of that one.
     donate_argnums, donate_argnames, keep_unused, inline: accepted for JAX's sake, without effect:
         arguments are never overwritten, and nested calls are inlined by a pass.
 
@@ -168,8 +176,9 @@ def jit(
     """
     if fun is None:
         return functools.partial(
-            jit, static_argnums=static_argnums, static_argnames=static_argnames, backend=backend
-        )
+            jit, static_argnums=static_argnums, static_argnames=static_argnames, backend=backend,
+            threads=threads,
+        )  # fmt: skip
     check_callable(fun, "jit")
     if backend is not None and backend not in NEEDS:
         raise BackendError(
@@ -177,7 +186,11 @@ def jit(
             where=user_frame(),
             hint=did_you_mean(backend, NEEDS),
         )
-    return JitFunction(fun, Statics(fun, static_argnums, static_argnames), backend)
+    if threads is not None and (type(threads) is not int or threads < 1):
+        raise ArgumentError(
+            f"threads must be a whole number of at least 1, not {threads!r}", where=user_frame()
+        )
+    return JitFunction(fun, Statics(fun, static_argnums, static_argnames), backend, threads)
 
 
 def through_jit(

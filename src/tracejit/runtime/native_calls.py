@@ -42,10 +42,12 @@ MOST_ENTRIES = 32
 
 class Setting(NamedTuple):
     """What a compiled call depends on beside its arguments: the values of config's knobs `TRACING`,
-    and the backend, or None if jit was told one."""
+    the backend, or None if jit was told one, and whether it follows the knob `threads`, which may
+    have any value, if it is the same for all."""
 
     tracing: tuple[Any, ...]
     backend: str | None
+    follows_threads: bool
 
     def holds(self) -> bool:
         """Whether it holds in every thread."""
@@ -53,6 +55,7 @@ class Setting(NamedTuple):
             config.for_all("disable_jit") is False
             and tuple(map(config.for_all, TRACING)) == self.tracing
             and self.backend in (None, config.for_all("backend"))
+            and not (self.follows_threads and config.for_all("threads") is None)
         )
 
 

@@ -145,12 +145,18 @@ def _plain(x: np.ndarray | np.generic, dtype: np.dtype) -> np.ndarray:
     return array if flags.c_contiguous and flags.aligned else array.copy()
 
 
-def compile_traced(traced: Traced, weak: Sequence[bool], backend: str) -> Compiled:
-    """Compile for a backend; `weak` marks the arguments that are Python numbers."""
+def compile_traced(
+    traced: Traced, weak: Sequence[bool], backend: str, threads: int | None = None
+) -> Compiled:
+    """Compile for a backend; `weak` marks the arguments that are Python numbers. threads: the most
+    that a call may use, where the backend can be told; None leaves it to the configuration."""
     jaxpr = _with_door(traced.jaxpr, len(traced.captured), tuple(weak))
     executable = backends.load(backend).compile(
         jaxpr, name=traced.name, observer=listener(), constants=traced.captured
     )
+    limit = getattr(executable, "limit_threads", None)
+    if threads is not None and limit is not None:
+        limit(threads)
     _dump_texts(executable)
     return Compiled(executable, traced, [v.dtype for v in jaxpr.invars[len(traced.captured) :]])
 

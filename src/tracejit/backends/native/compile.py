@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ctypes
 import re
+import sys
+import weakref
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +19,7 @@ from tracejit.backends.native import (  # noqa: F401  each fills its rows of the
     control,
     elementwise,
     indexing,
+    pool,
     random,
     reduction,
     sorting,
@@ -26,22 +29,35 @@ from tracejit.backends.native.arena import ALIGN, Arena
 from tracejit.backends.native.call_signature import CallSignature
 from tracejit.backends.native.callable import Gate, NativeEntry
 from tracejit.backends.native.disk import Kept, find, keep, key_of
+from tracejit.backends.native.effort import LONG, effort
 from tracejit.backends.native.elementwise import memory_type
-from tracejit.backends.native.emit import I64, POINTER, PTR, Function, Module, Value, constant
+from tracejit.backends.native.emit import (
+    I64,
+    POINTER,
+    PTR,
+    VOID,
+    Function,
+    Module,
+    Value,
+    constant,
+)
 from tracejit.backends.native.entry import bound_entry, native_entry
 from tracejit.backends.native.explain import Recorder
 from tracejit.backends.native.nest import Buffer, Nest, Scalar
 from tracejit.backends.native.program import Program
-from tracejit.backends.native.shared import SHARED, addresses, new_module
+from tracejit.backends.native.shared import addresses, is_shared, new_module
 from tracejit.backends.native.summary import Summary
-from tracejit.backends.native.target import Code, assembly, host, object_code
+from tracejit.backends.native.target import Code, Features, assembly, host, object_code
 from tracejit.backends.protocol import Observer
+from tracejit.config import config
 from tracejit.ir.graph import Jaxpr
 from tracejit.ir.printing import print_jaxpr
 from tracejit.ir.types import ArrayType
 from tracejit.passes.standard import SIMPLIFY, VECTORS
 
-_KERNEL = ctypes.PYFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p)
+_POINTERS = (ctypes.c_void_p, ctypes.c_void_p)
+_SHORT = ctypes.PYFUNCTYPE(ctypes.c_int64, *_POINTERS)
+_LONG = ctypes.CFUNCTYPE(ctypes.c_int64, *_POINTERS, ctypes.c_int64)
 
 
 class NativeBackend:
@@ -65,8 +81,10 @@ class NativeBackend:
 class NativeExecutable:
     """Machine code for a jaxpr, with the memory it needs.
 
-    kernel: its address, with the ABI of `entry.py`. It works in one workspace that belongs to it,
-    so it runs under the GIL. summary: what was counted while it was made.
+    kernel: its address, with the ABI of `entry.py`. A short one works in one workspace that belongs
+    to it, so it runs under the GIL. A long one (`effort.LONG`) runs without the GIL: it takes one
+    of several workspaces, and may use several threads (`parallel.py`). summary: what was counted
+    while it was made.
     """
 
     def __init__(self, jaxpr: Jaxpr, constants: Sequence[Any] = ()):
@@ -76,12 +94,21 @@ class NativeExecutable:
         self.jaxpr = jaxpr
         built = build(jaxpr, len(self.constants))
         self.summary = built.summary
-        imports = addresses(built.shared)
-        self._code = Code(built.code, ["kernel", *built.cells], imports)
+        exports = _EXPORTS[self.summary.is_long]
+        self._code = Code(built.code, [*exports, *built.cells], addresses(built.shared))
         self.kernel = self._code.address("kernel")
-        self._run = _KERNEL(self.kernel)
-        room = np.empty(self.summary.workspace_bytes + ALIGN, np.uint8)
-        self.use_workspace(room[-room.ctypes.data % ALIGN :])
+        if self.summary.is_long:
+            self._own_threads: int | None = None
+            self._run_long = _LONG(self._code.address("run"))
+            if self.summary.loops_shared:
+                self._code.set_pointer("threads", pool.address("pool.limit"))
+            else:
+                self.limit_threads(1)
+            weakref.finalize(self, _drop_workspaces, self._code).atexit = False
+        else:
+            self._run_short = _SHORT(self.kernel)
+            room = np.empty(self.summary.workspace_bytes + ALIGN, np.uint8)
+            self.use_workspace(room[-room.ctypes.data % ALIGN :])
         for cell in built.cells:
             if cell.startswith(contraction.BLAS):
                 address = contraction.blas(cell.removeprefix(contraction.BLAS))
@@ -97,36 +124,75 @@ class NativeExecutable:
         return tuple(outputs)
 
     def run_into(self, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray]) -> None:
-        """Run on arrays of the jaxpr's types, contiguous and aligned, that do not overlap."""
-        self._run(_pointers(inputs), _pointers(outputs))
+        """Run on arrays of the jaxpr's types, contiguous and aligned, that do not overlap.
+
+        Raises MemoryError where there is none for a workspace.
+        """
+        places = _pointers(inputs), _pointers(outputs)
+        if not self.summary.is_long:
+            self._run_short(*places)
+        elif self._run_long(*places, self._own_threads or config.threads):
+            raise MemoryError(f"no workspace of {self.summary.workspace_bytes} bytes")
+
+    def limit_threads(self, count: int) -> None:
+        """Use so many threads at most, whatever `config.threads` says."""
+        if self.summary.is_long:
+            self._own_threads = count
+            self._own_word = ctypes.c_int64(count)
+            self._code.set_pointer("threads", ctypes.addressof(self._own_word))
+
+    @property
+    def follows_threads(self) -> bool:
+        """Whether a call depends on `config.threads`."""
+        return self.summary.loops_shared > 0 and self._own_threads is None
 
     def use_workspace(self, memory: np.ndarray) -> None:
-        """Work in this memory, from an address that is a multiple of `ALIGN`."""
+        """Let a short kernel work in this memory, from an address that is a multiple of `ALIGN`."""
+        assert not self.summary.is_long
         assert memory.nbytes >= self.summary.workspace_bytes and memory.ctypes.data % ALIGN == 0
         self.workspace = memory
         self._code.set_pointer("workspace", memory.ctypes.data)
 
     def entry(self, signature: CallSignature, gate: Gate) -> NativeEntry | None:
         """What `install` takes, for calls like these; None where they stay in Python."""
+        signature = replace(signature, release_gil=self.summary.is_long)
         return native_entry(signature, self.kernel, owner=self, gate=gate)
 
     def bound_entry(
         self, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray], result: object
     ) -> NativeEntry | None:
         """What `install` takes, for a call without arguments that is `run_into` on these arrays."""
-        return bound_entry(self.kernel, inputs, outputs, result, owner=self)
+        kernel = self._code.address("unlocked") if self.summary.is_long else self.kernel
+        return bound_entry(kernel, inputs, outputs, result, owner=self)
 
     def explain(self, name: str) -> Explanation:
         """What was decided, and why."""
         recorder = Recorder()
         emit_kernel(self.jaxpr, len(self.constants), recorder)
-        return recorder.explanation(name, self.jaxpr, threads=1)
+        most = self._own_threads or config.threads if self.summary.loops_shared else 1
+        return recorder.explanation(name, self.jaxpr, threads=most)
 
     def texts(self) -> dict[str, str]:
         """The kernels, the LLVM assembly and the machine's."""
         module, summary = emit_kernel(self.jaxpr, len(self.constants))
         text = str(module)
         return {"kernels": "\n".join(summary.lines), "llvm": text, "assembly": assembly(text)}
+
+
+_WORKSPACES = Value(PTR, "@workspaces")
+
+# Without a GIL nothing is short enough.
+_HAS_GIL = getattr(sys, "_is_gil_enabled", lambda: True)()
+
+#: The symbols of short kernels, and of long ones.
+_EXPORTS = (("kernel",), ("kernel", "run", "unlocked", "workspaces"))
+
+
+def _drop_workspaces(code: Code) -> None:
+    """Free what calls have left in the slots of a long kernel."""
+    drop = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(pool.address("workspace.drop"))
+    for memory in (ctypes.c_void_p * pool.SLOTS).from_address(code.address("workspaces")):
+        drop(memory)
 
 
 def _dense(x: Any, type: ArrayType) -> np.ndarray:
@@ -157,7 +223,7 @@ def build(jaxpr: Jaxpr, n_constants: int) -> Built:
         return Built(kept.code, kept.facts["cells"], kept.facts["shared"], summary)
     module, summary = emit_kernel(jaxpr, n_constants)
     cells = [name for name, text in module.globals.items() if text == POINTER]
-    shared = [name for name in module.declarations if name in SHARED]
+    shared = [name for name in module.declarations if is_shared(name)]
     text = str(module)
     built = Built(object_code(text), cells, shared, summary)
     if key is not None and _ADDRESS not in text:
@@ -186,21 +252,20 @@ def emit_kernel(
     jaxpr: Jaxpr, n_constants: int, summary: Summary | None = None
 ) -> tuple[Module, Summary]:
     """The LLVM module of a jaxpr's kernel, and what was counted on the way."""
-    summary = summary or Summary()
-    target = host()
-    module = new_module()
-    module.globals["workspace"] = POINTER
+    target, module, summary = host(), new_module(), summary or Summary()
     for i in range(n_constants):
         module.globals[f"constant.{i}"] = POINTER
-    fn = module.function("kernel", I64, [PTR, PTR], attributes=target.attributes)
-    inputs, outputs = fn.args
+    summary.is_long = effort(jaxpr) >= LONG or not _HAS_GIL
+    fn, threads, workspace = (_begin_long if summary.is_long else _begin_short)(module, target)
+    inputs, outputs = fn.args[:2]
     places = [fn.load(PTR, Value(PTR, f"@constant.{i}")) for i in range(n_constants)]
     places += [
         fn.load(PTR, fn.offset(inputs, i, PTR)) for i in range(len(jaxpr.invars) - n_constants)
     ]
-    arena = Arena(fn.load(PTR, Value(PTR, "@workspace")))
+    arena = Arena(workspace)
     locations = [_input(fn, p, v.type) for p, v in zip(places, jaxpr.invars, strict=True)]
     program = Program(fn, target, arena, jaxpr, locations, summary)
+    program.threads = threads
     results = [fn.load(PTR, fn.offset(outputs, i, PTR)) for i in range(len(jaxpr.outvars))]
     targets = [
         Buffer(p, y.shape, y.dtype) if y.ndim else None
@@ -212,9 +277,46 @@ def emit_kernel(
         if not y.ndim:
             assert isinstance(location, Scalar)
             fn.store(nest.to_memory(location.value, y.dtype), pointer)
-    fn.ret(constant(I64, 0))
     summary.workspace_bytes = arena.size
+    if summary.is_long:
+        module.globals["workspace.bytes"] = f"internal constant i64 {arena.size}"
+        fn.call("workspace.release", VOID, [_WORKSPACES, workspace])
+    fn.ret(constant(I64, 0))
     return module, summary
+
+
+def _begin_short(module: Module, target: Features) -> tuple[Function, None, Value]:
+    """A kernel that runs under the GIL, in its only workspace, on one thread."""
+    module.globals["workspace"] = POINTER
+    fn = module.function("kernel", I64, [PTR, PTR], attributes=target.attributes)
+    return fn, None, fn.load(PTR, Value(PTR, "@workspace"))
+
+
+def _begin_long(module: Module, target: Features) -> tuple[Function, Value, Value]:
+    """A kernel that several threads may run at once, each on several: `run` takes how many.
+
+    It takes a workspace that nobody uses; where there is none to be had, it declines. `unlocked`
+    is the kernel for who has the GIL and would keep it.
+    """
+    module.globals["threads"] = POINTER
+    module.globals["workspaces"] = f"global [{pool.SLOTS} x ptr] zeroinitializer, align 64"
+    kernel = module.function("kernel", I64, [PTR, PTR], attributes=target.attributes)
+    unlocked = module.function("unlocked", I64, [PTR, PTR], attributes=target.attributes)
+    fn = module.function("run", I64, [PTR, PTR, I64], attributes=target.attributes)
+    threads = kernel.load(I64, kernel.load(PTR, Value(PTR, "@threads")))
+    kernel.ret(kernel.call("run", I64, [*kernel.args, threads]))
+    state = unlocked.call("PyEval_SaveThread", PTR, [])
+    status = unlocked.call("kernel", I64, unlocked.args)
+    unlocked.call("PyEval_RestoreThread", VOID, [state])
+    unlocked.ret(status)
+    nbytes = fn.load(I64, Value(PTR, "@workspace.bytes"))
+    workspace = fn.call("workspace.acquire", PTR, [_WORKSPACES, nbytes])
+    none, some = fn.block("none"), fn.block("some")
+    fn.branch_if(fn.equal(workspace, constant(PTR, 0)), none, some)
+    fn.at(none)
+    fn.ret(constant(I64, 1))
+    fn.at(some)
+    return fn, fn.args[2], workspace
 
 
 def _input(fn: Function, pointer: Value, type: ArrayType) -> Buffer | Scalar:

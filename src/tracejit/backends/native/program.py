@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from tracejit.backends.native.kernel import Accumulate, Kernel, Store, result_lo
 from tracejit.backends.native.lowering import rule_of
 from tracejit.backends.native.nest import Buffer, Nest, Scalar
 from tracejit.backends.native.parts import cut, emit_part
+from tracejit.backends.native.pieces import run_in_pieces
 from tracejit.backends.native.plan import Plan, Step
 from tracejit.backends.native.regions import Region, with_regions
 from tracejit.backends.native.small import (
@@ -49,7 +51,8 @@ def inverse_order(order: Sequence[int]) -> list[int]:
 class Program:
     """Emits one jaxpr. `locations` says where inputs are; `targets` where outputs have to go.
 
-    within: for a held jaxpr, the step of the whole program that it is a part of.
+    within: for a held jaxpr, the step of the whole program that it is a part of. threads: how many
+    may share the loops of the program, an i64; None where there is one.
     """
 
     def __init__(
@@ -70,6 +73,7 @@ class Program:
         self.temporaries: list[Block] = []
         self.summary = summary
         self.within = within
+        self.threads: Value | None = None
         self.number = 0
 
     # Running the plan.
@@ -83,7 +87,8 @@ class Program:
         self._find_last_reads()
         if self.within is None:
             self._lend(targets)
-        runs = cut(self.plan.weights())
+        self.weights = self.plan.weights()
+        runs = cut(self.weights)
         self.in_memory = read_from_memory(self.plan) if len(runs) == 1 else set(self.makers)
         for run in runs:
             if len(runs) == 1:
@@ -166,8 +171,10 @@ class Program:
             room = {v: self.room(v) for v in step.stores}
             kernel = SmallKernel(self, step.space, room, sums, outer)
             stores = [Store(v, buffer) for v, buffer in room.items() if buffer is not None]
-        kernel.emit()
-        self.summary.kernel(kernel)
+        work = self.weights[self.number] * prod(step.space)
+        if outer is not None or not run_in_pieces(self, kernel, work):
+            kernel.emit()
+            self.summary.kernel(kernel)
         for store in stores:
             self.locations[store.var] = store.buffer
         for s in sums:
@@ -355,6 +362,8 @@ class Program:
     def inner(self, jaxpr: Jaxpr, locations: Sequence[Location]) -> Program:
         """A program for a held jaxpr, in the same function and workspace."""
         within = self.number if self.within is None else self.within
-        return Program(
+        program = Program(
             self.fn, self.target, self.arena, jaxpr, locations, self.summary, within
         )
+        program.threads = self.threads
+        return program

@@ -1,4 +1,5 @@
-"""Functions that programs share: the slow paths of maths, compiled once in a process.
+"""Functions that programs share, compiled once in a process: the slow paths of maths, and what
+`pool.py` has.
 
     kernel calls maths.remainders    ->    declared in the kernel's module, defined in a module of
                                            its own, linked by address
@@ -13,6 +14,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable
 
+from tracejit.backends.native import pool
 from tracejit.backends.native.disk import Kept, find, keep, key_of
 from tracejit.backends.native.emit import Module
 from tracejit.backends.native.maths import huge_angles, remainder
@@ -33,10 +35,18 @@ def new_module() -> Module:
     return Module(has_fma=host().has_fma, provided=frozenset(SHARED))
 
 
+def is_shared(name: str) -> bool:
+    """Whether a function is one that programs share."""
+    return name in SHARED or name in pool.NAMES
+
+
 def addresses(names: Iterable[str]) -> dict[str, int]:
     """Where these functions are in this process, compiled and loaded if nobody has needed them."""
     with _loading:
-        return {name: _load(name).address(name) for name in names}
+        return {
+            name: _load(name).address(name) if name in SHARED else pool.address(name)
+            for name in names
+        }
 
 
 def _load(name: str) -> Code:

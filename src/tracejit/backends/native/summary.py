@@ -19,15 +19,19 @@ class Summary:
 
     kernels: loop nests. statements: what has code of its own (scatter, sort, loops, BLAS), by name.
     stored: arrays that were given memory of their own, temporary ones too. copies: kernels (counted
-    above) that only move data to where it is needed. workspace_bytes: the memory for all that is
-    neither input nor output.
+    above) that only move data to where it is needed. loops_shared: loops whose iterations several
+    threads may share. workspace_bytes: the memory for all that is neither input nor output;
+    scratch_bytes: what each further thread takes. is_long: it runs without the GIL.
     """
 
     kernels: int = 0
     statements: Counter[str] = field(default_factory=Counter)
     stored: int = 0
     copies: int = 0
+    loops_shared: int = 0
     workspace_bytes: int = 0
+    scratch_bytes: int = 0
+    is_long: bool = False
     lines: list[str] = field(default_factory=list)
 
     def statement(self, name: str) -> None:
@@ -40,6 +44,12 @@ class Summary:
         self.kernels += 1
         self.copies += copy
         self.lines.append(f"{'copy' if copy else 'kernel'} over {kernel.describe()}")
+
+    def parallel(self, count: int, scratch_bytes: int) -> None:
+        """One more loop that several threads may share; the memory each of them takes for it."""
+        self.loops_shared += 1
+        self.scratch_bytes = max(self.scratch_bytes, scratch_bytes)
+        self.lines.append(f"parallel: {count} iterations")
 
     def took(self, program: Any, block: Block, type: ArrayType, owner: Var | None) -> None:
         """A program has got memory for a variable, or for the time of the current step."""
