@@ -6,7 +6,9 @@ A change of a leading coefficient in its fourteenth digit fails here, as does on
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
+from pathlib import Path
 
 import maths_harness as harness
 import mpmath
@@ -241,6 +243,12 @@ def test_without_fma_the_errors_are_about_the_same(name, dtype):
 
 def test_every_function_states_its_error():
     assert set(ULPS) == set(MATHS)
+
+
+def test_the_documentation_states_the_same_errors():
+    text = (Path(__file__).parents[2] / "docs" / "accuracy.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\w+) \| ([\d.]+) \| ([\d.]+) \|$", text, re.MULTILINE)
+    assert {name: (float(x), float(y)) for name, x, y in rows} == ULPS
 
 
 INF, NAN = math.inf, math.nan

@@ -141,7 +141,7 @@ class Level:
         grouped = {eqn for group in self.groups for eqn in group.members}
         if sum(is_dear(eqn) for eqn in self.jaxpr.equations) < LEAST + len(grouped):
             return
-        for item in self._in_order():
+        for item in self._in_order() if self.groups else self.work:
             equations = item.members if isinstance(item, Group) else [_equation(item)]
             count = max([before.get(x, 0) for eqn in equations for x in eqn.inputs], default=0)
             first = equations[0]

@@ -1,7 +1,7 @@
 """erf, erfc, erfinv.
 
-Near 0 erf is a polynomial; elsewhere erfc(x) = e^(-x^2) V(t) / (x + 2) with a polynomial V in
-t = (x - 2) / (x + 2), which maps [0, inf) to [-1, 1).
+Near 0 erf is a polynomial; elsewhere erfc(x) is e^(-x^2) times a polynomial in (x - k) / (x + k),
+which maps [0, inf) to [-1, 1), over a linear function of x.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tracejit.backends.native.maths.core import (
     square,
     two_product,
 )
-from tracejit.backends.native.maths.exponential import exp_of_negative, parts_for_negative
+from tracejit.backends.native.maths.exponential import exp_of_negative, pair_for_negative
 from tracejit.backends.native.maths.logarithm import log
 
 # erf(x) / x - 1 in x^2, |x| <= 1; error 2^-56 and 2^-29.
@@ -38,17 +38,28 @@ ERF = {
         0.005188328213989735, -0.000801019836217165, 7.853877468733117e-05,
     ),
 }
-# (x + 2) e^(x^2) erfc(x) in t, 0 <= x <= 27.5; error 2^-54.
-ERFC = (
-    1.021582705242023, -0.6871606844138106, 0.279472092556049, -0.03644223150686942,
-    -0.021510661889132764, 0.006479185067317276, 0.0030906120507106414, -0.0008372960543941627,
-    -0.0006630733998741622, 3.437135277577079e-05, 0.00014446996660398627, 3.414940772809784e-05,
-    -2.16924626320955e-05, -1.612286355476007e-05, -1.13786164884327e-06, 3.6483949240544137e-06,
-    2.0299949148812146e-06, -4.312140432980851e-09, -6.157841710947434e-07,
-    -3.2059722329279863e-07, 4.4623236949766573e-08, 1.1229401576718237e-07,
-    2.4739800031218962e-08, -1.4994680159480614e-08, -6.00179145841375e-09,
-)
-# The same for erf, 1 <= x <= 6.1 (4); error 2^-55 and 2^-27 of erf.
+# (1 + 2 x) e^(x^2) erfc(x) in t = (x - K) / (x + K), x from 0.45 to where erfc underflows: all
+# between 1 and 1.3, so that the first coefficient, a pair, is most of it. Error 2^-57 and 2^-29.
+K = 3.75
+ERFC = {
+    "double": (
+        1.2375126308378275, -0.14024059858554694, 0.0035854154854662403, 0.0822767384901416,
+        -0.10880393014187872, 0.09230432116057373, -0.05869339858604833, 0.028362277414683706,
+        -0.009746579608433222, 0.0017556259007383984, 0.00029371407614732026,
+        -0.00029015439092790554, 5.164702098882556e-05, 2.238547703603593e-05,
+        -1.1437395350451172e-05, -9.766600692415768e-07, 1.7375006747390847e-06,
+        -5.240311641709892e-08, -2.40096860057936e-07, 1.888163508673067e-08,
+        2.449965112379343e-08, -1.7211324011271816e-09,
+    ),
+    "float": (
+        1.2375125885009766, -0.14024056494235992, 0.003585530212149024, 0.08227521181106567,
+        -0.1088077649474144, 0.09232509881258011, -0.05864383280277252, 0.02826598472893238,
+        -0.010017547756433487, 0.0018324954435229301, 0.0008241129689849913,
+    ),
+}  # fmt: skip
+ERFC_LOW = {"double": 9.90652209284992e-17, "float": 4.1675026096754664e-08}
+# (x + 2) e^(x^2) erfc(x) in t = (x - 2) / (x + 2), for erf, 1 <= x <= 6.1 (4); error 2^-55 and
+# 2^-27 of erf.
 ERF_TAIL = {
     "double": (
         1.0215827052420234, -0.6871606844137946, 0.27947209255557764, -0.03644223151881538,
@@ -77,27 +88,26 @@ INVERSE_TAIL = (
 )
 # Beyond it erf is 1, and erfc is 0.
 ERF_LIMIT = {"double": 6.1, "float": 4.0}
-ERFC_LIMIT = 27.5
+ERFC_LIMIT = {"double": 27.5, "float": 10.5}
 
 
-def scaled_erfc(b: Function, x: Value) -> Value:
-    """e^(x^2) erfc(x) for 0 <= x <= 27.5."""
-    one, two = like(x, 1.0), like(x, 2.0)
-    large, small = at_least(b, x, two), at_most(b, x, two)
-    d, d_low = fast_two_sum(b, large, small)
-    reciprocal = b.div(one, d)
-    t = b.mul(b.sub(x, two), reciprocal)
-    # What t (x + 2) lacks of x - 2, that is x - 2 (1 + t) - t x, corrects t to its last place.
-    missing = exact_fma(b, b.neg(t), x, fma(b, b.add(t, one), like(x, -2.0), x))
-    t = fma(b, missing, reciprocal, t)
-    first, *rest = ERFC
-    product, product_low = two_product(b, t, polynomial(b, t, rest))
-    v, v_low = fast_two_sum(b, like(x, first), product)
+def scaled_erfc(b: Function, x: Value) -> tuple[Value, Value]:
+    """e^(x^2) erfc(x) for x from 0.45 to ERFC_LIMIT, rounded, and what the rounding lost."""
+    lane = x.type.lane
+    one, doubled = like(x, 1.0), b.add(x, x)
+    d, d_low = fast_two_sum(b, at_least(b, doubled, one), at_most(b, doubled, one))
+    below, above = b.sub(x, like(x, K)), b.add(x, like(x, K))
+    # One division for both quotients; the second step makes t good to its last place.
+    both = b.div(one, b.mul(d, above))
+    reciprocal, inverse = b.mul(both, above), b.mul(both, d)
+    t = b.mul(below, inverse)
+    t = fma(b, exact_fma(b, b.neg(t), above, below), inverse, t)
+    first, *rest = ERFC[lane]
+    v, v_low = fast_two_sum(b, like(x, first), b.mul(t, polynomial(b, t, rest)))
     quotient = b.mul(v, reciprocal)
     minus = b.neg(quotient)
-    residual = b.add(exact_fma(b, minus, d, v), b.add(v_low, product_low))
-    residual = fma(b, minus, d_low, residual)
-    return fma(b, residual, reciprocal, quotient)
+    residual = b.add(exact_fma(b, minus, d, v), b.add(v_low, like(x, ERFC_LOW[lane])))
+    return quotient, b.mul(fma(b, minus, d_low, residual), reciprocal)
 
 
 def erf_near_zero(b: Function, x: Value, z: Value) -> Value:
@@ -118,14 +128,23 @@ def erf(b: Function, x: Value) -> Value:
     return b.copysign(b.select(b.less(a, one), near, far), x)
 
 
-@in_double
 def erfc(b: Function, x: Value) -> Value:
     """1 - erf(x), with its own relative precision down to the subnormals."""
-    a = at_most(b, b.abs(x), ERFC_LIMIT)
+    lane, one, half = x.type.lane, like(x, 1.0), like(x, 0.5)
+    magnitude = b.abs(x)
+    a = at_most(b, at_least(b, magnitude, half), ERFC_LIMIT[lane])
     z, z_low = two_product(b, a, a)
-    p, s, c = parts_for_negative(b, b.neg(z), b.neg(z_low))
-    y = b.mul(b.mul(b.mul(p, scaled_erfc(b, a)), s), like(x, c))
-    return b.select(b.less(x, like(x, 0.0)), b.sub(like(x, 2.0), y), y)
+    (p, p_low), s, c = pair_for_negative(b, b.neg(z), b.neg(z_low))
+    w, w_low = scaled_erfc(b, a)
+    y, low = two_product(b, p, w)
+    y = b.add(y, fma(b, p, w_low, fma(b, p_low, w, low)))
+    y = b.mul(b.mul(y, s), like(x, c))
+    y = b.select(b.less(x, like(x, 0.0)), b.sub(like(x, 2.0), y), y)
+    # 1 - x - (erf x - x), whose first part is exact as a pair.
+    near, near_low = fast_two_sum(b, one, b.neg(x))
+    rest = b.mul(x, polynomial(b, square(b, x), ERF[lane]))
+    near = b.add(near, b.sub(near_low, rest))
+    return b.select(b.less(magnitude, half), near, y)
 
 
 @in_double
@@ -142,8 +161,10 @@ def erfinv(b: Function, x: Value) -> Value:
     y = b.mul(a, b.select(b.less(w, like(x, 5.0)), centre, tail))
     z = square(b, y)
     density = exp_of_negative(b, b.neg(z))
-    near = b.div(b.sub(erf_near_zero(b, y, z), a), density)
-    far = b.sub(b.div(b.sub(one, a), density), scaled_erfc(b, y))
+    # erf y - a as (y - a) + y (erf y / y - 1), whose first part is exact.
+    near = b.div(fma(b, y, polynomial(b, z, ERF["double"]), b.sub(y, a)), density)
+    scaled, scaled_low = scaled_erfc(b, y)
+    far = b.sub(b.sub(b.div(b.sub(one, a), density), scaled), scaled_low)
     u = b.mul(b.select(b.less(y, one), near, far), like(x, math.sqrt(math.pi) / 2))
     # 1 / (1 + y u) to first order: u is below 2^-20.
     y = fma(b, b.neg(u), fma(b, b.neg(y), u, one), y)

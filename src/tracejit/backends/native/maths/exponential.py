@@ -7,6 +7,8 @@ bits of the sum, and a bias added along makes it an exponent field after one shi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tracejit.backends.native.emit import Function, Value
 from tracejit.backends.native.maths.core import (
     at_least,
@@ -16,9 +18,9 @@ from tracejit.backends.native.maths.core import (
     fast_two_sum,
     fma,
     format_of,
-    horner,
     integer,
     like,
+    polynomial,
     square,
     unchanged_near_zero,
 )
@@ -116,19 +118,25 @@ def scale_widely(b: Function, x: Value, bits: Value) -> Value:
     return b.mul(b.mul(x, b.bitcast(half, x.type)), b.bitcast(rest, x.type))
 
 
+def series(b: Function, r: Value, coefficients: Sequence[float]) -> Value:
+    """A polynomial whose first two terms are rounded last, in order."""
+    first, second, *rest = coefficients
+    return fma(b, fma(b, polynomial(b, r, rest), r, like(r, second)), r, like(r, first))
+
+
 def exp(b: Function, x: Value) -> Value:
     """e^x."""
     x = clamp(b, x, EXP_RANGE)
     n, bits = round_biased(b, x, LOG2_E, 2 * format_of(x).bias)
     r = reduce_by_ln2(b, x, n)
-    return scale_widely(b, horner(b, r, EXP[x.type.lane]), bits)
+    return scale_widely(b, series(b, r, EXP[x.type.lane]), bits)
 
 
 def exp2(b: Function, x: Value) -> Value:
     """2^x; exact where x is an integer."""
     x = clamp(b, x, EXP2_RANGE)
     n, bits = round_biased(b, x, 1.0, 2 * format_of(x).bias)
-    return scale_widely(b, horner(b, b.sub(x, n), EXP2[x.type.lane]), bits)
+    return scale_widely(b, series(b, b.sub(x, n), EXP2[x.type.lane]), bits)
 
 
 def half_expm1(b: Function, x: Value, *, negative: bool) -> tuple[Value, Value]:
@@ -145,15 +153,15 @@ def half_expm1(b: Function, x: Value, *, negative: bool) -> tuple[Value, Value]:
     first = exact_fma(b, n, like(x, -hi), x)
     r = fma(b, n, like(x, -lo), first)
     r_low = fma(b, n, like(x, -lo), b.sub(first, r))
-    cubic = b.mul(r, horner(b, r, EXPM1[lane][1:]))
+    cubic = b.mul(r, polynomial(b, r, EXPM1[lane][1:]))
     s = power_of_two(b, x, bits)
     terms = (like(x, -0.5), s) if negative else (s, like(x, -0.5))
     base, base_low = fast_two_sum(b, *terms)
-    high = fma(b, s, r, base)
-    low = b.add(fma(b, s, r, b.sub(base, high)), base_low)
-    scaled = b.mul(s, square(b, r))
-    low = fma(b, scaled, cubic, fma(b, s, r_low, low))
-    return high, fma(b, scaled, like(x, EXPM1[lane][0]), low)
+    scaled = b.mul(s, r)  # exactly, and so is half of r: their product is rounded only in the sum
+    high = b.add(base, scaled)
+    low = b.add(b.add(b.sub(base, high), scaled), base_low)
+    low = fma(b, b.mul(scaled, r), cubic, fma(b, s, r_low, low))
+    return high, fma(b, scaled, b.mul(r, like(x, EXPM1[lane][0])), low)
 
 
 def expm1(b: Function, x: Value) -> Value:
@@ -173,26 +181,39 @@ def tanh(b: Function, x: Value) -> Value:
     return b.copysign(quotient, x)
 
 
-def parts_for_negative(
-    b: Function, x: Value, low: Value | None = None,
-) -> tuple[Value, Value, float]:
-    """p, s and a constant c with e^(x + low) = p s c, for x <= 0 (not checked).
+def split_negative(b: Function, x: Value) -> tuple[Value, Value, Value, float]:
+    """x, cut where e^x is 0 anyway, n = rint(x / ln 2), s and a constant c with 2^n = s c.
 
-    s and c are powers of two, so that multiplying by c last rounds once, into the subnormals too.
+    For x <= 0 (not checked). Multiplying by c last rounds once, into the subnormals too.
     """
     f = format_of(x)
     x = at_least(b, x, EXP_RANGE[x.type.lane][0])
     extra = f.fraction + 2
     n, bits = round_biased(b, x, LOG2_E, f.bias + extra)
-    r = reduce_by_ln2(b, x, n)
-    r = r if low is None else b.add(r, low)
-    return horner(b, r, EXP[x.type.lane]), power_of_two(b, x, bits), 2.0**-extra
+    return x, n, power_of_two(b, x, bits), 2.0**-extra
 
 
 def exp_of_negative(b: Function, x: Value) -> Value:
     """e^x for x <= 0 (not checked): cheaper than `exp`."""
-    p, s, c = parts_for_negative(b, x)
+    x, n, s, c = split_negative(b, x)
+    p = series(b, reduce_by_ln2(b, x, n), EXP[x.type.lane])
     return b.mul(b.mul(p, s), like(x, c))
+
+
+def pair_for_negative(
+    b: Function, x: Value, low: Value
+) -> tuple[tuple[Value, Value], Value, float]:
+    """p as a pair, s and a constant c with e^(x + low) = p s c, for x <= 0 (not checked)."""
+    x, n, s, c = split_negative(b, x)
+    hi, lo = LN2[x.type.lane]
+    first = exact_fma(b, n, like(x, -hi), x)
+    r = fma(b, n, like(x, -lo), first)
+    low = b.add(fma(b, n, like(x, -lo), b.sub(first, r)), low)
+    r, r_low = fast_two_sum(b, r, low)
+    one, _, *rest = EXP[x.type.lane]
+    p, p_low = fast_two_sum(b, like(x, one), r)
+    p_low = fma(b, r_low, p, p_low)
+    return (p, fma(b, square(b, r), polynomial(b, r, rest), p_low)), s, c
 
 
 def logistic(b: Function, x: Value) -> Value:

@@ -10,6 +10,7 @@ from tracejit.backends.native.maths.core import (
     at_least,
     at_most,
     exact_fma,
+    fast_two_sum,
     fma,
     format_of,
     horner,
@@ -87,10 +88,10 @@ def cosh(b: Function, x: Value) -> Value:
     return combine_quarters(b, b.abs(x), odd=False)
 
 
-def log1p_or_log_of_double(b: Function, a: Value, t: Value) -> Value:
-    """log(1 + t), or log(2 a) where a is so large that t may have overflowed."""
+def log1p_or_log_of_double(b: Function, a: Value, t: Value, low: Value) -> Value:
+    """log(1 + t + low), or log(2 a) where a is so large that t may have overflowed."""
     large = b.greater(a, like(a, 2.0 ** (format_of(a).fraction + 3)))
-    y = log1p(b, b.select(large, a, t))
+    y = log1p(b, b.select(large, a, t), b.select(large, like(a, 0.0), low))
     return b.add(y, b.select(large, like(a, math.log(2.0)), like(a, 0.0)))
 
 
@@ -99,8 +100,8 @@ def asinh(b: Function, x: Value) -> Value:
     a, one = b.abs(x), like(x, 1.0)
     z = square(b, a)
     root = b.sqrt(b.add(z, one))
-    t = b.add(a, b.div(z, b.add(root, one)))
-    return b.copysign(log1p_or_log_of_double(b, a, t), x)
+    t, low = fast_two_sum(b, a, b.div(z, b.add(root, one)))
+    return b.copysign(log1p_or_log_of_double(b, a, t, low), x)
 
 
 def acosh(b: Function, x: Value) -> Value:
@@ -108,15 +109,21 @@ def acosh(b: Function, x: Value) -> Value:
     one = like(x, 1.0)
     t = b.sub(x, one)
     root = b.sqrt(fma(b, t, t, b.add(t, t)))
-    y = log1p_or_log_of_double(b, x, b.add(t, root))
+    y = log1p_or_log_of_double(b, x, *fast_two_sum(b, root, t))
     return b.select(b.less(x, one), like(x, NAN), y)
 
 
 def atanh(b: Function, x: Value) -> Value:
     """log((1 + x) / (1 - x)) / 2, as log1p(2 a / (1 - a)) / 2 with a = |x|."""
     a = b.abs(x)
-    t = b.div(b.add(a, a), b.sub(like(x, 1.0), a))
-    return b.copysign(b.mul(log1p(b, t), like(x, 0.5)), x)
+    doubled = b.add(a, a)
+    d, d_low = fast_two_sum(b, like(x, 1.0), b.neg(a))
+    t = b.div(doubled, d)
+    # What t d lacks of 2 a, over d: t and a tell d without another division. At 1 t is infinite.
+    missing = fma(b, b.neg(t), d_low, exact_fma(b, b.neg(t), d, doubled))
+    low = b.mul(missing, fma(b, t, like(x, 0.5), like(x, 0.5)))
+    low = b.select(b.less(a, like(x, 1.0)), low, like(x, 0.0))
+    return b.copysign(b.mul(log1p(b, t, low), like(x, 0.5)), x)
 
 
 def softplus(b: Function, x: Value) -> Value:

@@ -7,6 +7,7 @@ import math
 from tracejit.backends.native.emit import Function, Value
 from tracejit.backends.native.maths.core import (
     at_least,
+    fast_two_sum,
     flip_sign,
     fma,
     integer,
@@ -64,9 +65,9 @@ def asin(b: Function, x: Value) -> Value:
     """asin |x| = pi/2 - 2 asin sqrt((1 - |x|) / 2) above 1/2."""
     hi, lo = PI[x.type.lane]
     big, angle, rest = arc(b, x)
-    minus_two = like(x, -2.0)
-    far = fma(b, angle, minus_two, like(x, hi / 2))
-    far = b.add(far, fma(b, rest, minus_two, like(x, lo / 2)))
+    doubled, two = b.add(angle, angle), like(x, 2.0)
+    far, far_low = fast_two_sum(b, like(x, hi / 2), b.neg(doubled))
+    far = b.add(far, b.sub(b.add(far_low, like(x, lo / 2)), b.mul(rest, two)))
     return b.copysign(b.select(big, far, b.add(angle, rest)), x)
 
 

@@ -118,14 +118,15 @@ def log(b: Function, x: Value) -> Value:
     return at_the_ends(b, x, combine(b, *decompose(b, x)))
 
 
-def log1p(b: Function, x: Value) -> Value:
-    """log(1 + x), without loss near 0.
+def log1p(b: Function, x: Value, low: Value | None = None) -> Value:
+    """log(1 + x + low), without loss near 0; low is below the last place of x.
 
     1 + x = u + d exactly; d is scaled like u and joins f, which is x itself when k = 0.
     """
     f = format_of(x)
     large, small = at_least(b, x, 1.0), at_most(b, x, 1.0)
     u, d = fast_two_sum(b, large, small)
+    d = d if low is None else b.add(d, low)
     moved, biased, m = cut(b, u)
     k = to_float(b, x, biased, like(x, 2.0**f.fraction + f.bias))
     # 2^(1 - k), which is 0 for the largest k, where d no longer matters.
