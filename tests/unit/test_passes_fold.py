@@ -158,6 +158,14 @@ ELEMENTWISE = [
     ("%a: f64[3] = keep_zeros(0.0, %x)", "0.0"),
     ("%a: f64[3] = keep_zeros(%x, %y)", "%a = keep_zeros(%x, %y); %a"),
     ("%a: f64[3] = mul(%x, 3.0); %b: f64[3] = keep_zeros(%a, %x)", "%a = mul(%x, 3.0); %a"),
+    (
+        "%a: f64[3] = mul(%x, 3.0); %d: f64[3] = neg(%x); %b: f64[3] = keep_zeros(%a, %d)",
+        "%a = mul(%x, 3.0); %a",
+    ),
+    (
+        "%a: f64[3] = mul(%x, 3.0); %d: f64[3] = mul(%x, 0.0); %b: f64[3] = keep_zeros(%a, %d)",
+        "%a = mul(%x, 3.0); %b = mul(%x, 0.0); %c = keep_zeros(%a, %b); %c",
+    ),
 ]
 
 STRUCTURE = [

@@ -12,9 +12,11 @@ import numpy as np
 
 from tracejit.backends.native.elementwise import maximum, minimum
 from tracejit.backends.native.emit import I1, Value, constant
+from tracejit.backends.native.halo import Halo
 from tracejit.backends.native.index import Emitted, Index, Loop, Rows, constant_index
 from tracejit.backends.native.lowering import LOWERINGS, Axes, Reader, Rowwise, Statement
 from tracejit.backends.native.nest import Buffer, Indices, Nest
+from tracejit.ir.atoms import Literal
 from tracejit.ir.graph import Equation
 from tracejit.ops import indexing as ops
 
@@ -72,10 +74,19 @@ def _dynamic_slice(nest: Nest, eqn: Equation, index: Indices) -> Emitted:
     return nest.value(x, inner)
 
 
+def _around(shape: tuple[int, ...], sizes: tuple[int, ...], starts: Any) -> Halo | None:
+    """What a window leaves over; None where its place is not known yet, or nothing is in it."""
+    if 0 in sizes or not all(isinstance(s, Literal) for s in starts):
+        return None
+    room = [n - size for n, size in zip(shape, sizes, strict=True)]
+    low = tuple(min(max(int(s.value), 0), most) for s, most in zip(starts, room, strict=True))
+    return Halo(low, tuple(n - at for n, at in zip(room, low, strict=True)))
+
+
 def _dynamic_update_slice(program: Any, eqn: Equation) -> None:
     x, update, *starts = eqn.inputs
     (out,) = eqn.outvars
-    result = program.owned_copy(x, out)
+    result = program.owned_copy(x, out, _around(x.shape, update.shape, starts))
     if update.type.size:
         nest = Nest(program, [])
         moved = _starts(nest, starts, x.shape, update.shape)

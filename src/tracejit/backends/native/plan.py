@@ -20,6 +20,7 @@ from itertools import chain
 from typing import Any, TypeGuard
 
 from tracejit.backends.native.elementwise import TWINS
+from tracejit.backends.native.halo import halos
 from tracejit.backends.native.lowering import Pointwise, Reader, Reduction, Statement, rule_of
 from tracejit.ir.atoms import Atom, Var
 from tracejit.ir.graph import Equation, Jaxpr
@@ -66,6 +67,8 @@ class Plan:
         self.rules = {eqn: rule_of(eqn) for eqn in jaxpr.equations}
         self.twins = self._twins()
         self.stored = self._must_be_stored()
+        self.halos = halos(jaxpr, self.stored)
+        self.stored |= dict.fromkeys(self.halos, "padded several times: with a halo")
         self.costs = self._costs()
         self._store_what_spreads()
         self._cut_long_kernels()

@@ -17,6 +17,7 @@ import numpy as np
 from tracejit.backends.native.arena import Arena, Block, replaceable
 from tracejit.backends.native.elementwise import memory_type, register_type
 from tracejit.backends.native.emit import I8, I32, I64, Function, Value, constant
+from tracejit.backends.native.halo import Halo
 from tracejit.backends.native.index import Loop
 from tracejit.backends.native.kernel import Accumulate, Kernel, Store, result_location
 from tracejit.backends.native.lowering import rule_of
@@ -69,6 +70,7 @@ class Program:
         self.locations: dict[Any, Location] = dict(zip(jaxpr.invars, locations, strict=True))
         self.registers: dict[Var, Registers] = {}
         self.targets: dict[Var, Buffer] = {}
+        self.haloed: set[Atom] = set()  # that lie with their halo around them
         self.blocks: dict[Var, list[Block]] = {}
         self.temporaries: list[Block] = []
         self.summary = summary
@@ -207,7 +209,24 @@ class Program:
         """Memory for a variable: where it has to go, or a piece of the workspace."""
         if x in self.targets:
             return self.targets[x]
+        if x in self.plan.halos:
+            return self._with_halo(x)
         return self.scratch(x.type, x)
+
+    def _with_halo(self, x: Var) -> Buffer:
+        """Memory for a variable with its halo, which is filled."""
+        halo = self.plan.halos[x]
+        around = self.scratch(x.type.with_shape(halo.around(x.shape)), x)
+        for start, extents in halo.slabs(x.shape):
+            fill = Literal(halo.fill, x.type.with_shape(extents))
+            self.copy(fill, around.window(self.fn, start, extents))
+        inside = around.window(self.fn, halo.low, x.shape)
+        self.haloed.add(x)
+        return inside
+
+    def has_halo(self, x: Atom, asked: Halo) -> bool:
+        """Whether x lies with a halo around it that is enough."""
+        return x in self.haloed and self.plan.halos[x].covers(asked)  # type: ignore[index]
 
     def scratch(self, type: ArrayType, owner: Var | None = None) -> Buffer:
         """A block of memory; freed with its owner, or else when the current step is done."""
@@ -304,16 +323,28 @@ class Program:
             kernel.emit()
             self.summary.kernel(kernel, copy=True)
 
-    def owned_copy(self, x: Atom, out: Var) -> Buffer:
-        """A buffer for `out` that starts as x: x's own where nobody reads x afterwards."""
+    def owned_copy(self, x: Atom, out: Var, around: Halo | None = None) -> Buffer:
+        """A buffer for `out` that starts as x: x's own where nobody reads x afterwards.
+
+        around: the part of it that has to; the rest will be overwritten.
+        """
+        location = self.locations.get(x) if isinstance(x, Var) else None
         if (
-            isinstance(x, Var) and isinstance(location := self.locations.get(x), Buffer)
+            isinstance(location, Buffer)
             and x not in self.plan.behind(self.makers[out].inputs[1:])
-            and self._inherit(out, x)
+            and self._inherit(out, x)  # type: ignore[arg-type]
         ):
             return location
         result = self.allocate(out)
-        self.copy(x, result)
+        if around is None or not (isinstance(location, Buffer) or isinstance(x, Literal)):
+            self.copy(x, result)
+            return result
+        for start, extents in around.slabs(around.inside(x.shape)):
+            slab = result.window(self.fn, start, extents)
+            if isinstance(location, Buffer):
+                self.move(location.window(self.fn, start, extents), slab)
+            else:
+                self.copy(Literal(x.value, x.type.with_shape(extents)), slab)  # type: ignore
         return result
 
     @contextmanager

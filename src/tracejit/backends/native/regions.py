@@ -294,7 +294,7 @@ class _Growth:
         region, search = self.region, self.search
         inside = {member.step for member in region.members}
         for x in region.rows:
-            if search.readers.get(x, set()) <= inside:
+            if search.readers.get(x, set()) <= inside and x not in search.plan.halos:
                 region.contracted.add(x)
                 region.saved += 2 * _bytes(x)
                 if x.shape[-1] <= SHORT and x not in search.flat:

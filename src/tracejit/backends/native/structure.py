@@ -8,6 +8,7 @@ import numpy as np
 
 from tracejit.backends.native.elementwise import convert, register_type
 from tracejit.backends.native.emit import I64, Value
+from tracejit.backends.native.halo import halo_of
 from tracejit.backends.native.index import Emitted, Index
 from tracejit.backends.native.lowering import LOWERINGS, Axes, Reader, Statement
 from tracejit.backends.native.nest import Indices, Nest
@@ -128,6 +129,10 @@ def _pad(nest: Nest, eqn: Equation, index: Indices) -> Emitted:
     x, fill = eqn.inputs
     if x.type.size == 0:
         return nest.value(fill, ())
+    asked = halo_of(eqn)
+    if asked is not None and nest.program.has_halo(x, asked):
+        moved = tuple(i.shift(-low) for i, low in zip(index, asked.low, strict=True))
+        return nest.value(x, moved)
     fn, conditions, inner, masked = nest.fn, [], [], None
     for axis, i in enumerate(index):
         low, high, gap = (eqn.params[name][axis] for name in ("low", "high", "interior"))

@@ -281,12 +281,21 @@ def _guarded_for_nothing(product: Atom, *guards: Atom) -> Atom | None:
         return product
     if isinstance(product, Literal) and not math.isnan(product.value):
         return product
-    maker = origin(product)
-    if maker is None or maker.primitive is not mul:
-        return None
-    x, c = maker.inputs
-    finite = isinstance(c, Literal) and math.isfinite(c.value)
-    return product if finite and any(x is g for g in guards) else None
+    x = _multiple_of(product)
+    return product if x is not product and any(x is _multiple_of(g) for g in guards) else None
+
+
+def _multiple_of(x: Atom) -> Atom:
+    """What x is a multiple of: behind finite factors, none of them 0, and signs."""
+    while (maker := origin(x)) is not None:
+        if maker.primitive is mul:
+            c = maker.inputs[1]
+            if not (isinstance(c, Literal) and c.value and math.isfinite(c.value)):
+                break
+        elif maker.primitive is not neg:
+            break
+        x = maker.inputs[0]
+    return x
 
 
 @always(keep_zeros)

@@ -11,10 +11,10 @@ from typing import Any
 
 from tracejit.ir.atoms import Atom, Literal, is_zero
 from tracejit.ir.graph import Equation
-from tracejit.ir.types import Shape
-from tracejit.ops.elementwise import add
+from tracejit.ir.types import BOOL, Shape, array_type
+from tracejit.ops.elementwise import add, select
 from tracejit.ops.indexing import dynamic_slice, dynamic_update_slice, scatter_add
-from tracejit.ops.structure import slice
+from tracejit.ops.structure import pad, slice
 from tracejit.passes.rules.table import always, is_shared, over
 
 
@@ -40,16 +40,20 @@ for position in (0, 1):
     over(add, dynamic_update_slice, position)(partial(_add_at_window, position))
 
 
+def _moved_inside(starts: list[Any], shape: Shape, sizes: Shape) -> Shape:
+    """Where a window begins, moved so that it fits."""
+    return tuple(
+        sorted((0, int(a), n - size))[1] for a, n, size in zip(starts, shape, sizes, strict=True)
+    )
+
+
 @always(dynamic_slice)
 def _slice_at_known_place(x: Atom, *starts: Atom, sizes: Shape) -> Any:
     """Literal starts, moved so that the window fits: a slice."""
     known = [start.value for start in starts if isinstance(start, Literal)]
     if len(known) < len(starts):
         return None
-    first = tuple(
-        sorted((0, int(a), n - size))[1]
-        for a, n, size in zip(known, x.shape, sizes, strict=True)
-    )
+    first = _moved_inside(known, x.shape, sizes)
     limit = tuple(a + size for a, size in zip(first, sizes, strict=True))
     return slice(x, start=first, limit=limit, stride=(1,) * x.ndim)
 
@@ -57,3 +61,19 @@ def _slice_at_known_place(x: Atom, *starts: Atom, sizes: Shape) -> Any:
 @always(dynamic_update_slice)
 def _overwrite_all(x: Atom, update: Atom, *starts: Atom) -> Atom | None:
     return update if update.type == x.type else None
+
+
+@always(dynamic_update_slice)
+def _set_at_known_place(x: Atom, update: Atom, *starts: Atom) -> Any:
+    """One number in most of x, at a known place: a choice, which costs no pass over x."""
+    known = [start.value for start in starts if isinstance(start, Literal)]
+    if len(known) < len(starts) or not isinstance(update, Literal):
+        return None
+    if 2 * update.type.size < x.type.size or update.type == x.type:
+        return None
+    first = _moved_inside(known, x.shape, update.shape)
+    behind = tuple(n - a - m for n, a, m in zip(x.shape, first, update.shape, strict=True))
+    yes = Literal(True, array_type(BOOL, update.shape))
+    no = Literal(False, array_type(BOOL, ()))
+    window = pad(yes, no, low=first, high=behind, interior=(0,) * x.ndim)
+    return select(window, Literal(update.value, x.type), x)

@@ -12,7 +12,7 @@ import math
 
 import numpy as np
 
-from tracejit.ir.atoms import Atom, Literal, zero
+from tracejit.ir.atoms import Atom, Literal, is_zero, zero
 from tracejit.ir.graph import Equation
 from tracejit.ir.types import Shape, array_type, without_axes
 from tracejit.ops.elementwise import mul
@@ -27,7 +27,7 @@ from tracejit.ops.structure import (
     reverse,
     slice,
 )
-from tracejit.passes.rules.table import always, literal, over
+from tracejit.passes.rules.table import always, is_shared, literal, over
 
 Axes = tuple[int, ...]
 
@@ -194,6 +194,20 @@ def _slice_of_one_part(
             limit = (*limit[:axis], last - begin, *limit[axis + 1 :])
             return slice(y, start=start, limit=limit, stride=stride)
     return None
+
+
+def _multiple_around(inner: Equation, x: Atom, fill: Atom, **params: Shape) -> Atom | None:
+    """pad(c a, 0) -> c pad(a, 0): multiples of one array are padded as that array."""
+    a, c = inner.inputs
+    if not isinstance(c, Literal) or not is_zero(fill) or is_shared(x):
+        return None
+    if x.dtype.kind == "f" and not math.isfinite(c.value):
+        return None
+    padded = pad(a, fill, **params)
+    return mul(padded, splat(c, padded.type.shape))
+
+
+over(pad, mul)(_multiple_around)
 
 
 @always(pad)
