@@ -155,10 +155,7 @@ def _attribute(name: str) -> Any:
     """The attribute of a knob: the innermost block's value, else the process's; set, it updates."""
 
     def read(self: Config) -> Any:
-        overrides = self._overrides.get()
-        if overrides is not None and name in overrides:
-            return overrides[name]
-        return self._values[name]
+        return self.inside(self._overrides.get(), name)
 
     def write(self: Config, value: object) -> None:
         self.update(name, value)
@@ -172,7 +169,7 @@ class Config:
     A read costs about 0.1 us.
     """
 
-    __slots__ = ("_blocks", "_lock", "_overrides", "_values", "_watchers")
+    __slots__ = ("_blocks", "_known_blocks", "_lock", "_overrides", "_values", "_watchers")
 
     backend: str = _attribute("backend")
     default_float: str = _attribute("default_float")
@@ -201,6 +198,7 @@ class Config:
                 self._values[name] = _resolve(name, environ[variable], variable)[1]
         self._overrides: ContextVar[dict[str, Any] | None]
         self._overrides = ContextVar("tracejit.config", default=None)
+        self._known_blocks: dict[frozenset[tuple[str, Any]], dict[str, Any]] = {}
         self._blocks: Counter[str] = Counter()
         self._watchers: list[Callable[[], None]] = []
         self._lock = threading.RLock()
@@ -226,13 +224,26 @@ class Config:
 
     @contextmanager
     def _overriding(self, knobs: dict[str, Any]) -> Iterator[Config]:
-        token = self._overrides.set((self._overrides.get() or {}) | knobs)
+        token = self._overrides.set(self._block((self._overrides.get() or {}) | knobs))
         self._count(knobs, 1)
         try:
             yield self
         finally:
             self._count(knobs, -1)
             self._overrides.reset(token)
+
+    def _block(self, values: dict[str, Any]) -> dict[str, Any]:
+        """The values of a block: one dict, never changed, for all blocks that set the same."""
+        return self._known_blocks.setdefault(frozenset(values.items()), values)
+
+    @property
+    def blocks(self) -> ContextVar[dict[str, Any] | None]:
+        """What the blocks around set, all together: a dict, None outside of every block."""
+        return self._overrides
+
+    def inside(self, block: Mapping[str, Any] | None, name: str) -> Any:
+        """A knob's value where `blocks` holds this."""
+        return block[name] if block is not None and name in block else self._values[name]
 
     def for_all(self, name: str) -> Any:
         """A knob's value if it is the same in every thread; None while a block sets the knob."""

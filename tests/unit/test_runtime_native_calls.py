@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import tracemalloc
 from collections import OrderedDict
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ import pytest
 
 import tracejit as tj
 from tracejit.backends.native import abi
-from tracejit.backends.native.callable import installed
+from tracejit.backends.native.callable import GUESTS, installed
 from tracejit.config import config
 from tracejit.runtime import programs
 from tracejit.runtime.native_calls import MOST_ENTRIES
@@ -219,16 +220,76 @@ def test_a_block_closes_the_gates_while_it_lasts(slow_calls) -> None:
     g = tj.jit(lambda x: x * 2, backend="native")
     f(X), g(X)
     slow_calls.clear()
-    with config(backend="native"):
-        f(X), g(X)
+    for _ in range(3):
+        with config(backend="native"):
+            f(X), g(X), f(X), g(X)
         assert len(slow_calls) == 1  # g was told its backend
-    with config(default_float="float64"):
-        f(X), g(X)
-        assert len(slow_calls) == 3
+    for _ in range(3):
+        with config(default_float="float64"):
+            f(X), g(X), f(X), g(X)
+            with config(backend="native"):
+                f(X), g(X), f(X), g(X)
+            f(X), g(X), f(X), g(X)
+        assert len(slow_calls) == 5
     with config(threads=1):
         f(X), g(X)
     f(X), g(X)
-    assert len(slow_calls) == 3
+    assert len(slow_calls) == 5
+
+
+def test_a_block_has_entries_of_its_own(slow_calls) -> None:
+    f = tj.jit(lambda x: x * 2)
+    assert type(f(1.0)) is np.float64
+    for _ in range(3):
+        with config(default_float="float32"):
+            assert [type(f(1.0)) for _ in range(4)] == [np.float32] * 4
+            with config(default_float="float64"):
+                assert [type(f(1.0)) for _ in range(4)] == [np.float64] * 4
+            with config(disable_jit=True):
+                assert [type(f(1.0)) for _ in range(4)] == [float] * 4
+            assert [type(f(1.0)) for _ in range(4)] == [np.float32] * 4
+        assert type(f(1.0)) is np.float64
+    assert len(slow_calls) <= 3  # other functions have shown the gate some of the blocks
+
+
+def test_what_a_block_leaves_open_is_decided_by_updates() -> None:
+    f = tj.jit(lambda x: x * 2)
+    try:
+        with config(backend="native"):
+            assert type(f(1.0)) is type(f(1.0)) is np.float64
+            config.update("default_float", "float32")
+            assert type(f(1.0)) is type(f(1.0)) is np.float32
+            config.update("default_float", "float64")
+            assert type(f(1.0)) is type(f(1.0)) is np.float64
+    finally:
+        config.update("default_float", "float64")
+
+
+def test_a_block_admits_its_own_thread_alone(slow_calls) -> None:
+    f = tj.jit(lambda x: x * 2)
+    f(1.0)
+
+    def outside() -> None:
+        found.extend(type(f(1.0)) for _ in range(3))
+
+    for _ in range(3):
+        with config(default_float="float32"):
+            found: list[type] = []
+            thread = threading.Thread(target=outside)
+            assert type(f(1.0)) is np.float32
+            thread.start()
+            thread.join()
+            assert found == [np.float64] * 3 and type(f(1.0)) is np.float32
+    assert len(slow_calls) <= 3
+
+
+def test_more_blocks_than_a_gate_admits() -> None:
+    f = tj.jit(lambda x: x * 2)
+    for _ in range(2):
+        for n in range(1, GUESTS + 3):
+            with config(default_float="float32", threads=n):
+                assert [type(f(1.0)) for _ in range(3)] == [np.float32] * 3
+        assert type(f(1.0)) is np.float64
 
 
 def test_an_update_opens_the_gates_of_what_it_restores(slow_calls) -> None:

@@ -14,7 +14,7 @@ from tracejit.config import Config, config
 from tracejit.errors import ArgumentError, BackendError, did_you_mean
 from tracejit.ir.graph import Jaxpr
 from tracejit.runtime.arguments import check_callable
-from tracejit.runtime.native_calls import Setting, install_entry, kinds
+from tracejit.runtime.native_calls import Setting, admit, install_entry, kinds
 from tracejit.runtime.once import Once
 from tracejit.runtime.programs import (
     Call,
@@ -68,12 +68,11 @@ class JitFunction(NativeCallable):
     def _enter(self, compiled: Compiled, call: Call, backend: str) -> None:
         """Let later calls of this kind go to machine code at once, where the backend has that."""
         kind = kinds(call.given)
+        follows_threads = getattr(compiled.executable, "follows_threads", False)
+        setting = Setting(config.tracing, None if self.backend else backend, follows_threads)
+        admit(setting)
         if kind not in compiled.entered:
             compiled.entered.add(kind)
-            follows_threads = getattr(compiled.executable, "follows_threads", False)
-            setting = Setting(
-                config.tracing, None if self.backend else backend, follows_threads
-            )
             install_entry(
                 self, compiled.executable, call.args, call.kwargs, call.fixed, compiled.result,
                 setting,

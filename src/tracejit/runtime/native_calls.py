@@ -3,14 +3,15 @@
 An entry sees the arguments, but not the configuration. So it has a gate for the configuration it
 was compiled under, which is open only while that one holds in every thread: `config.update` opens
 one gate and closes another; a block (`with config(...)`), which holds in one thread, closes them
-while it lasts, and calls take the path through Python, slower by some microseconds.
+while it lasts. A closed gate admits calls from blocks in which its configuration has been seen to
+hold; the first call in a block goes through Python to show it.
 """
 
 from __future__ import annotations
 
 from collections import namedtuple
-from collections.abc import Mapping, Sequence
-from functools import cache
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, partial
 from inspect import getattr_static
 from types import MemberDescriptorType
 from typing import Any, NamedTuple
@@ -49,26 +50,44 @@ class Setting(NamedTuple):
     backend: str | None
     follows_threads: bool
 
-    def holds(self) -> bool:
-        """Whether it holds in every thread."""
+    def holds(self, value: Callable[[str], Any] = config.for_all) -> bool:
+        """Whether it holds where knobs have these values: by default in every thread."""
         return (
-            config.for_all("disable_jit") is False
-            and tuple(map(config.for_all, TRACING)) == self.tracing
-            and self.backend in (None, config.for_all("backend"))
-            and not (self.follows_threads and config.for_all("threads") is None)
+            value("disable_jit") is False
+            and tuple(map(value, TRACING)) == self.tracing
+            and self.backend in (None, value("backend"))
+            and not (self.follows_threads and value("threads") is None)
+        )
+
+    def holds_inside(self, block: Any) -> bool:
+        """Whether it holds in a block (see `config.blocks`), which must not set threads for what
+        follows them: machine code knows the process's number.
+        """
+        of_its_own = block is not None and "threads" in block
+        return self.holds(partial(config.inside, block)) and not (
+            self.follows_threads and of_its_own
         )
 
 
 @cache
 def gate_of(setting: Setting) -> Gate:
     """The gate that is open while the setting holds."""
-    gate = Gate()
+    gate = Gate(config.blocks)
 
     def adjust() -> None:
         gate.is_open = setting.holds()
+        if gate.admitted:
+            gate.admitted = [*filter(setting.holds_inside, gate.admitted)]
 
     config.watch(adjust)
     return gate
+
+
+def admit(setting: Setting) -> None:
+    """Let calls from here in, by the entries of a setting that holds here, if not everywhere."""
+    gate, block = gate_of(setting), config.blocks.get()
+    if not gate.is_open and setting.holds_inside(block):
+        gate.admitted = [block, *(other for other in gate.admitted if other is not block)]
 
 
 def install_entry(

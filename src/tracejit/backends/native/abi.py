@@ -42,7 +42,7 @@ _ARRAY_TYPE, _NEW_COPY, _NEW_FROM_DESCR = 2, 85, 94
 _FUNCTIONS = (
     *("Py_IncRef", "Py_DecRef", "PyErr_Occurred", "PyErr_Clear", "PyEval_SaveThread"),
     *("PyEval_RestoreThread", "PyObject_GetAttr", "PyObject_Vectorcall"),
-    *("PyObject_GenericGetAttr", "PyObject_GenericSetAttr"),
+    *("PyContextVar_Get", "PyObject_GenericGetAttr", "PyObject_GenericSetAttr"),
     *("PyObject_RichCompareBool", "PyUnicode_Compare", "PyLong_AsLongLongAndOverflow"),
     *("PyTuple_New", "PyList_New", "PyDict_New", "PyDict_SetItem", "PyDict_Size", "PyDict_Next"),
     *("PyDict_GetItemWithError", "PyType_GetSlot", "PyType_FromSpec", "PyCapsule_GetPointer"),

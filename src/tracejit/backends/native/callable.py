@@ -36,6 +36,8 @@ from __future__ import annotations
 import ctypes
 import threading
 import types
+from collections.abc import Sequence
+from contextvars import ContextVar
 from itertools import pairwise
 from typing import Any, ClassVar, Self
 
@@ -51,6 +53,9 @@ _PY_SSIZE_T, _READONLY = 19, 1
 _CALL_OFFSET = abi.HEAD  # of the vectorcall function
 CHAIN_OFFSET = _CALL_OFFSET + abi.WORD
 """Where an instance keeps the address of its first record."""
+
+GUESTS = 4
+"""How many values of its variable a gate admits."""
 
 _chain_lock = threading.Lock()
 
@@ -105,21 +110,40 @@ def _vectorcall_base() -> type:
 
 
 class Gate:
-    """Opens and closes the entries that were made with it, all at once, in every thread."""
+    """Opens and closes the entries that were made with it, all at once, in every thread.
 
-    __slots__ = ("word",)
+    A gate that is closed lets those calls in during which a context variable has one of the values
+    that were admitted: the very object.
+    """
 
-    def __init__(self) -> None:
-        self.word = ctypes.c_int64(0)  # what their records point at; not zero: closed
+    __slots__ = ("_admitted", "words")
+
+    def __init__(self, variable: ContextVar[Any] | None = None) -> None:
+        # What the records point at: whether it is closed, the variable, the admitted values.
+        self.words = (ctypes.c_int64 * (2 + GUESTS))(0, 0 if variable is None else id(variable))
+        self._admitted: list[object] = []  # newest first; keeps their addresses theirs
 
     @property
     def is_open(self) -> bool:
         """Whether the entries take calls."""
-        return self.word.value == 0
+        return self.words[0] == 0
 
     @is_open.setter
     def is_open(self, value: bool) -> None:
-        self.word.value = not value
+        self.words[0] = not value
+
+    @property
+    def admitted(self) -> list[object]:
+        """The values with which calls are let in though the gate is closed, at most `GUESTS`."""
+        return list(self._admitted)
+
+    @admitted.setter
+    def admitted(self, values: Sequence[object]) -> None:
+        assert self.words[1], "a gate without a variable admits nobody"
+        before, self._admitted = self._admitted, list(values[:GUESTS])
+        guests: list[Any] = [id(x) for x in self._admitted]
+        self.words[2:] = guests + [0] * (GUESTS - len(guests))
+        del before  # not while the words are written
 
 
 ALWAYS_OPEN = Gate()

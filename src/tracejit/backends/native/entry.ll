@@ -86,7 +86,10 @@ start:
   %gate = load ptr, ptr %gate.at
   %closed = load atomic i64, ptr %gate monotonic, align 8
   %open = icmp eq i64 %closed, 0
-  br i1 %open, label %opened, label %no
+  br i1 %open, label %opened, label %ask
+ask:
+  %let.in = call i1 @admitted(ptr %gate)
+  br i1 %let.in, label %opened, label %no
 opened:
   %count = and i64 %nargsf, 9223372036854775807
   %positional.at = getelementptr i64, ptr %record, i64 $POSITIONAL
@@ -242,6 +245,47 @@ fail:
   call void @give_up(ptr %objects, ptr %known)
   call void @drop(ptr %ours)
   ret ptr null
+}
+
+; Whether a gate that is closed lets this call in.
+define internal i1 @admitted(ptr %gate) nounwind {
+start:
+  %value.at = alloca ptr
+  store ptr null, ptr %value.at
+  %variable.at = getelementptr ptr, ptr %gate, i64 1
+  %variable = load ptr, ptr %variable.at
+  %first.at = getelementptr ptr, ptr %gate, i64 2
+  %first = load ptr, ptr %first.at
+  %nobody = icmp eq ptr %first, null
+  br i1 %nobody, label %no, label %ask
+ask:
+  %get = load ptr, ptr $PyContextVar_Get
+  %status = call i32 %get(ptr %variable, ptr null, ptr %value.at)
+  %value = load ptr, ptr %value.at
+  %unset = icmp eq ptr %value, null
+  br i1 %unset, label %unknown, label %known
+unknown:
+  %clear = load ptr, ptr $PyErr_Clear
+  call void %clear()
+  br label %no
+known:
+  %decref = load ptr, ptr $Py_DecRef
+  call void %decref(ptr %value)
+  br label %next
+next:
+  %i = phi i64 [0, %known], [%i.next, %other]
+  %guest.at = getelementptr ptr, ptr %first.at, i64 %i
+  %guest = load ptr, ptr %guest.at
+  %same = icmp eq ptr %guest, %value
+  br i1 %same, label %yes, label %other
+other:
+  %i.next = add i64 %i, 1
+  %more = icmp slt i64 %i.next, $GUESTS
+  br i1 %more, label %next, label %no
+yes:
+  ret i1 true
+no:
+  ret i1 false
 }
 
 ; Give back the references in a row that begins with their number.

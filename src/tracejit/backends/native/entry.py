@@ -68,7 +68,7 @@ from tracejit.backends.native.call_signature import (
     children,
     is_native,
 )
-from tracejit.backends.native.callable import ALWAYS_OPEN, CHAIN_OFFSET, Gate, NativeEntry
+from tracejit.backends.native.callable import ALWAYS_OPEN, CHAIN_OFFSET, GUESTS, Gate, NativeEntry
 from tracejit.backends.native.disk import Kept, find, keep, key_of
 
 _FILES = ("entry.ll", "entry_check.ll", "entry_make.ll")
@@ -101,7 +101,7 @@ _CONSTANTS: Mapping[str, int] = {
     **{name: number for number, name in enumerate(_HEADER)},
     **{name: number for number, name in enumerate(_BOUND_HEADER)},
     **{"HEADER": len(_HEADER), "BOUND_HEADER": len(_BOUND_HEADER)},
-    **{"chain": CHAIN_OFFSET, "contiguous_aligned": abi.CONTIGUOUS_ALIGNED},
+    **{"GUESTS": GUESTS, "chain": CHAIN_OFFSET, "contiguous_aligned": abi.CONTIGUOUS_ALIGNED},
 }
 
 # Level 0 takes a quarter of the compile time of level 2, in each process that compiles at all, for
@@ -180,7 +180,7 @@ class _Record:
         sizes = (self.nodes, self.inputs, self.inputs + self.room, self.outputs, self.objects)
         *starts, ours = accumulate(sizes)  # the queue begins at 0
         frame = ours + 1 + self.ours
-        header = [0, ctypes.addressof(gate.word), kernel]
+        header = [0, ctypes.addressof(gate.words), kernel]
         header += [len(self.signature.positional), len(names), int(self.signature.release_gil)]
         header += [frame, *starts, ours, self.spare_row(), 0]
         assert len(header) == len(_HEADER)
