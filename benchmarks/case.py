@@ -35,6 +35,8 @@ class Case:
         first argument's elements as symbols, m has the functions, the rest are numbers.
     numba: (*args) to (value, gradient), plain Python to be compiled by numba.njit.
     c: a body of `static double call(in..., double *restrict g)`; see `systems/c.py`.
+    products: (**size) to the (rows, columns, depth) of the matrix products in value and gradient,
+        where they are most of the work.
     tolerance: what a gradient may differ, relative to its largest element.
     """
 
@@ -47,6 +49,7 @@ class Case:
     scalar: Model | None = None
     numba: Callable[..., Any] | None = None
     c: str | None = None
+    products: Callable[..., list[tuple[int, int, int]]] | None = None
     tolerance: float = 1e-9
 
     def arguments(self, size: str) -> tuple[Any, ...]:

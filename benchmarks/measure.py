@@ -27,6 +27,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks import warm_up
 from benchmarks.case import all_cases, leaves
 from benchmarks.systems import SYSTEMS, NotOffered, Ready, load
 
@@ -145,7 +146,7 @@ class Bench:
     def __init__(self) -> None:
         self.prepare: Any = None
         self.ready: Any = None
-        self.cases = all_cases()
+        self.cases = all_cases() | {warm_up.CASE.name: warm_up.CASE}
 
     def open(self, case: str, size: str) -> tuple[float, int | None, list[np.ndarray]]:
         """Build the function for a case; (seconds to the first result, bytes held, the result)."""

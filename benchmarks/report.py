@@ -23,7 +23,8 @@ from benchmarks.systems import SYSTEMS
 PEERS = ("torch", "torch-compile", "autograd", "numba", "casadi", "ddx", "ddx-buffer")
 JAX = ("jax", "jax-idiomatic")
 
-#: The limits: C for the work, numpy.empty for the calls, where a call's price is all there is.
+#: The limits: C for the work, numpy.empty for the calls, where a call's price is all there is, and
+#: the products alone for networks.
 #: They may be faster by this much before a case is listed as slow.
 NEAR = 1.5
 
@@ -86,7 +87,7 @@ class Results:
     def markdown(self) -> str:
         """The report."""
         rows = self.rows()
-        parts = ["# Benchmarks", self._about(), _summary(rows), _slower(rows)]
+        parts = ["# Benchmarks", self._about(), _summary(rows), _scaling(rows), _slower(rows)]
         for group in GROUPS:
             chosen = {key: row for key, row in rows.items() if key[0] == group}
             if chosen:
@@ -189,7 +190,7 @@ def ratio(row: Row, systems: Iterable[str], what: str = "least") -> float | None
 
 def limit_of(group: str) -> str:
     """The system that stands for the machine's limit."""
-    return "empty" if group == "calls" else "c"
+    return {"calls": "empty", "networks": "blas"}.get(group, "c")
 
 
 def geomean(numbers: Iterable[float | None]) -> float | None:
@@ -203,6 +204,7 @@ def _summary(rows: dict[tuple[str, str, str, int], Row]) -> str:
     lines = [[
         "group", "threads", "JAX / native (least)", "best peer / native (least)",
         "native / limit (most)", "gradient / value (most)", "first result: JAX / native (least)",
+        "first result: JAX / native from the disk (least)",
     ]]  # fmt: skip
     for group, threads in sorted({(k[0], k[3]) for k in rows}, key=lambda k: GROUPS.index(k[0])):
         chosen = [row for key, row in rows.items() if (key[0], key[3]) == (group, threads)]
@@ -214,8 +216,36 @@ def _summary(rows: dict[tuple[str, str, str, int], Row]) -> str:
             _spread([ratio(row, PEERS) for row in chosen], min),
             _spread(near, max), _spread(cost, max),
             _spread([ratio(row, JAX, "first") for row in chosen], min),
+            _spread([_from_disk(row) for row in chosen], min),
         ])  # fmt: skip
     return "## Ratios: geometric mean\n\n" + markdown_table(lines)
+
+
+def _from_disk(row: Row) -> float | None:
+    """JAX's time to the first result over native's, whose code is found on disk."""
+    first = [row[name].first for name in JAX if name in row and row[name].first]
+    found = row["cached"].first if "cached" in row else None
+    return min(first) / found if first and found else None  # type: ignore[type-var]
+
+
+def _scaling(rows: dict[tuple[str, str, str, int], Row]) -> str:
+    """Of the largest sizes: how much faster native and JAX are on all threads than on one."""
+    lines = [["case", "size", "threads", "native", "JAX"]]
+    sizes = {(group, case): size for group, case, size, _ in rows}  # the last one stays
+    for (group, case, size, threads), row in rows.items():
+        alone = rows.get((group, case, size, 1))
+        if threads > 1 and alone and size == sizes[group, case]:
+            faster = [_faster(alone, row, ("native",)), _faster(alone, row, JAX)]
+            lines.append([case, size, str(threads), *faster])
+    title = "## Threads: time of a call on one, over that on more\n\n"
+    return title + markdown_table(lines) if len(lines) > 1 else ""
+
+
+def _faster(alone: Row, row: Row, systems: Iterable[str]) -> str:
+    before, after = best(alone, systems), best(row, systems)
+    if before is None or after is None or not before.least or not after.least:
+        return ""
+    return f"{before.least / after.least:.2f}"
 
 
 def _spread(numbers: list[float | None], extreme: object) -> str:

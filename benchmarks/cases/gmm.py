@@ -123,4 +123,10 @@ static double call(const double *restrict alphas, const double *restrict icf,
 
 SIZES = {"2 x 5": {"d": 2, "k": 5}, "10 x 25": {"d": 10, "k": 25}, "64 x 100": {"d": 64, "k": 100}}
 
-CASE = Case("gmm", "mixture", SIZES, inputs, model, c=C)
+
+def products(d: int, k: int) -> list[tuple[int, int, int]]:
+    """For each component: factor times points, and the gradients of both."""
+    return k * [(POINTS, d, d), (d, d, POINTS), (POINTS, d, d)]
+
+
+CASE = Case("gmm", "mixture", SIZES, inputs, model, c=C, products=products)

@@ -56,4 +56,15 @@ def by_hand(layers: Any, x: np.ndarray, labels: np.ndarray) -> Any:
 
 SIZES = {"1": {"batch": 1}, "32": {"batch": 32}, "128": {"batch": 128}}
 
-CASE = Case("mlp", "networks", SIZES, inputs, model, numba=by_hand, tolerance=1e-4)
+
+def products(batch: int) -> list[tuple[int, int, int]]:
+    """Of each layer: its scores, the gradient of its weights, and that of its input."""
+    pairs = list(zip(WIDTHS, WIDTHS[1:], strict=False))
+    forward = [(batch, after, before) for before, after in pairs]
+    weights = [(before, after, batch) for before, after in pairs]
+    return forward + weights + [(batch, before, after) for before, after in pairs[1:]]
+
+
+CASE = Case(
+    "mlp", "networks", SIZES, inputs, model, numba=by_hand, products=products, tolerance=1e-4
+)

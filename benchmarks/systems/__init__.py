@@ -41,6 +41,7 @@ Prepare = Callable[[Case, str, tuple[Any, ...]], Ready]
 SYSTEMS = {
     "native": ("tracejit_", "native", "tracejit", "tracejit, native backend"),
     "bound": ("tracejit_", "bound", "tracejit", "tracejit native, f.bind: into fixed arrays"),
+    "cached": ("tracejit_", "cached", "tracejit", "tracejit native, its code found on disk"),
     "value": ("tracejit_", "value", "tracejit", "tracejit native, the value without its gradient"),
     "eager": ("tracejit_", "eager", "tracejit", "tracejit, NumPy equation by equation"),
     "xla": ("tracejit_", "xla", "tracejit", "tracejit through XLA"),
@@ -55,6 +56,7 @@ SYSTEMS = {
     "ddx": ("ddx_", "allocating", "ddx-ad", "ddx-ad, results allocated"),
     "ddx-buffer": ("ddx_", "buffer", "ddx-ad", "ddx-ad, into the caller's buffer"),
     "empty": ("numpy_", "empty", "numpy", "numpy.empty for the gradient: what a result costs"),
+    "blas": ("numpy_", "products", "numpy", "the matrix products alone, by NumPy's BLAS"),
     "c": ("c", "prepare", "", "C by hand, timed inside C: the near-limit"),
 }
 

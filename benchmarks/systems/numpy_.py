@@ -1,4 +1,4 @@
-"""NumPy's own price for the arrays of a gradient: no result can be had for less."""
+"""What no system can do without: the price of a gradient's arrays, and of its products."""
 
 from __future__ import annotations
 
@@ -9,6 +9,24 @@ import numpy as np
 
 from benchmarks.case import Case, leaves
 from benchmarks.systems import NotOffered, Ready
+
+
+def products(case: Case, size: str, args: tuple[Any, ...]) -> Ready:
+    """The matrix products that a value and its gradient hold, and nothing else."""
+    if case.products is None:
+        raise NotOffered
+    dtype = leaves(args[0])[0].dtype
+    work = [
+        (np.ones((m, k), dtype), np.ones((k, n), dtype), np.empty((m, n), dtype))
+        for m, n, k in case.products(**case.sizes[size])
+    ]
+
+    def call() -> tuple[()]:
+        for x, y, out in work:
+            np.dot(x, y, out=out)
+        return ()
+
+    return Ready(call, ())
 
 
 def empty(case: Case, size: str, args: tuple[Any, ...]) -> Ready:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import tempfile
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,17 @@ def native(case: Case, size: str, args: tuple[Any, ...]) -> Ready:
 def bound(case: Case, size: str, args: tuple[Any, ...]) -> Ready:
     call = _jitted(case, "native").bind(*args)
     return Ready(call, (), bare=call)
+
+
+def cached(case: Case, size: str, args: tuple[Any, ...]) -> Ready:
+    """As native, with a cache on disk: what is opened for the second time is found there."""
+    tj.config.update("cache_dir", _folder().name)
+    return native(case, size, args)
+
+
+@functools.cache
+def _folder() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory()
 
 
 def value(case: Case, size: str, args: tuple[Any, ...]) -> Ready:

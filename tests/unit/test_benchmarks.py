@@ -13,6 +13,8 @@ from benchmarks import report, run
 from benchmarks.case import Case, all_cases, difference, leaves
 from benchmarks.systems import SYSTEMS, NotOffered, load, model_of
 
+import tracejit as tj
+
 CASES = all_cases()
 
 
@@ -127,6 +129,32 @@ def test_the_report_says_where_native_is_behind():
     assert "numba: 1 us | 2.00" in behind
     assert "c:" not in behind and "jax:" not in behind
     assert "| regressions | 1 | 4.00 (4.00) | 0.50 (0.50) | 1.05 (1.05) | 2.00 (2.00) |" in text
+
+
+def test_the_report_tells_of_threads_and_of_the_disk():
+    records = [made_up("native", 8e-6), made_up("jax", 9e-6), made_up("cached", 8e-6)]
+    for system in ("native", "jax"):
+        records.append(report.Record("regressions", "logistic", "1", system, 2, 1.0, 2e-6, 2e-6))
+    records[2].first = 0.1
+    text = report.Results(records).markdown()
+    assert "| logistic | 1 | 2 | 4.00 | 4.50 |" in text
+    assert "| 1.00 (1.00) | 10.00 (10.00) |" in text
+
+
+def test_what_is_kept_on_disk_computes_the_case(eager: dict[str, list[np.ndarray]]):
+    before = tj.config.cache_dir
+    try:
+        assert difference(result(CASES["squares"], "cached"), eager["squares"]) <= 1e-12
+    finally:
+        tj.config.update("cache_dir", before)
+
+
+@pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.products])
+def test_products_are_run(name: str):
+    case = CASES[name]
+    ready = load("blas")(case, case.smallest, case.arguments(case.smallest))
+    assert ready.call() == ()
+    assert case.products and np.min(case.products(**case.sizes[case.smallest])) >= 1
 
 
 def test_what_was_left_out_is_named():
