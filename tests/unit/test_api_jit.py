@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 
 import tracejit as tj
-from tracejit.errors import DTypeError, LeakedTracerError, StaticArgumentError
+from tracejit.backends.native.callable import installed
+from tracejit.errors import ArgumentError, DTypeError, LeakedTracerError, StaticArgumentError
 
 X = np.arange(3.0)
 
@@ -465,3 +466,40 @@ def test_static_arguments_are_not_traced() -> None:
         tj.jit(lambda x, n: scaled(x, n))(1.0, 2)
     with pytest.raises(StaticArgumentError, match="is traced"):
         tj.grad(lambda n: scaled(1.0, n=n))(2.0)
+
+
+@pytest.mark.parametrize("donate", [{"donate_argnums": 0}, {"donate_argnames": ("w",)}])
+def test_donation_lets_large_results_take_turns(donate) -> None:
+    @tj.jit(**donate)
+    def step(w, slope):
+        return {"w": w["w"] - 0.5 * slope, "n": w["n"] + 1}
+
+    w, slope = {"w": np.zeros((300, 200)), "n": np.float64(0)}, np.ones((300, 200))
+    first, addresses = w["w"], set()
+    for _ in range(9):
+        w = step(w, slope)
+        addresses.add(w["w"].ctypes.data)
+    assert w["n"] == 9 and (w["w"] == -4.5).all() and (first == 0.0).all()
+    for entry in installed(step):
+        assert any(kept is w for kept in entry.spares) and len(addresses) <= 3
+
+    history = []
+    for _ in range(5):
+        w = step(w, slope)
+        history.append(w["w"])
+    assert [x[0, 0] for x in history] == [-5.0, -5.5, -6.0, -6.5, -7.0]
+
+
+def test_donated_arguments_are_arguments_that_are_there() -> None:
+    def f(x, n):
+        return x * n
+
+    with pytest.raises(StaticArgumentError, match="donate_argnums: f has no positional argument 2"):
+        tj.jit(f, donate_argnums=2)
+    with pytest.raises(StaticArgumentError, match="donate_argnames: f has no argument 'm'"):
+        tj.jit(f, donate_argnames="m")
+    with pytest.raises(StaticArgumentError, match="donate_argnums must be an int"):
+        tj.jit(f, donate_argnums="x")
+    with pytest.raises(ArgumentError, match=r"arguments \[1\] of f are static and donated"):
+        tj.jit(f, static_argnums=1, donate_argnums=(0, 1))
+    assert tj.jit(f, donate_argnums=())(2.0, 3.0) == 6.0

@@ -13,7 +13,7 @@ from tracejit.backends.native.callable import NativeCallable, uninstall
 from tracejit.config import Config, config
 from tracejit.errors import ArgumentError, BackendError, did_you_mean
 from tracejit.ir.graph import Jaxpr
-from tracejit.runtime.arguments import check_callable
+from tracejit.runtime.arguments import check_callable, name_of
 from tracejit.runtime.native_calls import Setting, admit, install_entry, kinds
 from tracejit.runtime.once import Once
 from tracejit.runtime.programs import (
@@ -39,11 +39,13 @@ class JitFunction(NativeCallable):
         statics: Statics,
         backend: str | None,
         threads: int | None,
+        donates: bool,
     ):
         functools.update_wrapper(self, fun, updated=())
         self.statics = statics
         self.backend = backend
         self.threads = threads
+        self.donates = donates
         self._traces: Once[Traced] = Once()
         self._programs: Once[Compiled] = Once()
 
@@ -75,7 +77,7 @@ class JitFunction(NativeCallable):
             compiled.entered.add(kind)
             install_entry(
                 self, compiled.executable, call.args, call.kwargs, call.fixed, compiled.result,
-                setting,
+                setting, self.donates,
             )  # fmt: skip
 
     def _take(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Call, Any]:
@@ -122,7 +124,7 @@ class JitFunction(NativeCallable):
     def like(self, fun: Callable[..., Any]) -> JitFunction:
         """Another function of the same arguments, compiled in the same manner."""
         statics = Statics(fun, self.statics.argnums, self.statics.argnames)
-        return JitFunction(fun, statics, self.backend, self.threads)
+        return JitFunction(fun, statics, self.backend, self.threads, self.donates)
 
     @property
     def cache_size(self) -> int:
@@ -166,8 +168,11 @@ def jit(
     backend: "native", "eager" or "xla"; None takes `config.backend` at each call.
     threads: how many threads a call may use, at most, whatever `config.threads` says then. On the
         native backend; a function called by a compiled one runs on the threads of that one.
-    donate_argnums, donate_argnames, keep_unused, inline: accepted for JAX's sake, without effect:
-        arguments are never overwritten, and nested calls are inlined by a pass.
+    donate_argnums, donate_argnames: arguments that the caller does not need after a call, as in
+        `params = step(params)`. Results of any size are then kept, and filled again once nobody
+        holds them any more; without it, small ones are. What somebody holds is never overwritten,
+        donated or not.
+    keep_unused, inline: accepted for JAX's sake, without effect; a pass inlines nested calls.
 
     Arguments are arrays, numbers, and trees of them. Results are fresh ndarrays, and NumPy scalars
     for rank 0. The function runs once for each kind of arguments, on tracers; what it does besides
@@ -176,7 +181,7 @@ def jit(
     if fun is None:
         return functools.partial(
             jit, static_argnums=static_argnums, static_argnames=static_argnames, backend=backend,
-            threads=threads,
+            threads=threads, donate_argnums=donate_argnums, donate_argnames=donate_argnames,
         )  # fmt: skip
     check_callable(fun, "jit")
     if backend is not None and backend not in NEEDS:
@@ -189,7 +194,16 @@ def jit(
         raise ArgumentError(
             f"threads must be a whole number of at least 1, not {threads!r}", where=user_frame()
         )
-    return JitFunction(fun, Statics(fun, static_argnums, static_argnames), backend, threads)
+    statics = Statics(fun, static_argnums, static_argnames)
+    donated = Statics(fun, donate_argnums, donate_argnames, "donate")
+    if both := {*statics.argnums} & {*donated.argnums} or {*statics.argnames} & {*donated.argnames}:
+        raise ArgumentError(
+            f"arguments {sorted(both)} of {name_of(fun)} are static and donated",
+            where=user_frame(),
+            hint="a static argument has no memory that a result could use",
+        )
+    donates = bool(donated.argnums or donated.argnames)
+    return JitFunction(fun, statics, backend, threads, donates)
 
 
 def through_jit(

@@ -98,10 +98,12 @@ def install_entry(
     fixed: Fixed,
     result: Node | None,
     setting: Setting,
+    keeps_large: bool = False,
 ) -> None:
     """Let later calls with arguments like these enter the executable, where both can do that.
 
     args, kwargs: without the static arguments, which are in `fixed` (see statics.py).
+    keeps_large: see `CallSignature`.
     """
     make = getattr(executable, "entry", None)
     if make is None or result is None or len(installed(obj)) >= MOST_ENTRIES:
@@ -116,7 +118,10 @@ def install_entry(
     names = [name for name, _ in named]
     positions = len(positional)
     keywords = tuple(zip(names, nodes[positions:], strict=True))
-    entry = make(CallSignature(tuple(nodes[:positions]), keywords, result), gate_of(setting))
+    signature = CallSignature(
+        tuple(nodes[:positions]), keywords, result, keeps_large=keeps_large
+    )
+    entry = make(signature, gate_of(setting))
     if entry is not None:
         install(obj, entry)
 

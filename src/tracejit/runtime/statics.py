@@ -28,11 +28,14 @@ class Statics:
         fun: Callable[..., Any],
         argnums: int | Sequence[int] | None,
         argnames: str | Iterable[str] | None,
+        what: str = "static",
     ):
+        """what: how the options that tell them begin, in messages."""
         self.fun = fun
+        self.what = what
         parameters = parameters_of(fun)
         positional = [p.name for p in parameters if p.kind in BY_POSITION]
-        numbers, names = _numbers(argnums), _names(argnames)
+        numbers, names = _numbers(argnums, what), _names(argnames, what)
         self._check(parameters, positional, numbers, names)
         variadic = any(p.kind is Parameter.VAR_POSITIONAL for p in parameters)
         self.argnums = tuple(
@@ -56,15 +59,15 @@ class Statics:
             for i in numbers:
                 if not -len(positional) <= i < len(positional):
                     raise StaticArgumentError(
-                        f"static_argnums: {name_of(self.fun)} has no positional argument {i}, it "
-                        f"has {len(positional)}", where=user_frame(),
+                        f"{self.what}_argnums: {name_of(self.fun)} has no positional argument "
+                        f"{i}, it has {len(positional)}", where=user_frame(),
                     )  # fmt: skip
         known = [p.name for p in parameters if p.kind is Parameter.KEYWORD_ONLY] + list(positional)
         if Parameter.VAR_KEYWORD not in kinds:
             for name in names:
                 if name not in known:
                     raise StaticArgumentError(
-                        f"static_argnames: {name_of(self.fun)} has no argument {name!r}",
+                        f"{self.what}_argnames: {name_of(self.fun)} has no argument {name!r}",
                         where=user_frame(), hint=did_you_mean(name, known),
                     )  # fmt: skip
 
@@ -125,7 +128,7 @@ def put_back(
     return all_args, all_kwargs
 
 
-def _numbers(argnums: int | Sequence[int] | None) -> tuple[int, ...]:
+def _numbers(argnums: int | Sequence[int] | None, what: str) -> tuple[int, ...]:
     if argnums is None:
         return ()
     try:
@@ -134,19 +137,19 @@ def _numbers(argnums: int | Sequence[int] | None) -> tuple[int, ...]:
         return (operator.index(argnums),)
     except TypeError:
         raise StaticArgumentError(
-            f"static_argnums must be an int or a sequence of ints, not {argnums!r}",
+            f"{what}_argnums must be an int or a sequence of ints, not {argnums!r}",
             where=user_frame(),
         ) from None
 
 
-def _names(argnames: str | Iterable[str] | None) -> tuple[str, ...]:
+def _names(argnames: str | Iterable[str] | None, what: str) -> tuple[str, ...]:
     if argnames is None:
         return ()
     given = (argnames,) if isinstance(argnames, str) else argnames
     names = tuple(given) if isinstance(given, Iterable) else (given,)
     if not all(isinstance(name, str) for name in names):
         raise StaticArgumentError(
-            f"static_argnames must be a name or a sequence of names, not {argnames!r}",
+            f"{what}_argnames must be a name or a sequence of names, not {argnames!r}",
             where=user_frame(),
         )
     return names

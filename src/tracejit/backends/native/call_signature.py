@@ -92,12 +92,16 @@ Node = Leaf | Tuple | List | Dict | Object | NoneNode | Static
 
 @dataclass(frozen=True, slots=True)
 class CallSignature:
-    """What an entry takes and returns; keywords may come in any order."""
+    """What an entry takes and returns; keywords may come in any order.
+
+    keeps_large: whether results of any size are kept, to be filled again when nobody holds them.
+    """
 
     positional: tuple[Node, ...]
     keywords: tuple[tuple[str, Node], ...]
     result: Node
     release_gil: bool = False
+    keeps_large: bool = False
 
 
 def describe(value: Any) -> Node | None:

@@ -167,6 +167,7 @@ class _Record:
         self.spares: list[object] = []
         self.inputs = self.nodes = self.outputs = self.room = 0  # room: beyond a word per input
         self.objects = 1
+        self.largest_spare = sys.maxsize if signature.keeps_large else SPARE_BYTES
         self.ours = 0  # references that the call may have to take
         self.nbytes = 0  # of the arrays in the result
         self.makes: list[int] = []
@@ -189,7 +190,8 @@ class _Record:
 
     def spare_row(self) -> int:
         """The address of two spares, None at first, or 0 where none are kept."""
-        if self.nbytes > SPARE_BYTES or not can_be_spare(self.signature.result):
+        too_large = self.nbytes > self.largest_spare
+        if too_large or not can_be_spare(self.signature.result):
             return 0
         self.spares += (None, None)
         return ctypes.c_int64.from_address(id(self.spares) + self.layout.list_items).value
@@ -258,7 +260,8 @@ class _Record:
             case Leaf("array", dtype, shape):
                 nbytes = dtype.itemsize * math.prod(shape)
                 self.nbytes += nbytes
-                example = np.empty(shape if nbytes <= SPARE_BYTES else (0,) * len(shape), dtype)
+                kept = nbytes <= self.largest_spare
+                example = np.empty(shape if kept else (0,) * len(shape), dtype)
                 self.makes += [_ARRAY, place, self.outputs, self.address(dtype)]
                 self.makes += [example.flags.num, len(shape), *shape, *example.strides]
             case Leaf(_, dtype) if dtype.type is np.bool_:
