@@ -136,6 +136,17 @@ def test_a_group_of_nests_says_what_it_saves() -> None:
     assert "rows at a time, since only this group reads it" in str(found)
 
 
+def test_what_threads_share() -> None:
+    x = tj.ShapeDtypeStruct((1_000_000,), "float64")
+    with tj.config(threads=1):
+        alone = tj.explain(lambda x: np.exp(np.sin(x)))(x)
+    with tj.config(threads=3):
+        found = tj.explain(lambda x: np.exp(np.sin(x)))(x)
+    assert (alone.threads, found.threads) == (1, 3)
+    assert re.search(r"\d+ parts, which threads share", str(found))
+    assert found.temporary_bytes >= alone.temporary_bytes
+
+
 def test_eager_is_explained() -> None:
     found = tj.explain(least_squares, backend="eager")(*ARGUMENTS)
     assert [s.title for s in found.steps] == ["dot", "sub", "integer_pow", "reduce_sum"]

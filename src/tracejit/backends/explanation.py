@@ -88,9 +88,9 @@ class Step:
 class Explanation:
     """A program as its backend runs it; prints.
 
-    temporary_bytes: the most memory in use at a time that is neither argument nor result. peak:
-    what lies there then. kept: what the forward part leaves in memory for the derivative. threads:
-    the most that work on it.
+    temporary_bytes: the most memory in use at a time that is neither argument nor result, that of
+    all threads. peak: what lies there then. kept: what the forward part leaves in memory for the
+    derivative. threads: the most that work on it.
     """
 
     name: str

@@ -14,7 +14,7 @@ from typing import Any
 
 from tracejit.backends.explanation import Array, Explanation
 from tracejit.backends.explanation import Step as Explained
-from tracejit.backends.native.arena import Block
+from tracejit.backends.native.arena import Area, Block
 from tracejit.backends.native.lowering import Pointwise, reason_of
 from tracejit.backends.native.plan import DEAR, Step
 from tracejit.backends.native.regions import Region
@@ -70,11 +70,13 @@ class Recorder(Summary):
         self._live: dict[Block, tuple[Any, Var | None, ArrayType]] = {}
         self._peak: tuple[Array, ...] = ()
         self._highest = 0
+        self._workspace: Area | None = None
 
     # What programs tell.
 
     def enter(self, program: Any, step: Step) -> None:
         """A step begins."""
+        self._workspace = self._workspace or program.arena.workspace
         self._open.append(Open(program, step))
 
     def leave(self) -> None:
@@ -102,16 +104,22 @@ class Recorder(Summary):
         else:
             self._append(Explained(f"copy over {loops}", bytes_read=read, bytes_written=written))
 
+    def parallel(self, count: int, scratch_bytes: int) -> None:
+        """One more loop that several threads may share."""
+        super().parallel(count, scratch_bytes)
+        if self._open:
+            self._open[-1].loops[f"{count} parts, which threads share"] = None
+
     def took(self, program: Any, block: Block, type: ArrayType, owner: Var | None) -> None:
         """A program has got memory for a variable, or for the time of the current step."""
         self._live[block] = program, owner, type
-        workspace = program.arena.workspace
-        book = self._book(program)
-        (book.own if block.area is workspace else book.lent).add(owner)
-        if block.area is workspace and workspace.size > self._highest:
+        workspace, book = self._workspace, self._book(program)
+        lent = any(block.area is lent.area for lent in program.arena.lent)
+        (book.lent if lent else book.own).add(owner)
+        if workspace is not None and block.area is workspace and workspace.size > self._highest:
             self._highest = workspace.size
             here = sorted((b for b in self._live if b.area is workspace), key=lambda b: b.at)
-            self._peak = tuple(self._lying(*self._live[b]) for b in here)
+            self._peak = tuple(x for b in here if (x := self._lying(*self._live[b])).nbytes)
 
     def inherited(self, program: Any, v: Var, x: Var, blocks: Iterable[Block]) -> None:
         """v has taken over the memory of x."""
@@ -132,7 +140,8 @@ class Recorder(Summary):
             name, "native", tuple(self._steps),
             argument_bytes=sum(t.nbytes for t in jaxpr.in_types),
             result_bytes=sum(t.nbytes for t in jaxpr.out_types),
-            temporary_bytes=self.workspace_bytes, peak=self._peak,
+            temporary_bytes=self.workspace_bytes + (threads - 1) * self.scratch_bytes,
+            peak=self._peak,
             kept=() if whole is None else tuple(self._kept(whole)), threads=threads,
         )  # fmt: skip
 
