@@ -84,7 +84,18 @@ def test_long_work_is_cut() -> None:
         return [v]
 
     plan = Plan(program(fun, V))
-    assert 3 <= len(plan.steps) <= 6 and len(plan.stored) == len(plan.steps)
+    assert 6 <= len(plan.steps) <= 10 and len(plan.stored) == len(plan.steps)
+
+
+def test_many_sums_are_cut() -> None:
+    """Sums of arrays that need no work count, too."""
+
+    def fun(*rows):
+        return [total(x) for x in rows]
+
+    plan = Plan(program(fun, *[V] * 200))
+    assert 4 <= len(plan.steps) <= 6
+    assert max(len(step.sums) for step in plan.steps) <= 50
 
 
 def test_lines_to_read() -> None:

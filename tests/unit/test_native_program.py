@@ -12,7 +12,7 @@ from tracejit.backends.native import parts, plan
 from tracejit.backends.native.arena import ALIGN, Area, Arena, Block, replaceable
 from tracejit.backends.native.compile import NativeExecutable, emit_kernel
 from tracejit.backends.native.emit import PTR, Value
-from tracejit.backends.native.parts import PART, cut
+from tracejit.backends.native.parts import PART, WHOLE, cut
 from tracejit.backends.native.plan import Plan
 from tracejit.backends.native.program import inverse_order
 from tracejit.ir.atoms import Literal
@@ -126,8 +126,8 @@ def test_inverse_order() -> None:
 
 def test_cut() -> None:
     assert cut([]) == [range(0)]
-    assert cut([PART, PART]) == [range(2)]
-    assert cut([PART, PART, 1]) == [range(1), range(1, 2), range(2, 3)]
+    assert cut([WHOLE - 1, 1]) == [range(2)]
+    assert cut([PART, WHOLE, 1]) == [range(1), range(1, 2), range(2, 3)]
     assert cut([10 * PART, 1, 1]) == [range(1), range(1, 3)]
     runs = cut([7] * PART)
     assert [n for run in runs for n in run] == list(range(PART))
@@ -237,7 +237,26 @@ def test_long_programs(name, rng) -> None:
     poison(run.workspace)
     assert_close(name, name, run(x), evaluate(jaxpr, x), rtol=1e-9)
     text = str(emit_kernel(jaxpr, 0)[0])
-    assert max(body.count("\n") for body in text.split("\ndefine ")) < 15_000
+    assert max(body.count("\n") for body in text.split("\ndefine ")) < 5_000
+
+
+def test_many_arguments(rng) -> None:
+    """Each function loads the pointers and numbers that it uses, and no more."""
+    size = 600
+
+    def fun(*leaves):
+        terms = [total(x * x) * y for x, y in zip(leaves[:size], leaves[size:], strict=True)]
+        return [sum(terms[1:], terms[0]), *terms[:2]]
+
+    jaxpr = program(fun, *[ROW] * size, *[SCALAR] * size)
+    leaves = [*rng.uniform(0.1, 1.0, (size, 50)), *rng.uniform(0.1, 1.0, size)]
+    for found, wanted in zip(
+        NativeExecutable(jaxpr)(*leaves), evaluate(jaxpr, *leaves), strict=True
+    ):
+        np.testing.assert_allclose(found, wanted, rtol=1e-12)
+    bodies = str(emit_kernel(jaxpr, 0)[0]).split("\ndefine ")
+    assert len(bodies) > 10
+    assert max(body.count("\n") for body in bodies) < 4_000
 
 
 def test_a_long_gradient(rng) -> None:
@@ -259,6 +278,7 @@ def test_work_is_linear() -> None:
 def test_parts_of_any_size(fun, limit, monkeypatch, rng) -> None:
     """Cut everywhere: what one part makes, the others find."""
     monkeypatch.setattr(parts, "PART", limit)
+    monkeypatch.setattr(parts, "WHOLE", limit)
     monkeypatch.setattr(plan, "LONG", limit)
     jaxpr = program(fun, ROW)
     functions = re.findall(r"define internal void @part\.", str(emit_kernel(jaxpr, 0)[0]))

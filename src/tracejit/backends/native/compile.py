@@ -258,15 +258,15 @@ def emit_kernel(
     summary.is_long = effort(jaxpr) >= LONG or not _HAS_GIL
     fn, threads, workspace = (_begin_long if summary.is_long else _begin_short)(module, target)
     inputs, outputs = fn.args[:2]
-    places = [fn.load(PTR, Value(PTR, f"@constant.{i}")) for i in range(n_constants)]
+    places = [fn.fixed(PTR, Value(PTR, f"@constant.{i}")) for i in range(n_constants)]
     places += [
-        fn.load(PTR, fn.offset(inputs, i, PTR)) for i in range(len(jaxpr.invars) - n_constants)
+        fn.fixed(PTR, inputs, PTR.bytes * i) for i in range(len(jaxpr.invars) - n_constants)
     ]
     arena = Arena(workspace)
     locations = [_input(fn, p, v.type) for p, v in zip(places, jaxpr.invars, strict=True)]
     program = Program(fn, target, arena, jaxpr, locations, summary)
     program.threads = threads
-    results = [fn.load(PTR, fn.offset(outputs, i, PTR)) for i in range(len(jaxpr.outvars))]
+    results = [fn.fixed(PTR, outputs, PTR.bytes * i) for i in range(len(jaxpr.outvars))]
     targets = [
         Buffer(p, y.shape, y.dtype) if y.ndim else None
         for p, y in zip(results, jaxpr.outvars, strict=True)
@@ -322,8 +322,7 @@ def _begin_long(module: Module, target: Features) -> tuple[Function, Value, Valu
 def _input(fn: Function, pointer: Value, type: ArrayType) -> Buffer | Scalar:
     if type.shape:
         return Buffer(pointer, type.shape, type.dtype)
-    memory = memory_type(type.dtype)
-    value = fn.load(memory, pointer)
+    value = fn.fixed(memory_type(type.dtype), pointer)
     if type.dtype.kind == "b":
         value = fn.not_equal(value, fn.like(value, 0))
     return Scalar(value)

@@ -18,9 +18,12 @@ A width of 1 is the scalar type. Integers have no sign in LLVM, so operations th
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Sequence
 from functools import cache, lru_cache
+from string import digits
+from typing import NamedTuple
 
 FLOAT_BITS = {"half": 16, "float": 32, "double": 64}
 _POINTER_BITS = 64
@@ -165,7 +168,7 @@ class Block:
 
     def __init__(self, label: str):
         self.label = label
-        self.lines: list[str | Phi] = []
+        self.lines: list[str | Phi | Loaded] = []
         self.made: dict[str, Value] = {}
         self.terminator = ""
 
@@ -202,7 +205,9 @@ class Module:
         self.defined: set[str] = set()
         self.declarations: dict[str, str] = {}
         self.globals: dict[str, str] = {}
+        self.tables: dict[str, str] = {}  # names of constant arrays, by what they hold
         self.prefixes: dict[str, Function] = {}  # who makes the names that begin with these letters
+        self.sources: dict[str, Source] = {}  # of values that can be loaded in any function
 
     def function(
         self, name: str, result: Type, args: list[Type], *, internal: bool = False,
@@ -218,6 +223,11 @@ class Module:
         """Whether a function of this name can be called: defined here, or provided."""
         return name in self.defined or name in self.provided
 
+    def type_of(self, name: str) -> Type:
+        """The type of a value of one of the functions."""
+        letters = name[1:].rstrip(digits)
+        return self.prefixes[letters].types[int(name[1 + len(letters) :])]
+
     def declare(self, name: str, result: Type, args: list[Type]) -> None:
         if name not in self.declarations:
             types = ", ".join(map(str, args))
@@ -227,18 +237,56 @@ class Module:
         """A constant array in memory, for polynomial tables and gathers; equal ones are shared."""
         items = ", ".join(f"{type} {scalar_text(type, v)}" for v in values)
         body = f"private unnamed_addr constant [{len(values)} x {type}] [{items}], align 64"
-        for name, text in self.globals.items():
-            if text == body:
-                return Value(PTR, f"@{name}")
-        name = f"table.{len(self.globals)}"
-        self.globals[name] = body
-        return Value(PTR, f"@{name}")
+        if body not in self.tables:
+            self.tables[body] = f"table.{len(self.globals)}"
+            self.globals[self.tables[body]] = body
+        return Value(PTR, f"@{self.tables[body]}")
 
     def __str__(self) -> str:
         parts = [f"@{name} = {text}" for name, text in self.globals.items()]
         parts += self.declarations.values()
         parts += map(str, self.functions)
         return "\n".join(parts) + "\n"
+
+
+_NAMES = re.compile(r"%[a-z]+\d+")
+
+
+class Source(NamedTuple):
+    """Where a value lies: so many bytes behind a pointer, which is an argument or on the stack of
+    one function, a global variable, or has a source itself.
+
+    home: the function that loads it at one place; the others do at their beginning.
+    """
+
+    base: Value
+    offset: int
+    type: Type
+    home: Function | None
+
+
+class Loaded:
+    """The lines in which a value comes home; left out where nobody there uses it."""
+
+    __slots__ = ("lines", "name")
+
+    def __init__(self, name: str, lines: list[str]):
+        self.name = name
+        self.lines = lines
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines)
+
+
+def _load_lines(name: str, type: Type, base: Value, offset: int) -> list[str]:
+    """Load what is so many bytes behind a pointer, under this name."""
+    if not offset:
+        return [f"  {name} = load {type.text}, {base.typed}, align {min(8, type.bytes)}"]
+    at = f"{name}.at"
+    return [
+        f"  {at} = getelementptr inbounds i8, {base.typed}, i64 {offset}",
+        f"  {name} = load {type.text}, ptr {at}, align {min(8, type.bytes)}",
+    ]
 
 
 class Function:
@@ -263,18 +311,39 @@ class Function:
         self.here = self.block("entry")
 
     def __str__(self) -> str:
-        head = [self.header + " {", f"{self.blocks[0].label}:", *self.opening]
-        return "\n".join(head) + "\n" + self.body() + "\n}"
+        body = self.body()
+        head = [self.header + " {", f"{self.blocks[0].label}:", *self.opening, *self._loads(body)]
+        return "\n".join(head) + "\n" + body + "\n}"
+
+    def _loads(self, body: str) -> list[str]:
+        """The lines for the values of other functions, and the fixed ones, that the code uses."""
+        sources, lines, done = self.module.sources, [], set()
+
+        def load(name: str) -> None:
+            source = sources.get(name)
+            if source is not None and source.home is not self and name not in done:
+                done.add(name)
+                load(source.base.text)
+                lines.extend(_load_lines(name, source.type, source.base, source.offset))
+
+        if sources:
+            for name in dict.fromkeys(_NAMES.findall(body)):
+                load(name)
+        return lines
 
     def body(self) -> str:
         """The text of the code, without what comes first."""
-        lines: list[str] = []
+        lines: list[str | Loaded] = []
         for i, block in enumerate(self.blocks):
             if i:
                 lines.append(f"{block.label}:")
-            lines += map(str, block.lines)
+            lines += [str(x) if isinstance(x, Phi) else x for x in block.lines]
             lines.append(block.terminator)
-        return "\n".join(lines)
+        text = "\n".join([x for x in lines if isinstance(x, str)])
+        if all(isinstance(x, str) for x in lines):
+            return text
+        used = set(_NAMES.findall(text))
+        return "\n".join([str(x) for x in lines if isinstance(x, str) or x.name in used])
 
     # Blocks and branches.
 
@@ -341,9 +410,25 @@ class Function:
         """A value of another function, found so many bytes behind a pointer that is an argument:
         it can be used under its name.
         """
-        at = self.new_name(PTR)
-        self.opening.append(f"  {at} = getelementptr inbounds i8, {base}, i64 {offset}")
-        self.opening.append(f"  {value.text} = load {value.type}, ptr {at}, align 8")
+        self.opening += _load_lines(value.text, value.type, base, offset)
+
+    def fixed(self, type: Type, base: Value, offset: int = 0) -> Value:
+        """A value in memory that nobody writes to: loaded at the beginning of each function of the
+        module that uses it.
+        """
+        value = Value(type, self.new_name(type))
+        self.module.sources[value.text] = Source(base, offset, type, None)
+        return value
+
+    def load_result(self, type: Type, base: Value, offset: int) -> Value:
+        """What another function has left in memory, where it stays: loaded here, and at the
+        beginning of the functions to come that use it.
+        """
+        value = Value(type, self.new_name(type))
+        self.module.sources[value.text] = Source(base, offset, type, self)
+        lines = _load_lines(value.text, type, base, offset)
+        self.here.lines.append(Loaded(value.text, lines))
+        return value
 
     # Constants and lanes.
 

@@ -10,7 +10,8 @@ functions keep compile time linear (`emit_part`). What several threads run is a 
 
 Values have different names in all functions of a module. So the code of a part uses values of its
 caller as if they were its own; when it is finished, the foreign names in it are found, and what
-they stand for goes through a frame on the caller's stack, to be loaded under the same names.
+they stand for goes through a frame on the caller's stack, to be loaded under the same names. What
+a part makes stays in its frame, where later parts find it.
 """
 
 from __future__ import annotations
@@ -25,14 +26,16 @@ from typing import Any
 from tracejit.backends.native.emit import I64, PTR, VOID, Function, Type, Value
 from tracejit.backends.native.nest import Buffer, Scalar
 
-#: The cost of the steps of a part (see `Plan.weights`), about 3000 lines of LLVM assembly.
-PART = 800
+#: The cost of the steps of a part (see `Plan.weights`), about 1500 lines of LLVM assembly.
+PART = 400
+#: Programs up to this cost are left whole.
+WHOLE = 1200
 
 
 
 def cut(weights: Sequence[int]) -> list[range]:
-    """Runs of steps of about `PART` each; one run, if they are not much more together."""
-    if sum(weights) <= 2 * PART:
+    """Runs of steps of about `PART` each; one run, if they are few."""
+    if sum(weights) <= WHOLE:
         return [range(len(weights))]
     runs, first, total = [], 0, 0
     for number, weight in enumerate(weights):
@@ -70,12 +73,17 @@ class Part:
     def finish(self) -> Value:
         """End the function; returns the frame, filled in the caller with what the code uses."""
         self.fn.ret()
-        own = self.fn.prefix[1:]
-        foreign = re.findall(rf"%(?!{own}\d)([a-z]+)(\d+)", self.fn.body())
+        own, module = self.fn.prefix[1:], self.fn.module
+        names = set()
+        for name in set(re.findall(rf"%(?!{own}\d)[a-z]+\d+", self.fn.body())):
+            while name in module.sources:
+                name = module.sources[name].base.text
+            names.add(name)
         slots = []
-        for letters, number in sorted(set(foreign)):
-            type = self.fn.module.prefixes[letters].types[int(number)]
-            slots.append((Value(type, f"%{letters}{number}"), self._slot(type)))
+        for name in sorted(names):
+            if name[0] == "%":
+                type = module.type_of(name)
+                slots.append((Value(type, name), self._slot(type)))
         frame = self.caller.alloca(I64, max(1, self.words))
         for value, at in slots:
             self.caller.store(value, self.caller.offset(frame, at), align=8)
@@ -112,8 +120,7 @@ def emit_part(program: Any, steps: range) -> None:
     caller.call(part.fn.name, VOID, [frame])
     for x, (location, at) in made.items():
         if at is not None:
-            value = caller.load(_value(location).type, caller.offset(frame, at), align=8)
-            location = _with(location, value)
+            location = _with(location, caller.load_result(_value(location).type, frame, at))
         program.locations[x] = location
 
 

@@ -29,7 +29,9 @@ from tracejit.ir.walk import count_equations, held_jaxprs
 #: Computing in place again is given up for a store and a load above this cost.
 DEAR = 8
 #: The cost of the work over one shape that one nest does at most.
-LONG = 1000
+LONG = 500
+#: What a sum adds to that, with what follows its loop.
+SUM = 10
 #: What the loops of a nest cost to compile.
 NEST = 20
 #: Scalars that make a step.
@@ -179,10 +181,10 @@ class Plan:
             else:
                 space = rule.space(eqn)
                 parts = [
-                    self.parts.get(x, 0)
-                    for x in eqn.inputs if isinstance(x, Var) and x.shape == space
-                ]  # fmt: skip
-                self._kernel(first, space, max(parts, default=0)).sums.append(eqn)
+                    self.parts[x] for x in eqn.inputs if x in self.parts and x.shape == space
+                ]
+                part = max(parts, default=self.parts[eqn.outvars[0]])
+                self._kernel(first, space, part).sums.append(eqn)
             for v in eqn.outvars:
                 self.level[v], self._ready[v] = first, first + 1
         return sorted(
@@ -228,13 +230,19 @@ class Plan:
         filled: dict[tuple[int, ...], int] = {}
         self.parts: dict[Var, int] = {}
         for eqn in self.jaxpr.equations:
-            if not isinstance(self.rules[eqn], (Pointwise, Reader)) or not eqn.outvars[0].ndim:
+            rule = self.rules[eqn]
+            if isinstance(rule, Reduction):
+                shape, cost = rule.space(eqn), SUM
+            elif isinstance(rule, (Pointwise, Reader)) and eqn.outvars[0].ndim:
+                shape, cost = eqn.outvars[0].shape, self._own_cost(eqn)
+            else:
                 continue
-            shape = eqn.outvars[0].shape
-            filled[shape] = filled.get(shape, 0) + self._own_cost(eqn)
+            filled[shape] = filled.get(shape, 0) + cost
             part = filled[shape] // LONG
             for v in eqn.outvars:
                 self.parts[v] = part
+            if isinstance(rule, Reduction):
+                continue
             for x in eqn.inputs:
                 if not self._inline(x) or x.shape != shape:
                     continue
