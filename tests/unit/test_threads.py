@@ -16,7 +16,7 @@ import pytest
 
 import tracejit as tj
 from tracejit.backends.native import compile as native
-from tracejit.backends.native import pieces, pool
+from tracejit.backends.native import contraction, pieces, pool
 from tracejit.backends.native.compile import NativeExecutable
 from tracejit.backends.native.emit import F64, I64, constant
 from tracejit.backends.native.nest import Scalar
@@ -40,8 +40,8 @@ def _threads() -> Iterator[None]:
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small programs count as long ones, and are cut into small pieces."""
-    monkeypatch.setattr(native, "LONG", 1)
-    monkeypatch.setattr(pieces, "LONG", 1)
+    for module in (native, pieces, contraction):
+        monkeypatch.setattr(module, "LONG", 1)
     monkeypatch.setattr(pieces, "LEAST", 100)
 
 
@@ -128,6 +128,50 @@ def test_gradients_on_threads() -> None:
     expected = on_threads(run, 1, w, x, y)
     assert all(on_threads(run, n, w, x, y) == expected for n in COUNTS for _ in range(5))
     assert_close("gradient", "", run(w, x, y), evaluate(run.jaxpr, w, x, y), rtol=1e-11)
+
+
+PRODUCTS = {
+    "rows": ((301, 40), (40, 33)), "columns": ((33, 40), (40, 301)), "even": ((256, 64), (64, 64)),
+    "batch": ((7, 32, 40), (7, 40, 32)),
+}  # fmt: skip
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("name", PRODUCTS)
+@pytest.mark.parametrize("turned", [(0, 0), (0, 1), (1, 0), (1, 1)], ids=str)
+def test_products_of_matrices(name: str, turned: tuple[int, int]) -> None:
+    x, y = (RNG.normal(size=shape) for shape in PRODUCTS[name])
+
+    def turn(pair):
+        return [np.swapaxes(z, -1, -2) if t else z for z, t in zip(pair, turned, strict=True)]
+
+    left, right = map(np.ascontiguousarray, turn((x, y)))
+    run = executable(lambda a, b: np.matmul(*turn((a, b))), left, right)
+    assert run.summary.statements["dot"] and run.summary.loops_shared
+    expected = on_threads(run, 1, left, right)
+    assert all(on_threads(run, n, left, right) == expected for n in COUNTS for _ in range(3))
+    assert_close("product", name, run(left, right), [x @ y], rtol=1e-12)
+
+
+def test_blas_has_its_threads_back() -> None:
+    printed = in_process("""
+import threading, numpy as np, tracejit as tj
+from tracejit.backends.native.contraction import _openblas, blas
+usual = blas("threads")
+import ctypes
+setter = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int)(usual)
+setter(2)
+f, g = tj.jit(lambda x: x @ x), tj.jit(lambda x: np.tanh(x @ x).sum())
+small, large = np.ones((40, 40)), np.ones((400, 400))
+def work(h, x):
+    for _ in range(200):
+        h(x)
+threads = [threading.Thread(target=work, args=a) for a in ((f, small), (g, large), (g, small)) * 2]
+for t in threads: t.start()
+for t in threads: t.join()
+print(setter(2))
+""")
+    assert printed == "2"
 
 
 def test_what_is_large_is_cut_and_what_is_small_is_not() -> None:

@@ -9,28 +9,32 @@ import ctypes
 import importlib.util
 import math
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
 import numpy as np
 
+from tracejit.backends.native.effort import LONG
 from tracejit.backends.native.emit import I32, I64, POINTER, PTR, VOID, Function, Value, constant
 from tracejit.backends.native.index import Emitted
 from tracejit.backends.native.lowering import LOWERINGS, Axes, Choice, Reduction, Statement
 from tracejit.backends.native.nest import Indices, Nest
+from tracejit.backends.native.parallel import parallel
+from tracejit.backends.native.pieces import pieces_of
 from tracejit.ir.graph import Equation
 from tracejit.ops import contraction as ops
 from tracejit.ops.contraction import free_axes
 
 Places = tuple[int, ...]
+#: Steps, and how many elements long they are; None for none.
+Offset = tuple[Value, int] | None
 
 #: Multiplications from which a call of BLAS (about 0.3 us) costs less than our loops lose.
 BLAS_FROM = 20_000
-#: Multiplications from which BLAS may use several threads: about 10 ms on one. Its threads wait for
-#: each other by spinning, so that on busy cores a smaller product takes longer on two than on one.
-THREADS_FROM = 300_000_000
+#: Multiplications that BLAS does while a nest does one.
+MULTIPLICATIONS = 2
 
 #: How the names of variables with addresses of BLAS functions begin.
 BLAS = "blas."
@@ -146,18 +150,16 @@ def _thread_setter() -> int:
 
 
 @contextmanager
-def _one_thread(fn: Function, *, alone: bool) -> Iterator[None]:
-    """Keep BLAS to one thread in the code emitted here.
+def one_thread(fn: Function) -> Iterator[None]:
+    """Keep BLAS, and LAPACK, to the thread that runs the code emitted here.
 
-    Waking another thread costs 10 us, and milliseconds where the cores are busy.
+    How they divide work between threads of their own may depend on how many there are, and so may
+    results; what is worth it is divided here, between ours (`pieces.py`).
     """
-    if not alone:
-        yield
-        return
     setter = library_pointer(fn, THREADS)
-    before = fn.call_pointer(setter, I32, [constant(I32, 1)])
+    fn.call("blas_threads.alone", VOID, [setter])
     yield
-    fn.call_pointer(setter, I32, [before])
+    fn.call("blas_threads.usual", VOID, [setter])
 
 
 def _is_large(eqn: Equation) -> bool:
@@ -199,36 +201,83 @@ def _gemm(program: Any, eqn: Equation) -> None:
     (out,) = eqn.outvars
     (cx, cy), (bx, by) = eqn.params["contract"], eqn.params["batch"]
     fx, fy = free_axes(x.ndim, cx, bx), free_axes(y.ndim, cy, by)
-    n_batch = math.prod(x.shape[a] for a in bx)
+    count = math.prod(x.shape[a] for a in bx)
     rows = math.prod(x.shape[a] for a in fx)
     columns = math.prod(y.shape[a] for a in fy)
     depth = math.prod(x.shape[a] for a in cx)
     left, left_turned = _matrix(program, x, bx, fx, cx, free_first=True)
     right, right_turned = _matrix(program, y, by, fy, cy, free_first=False)
     result = program.allocate(out)
-    fn = program.fn
-    letters = {False: "N", True: "T"}
-    place = program.stack_integers([columns, rows, depth,
-                                    depth if right_turned else columns,
-                                    rows if left_turned else depth, columns])  # fmt: skip
-    flags = [program.stack_byte(letters[right_turned]), program.stack_byte(letters[left_turned])]
-    one, nought = program.stack_float(x.dtype, 1.0), program.stack_float(x.dtype, 0.0)
-    address = library_pointer(fn, f"{_PREFIX[x.dtype.name]}gemm")
-
-    def at(i: int) -> Value:
-        return fn.offset(place, i, I32)
-
-    def call(i: Value) -> None:
-        a = fn.offset(left.pointer, fn.mul(i, constant(I64, rows * depth)), left.lane)
-        b = fn.offset(right.pointer, fn.mul(i, constant(I64, columns * depth)), right.lane)
-        c = fn.offset(result.pointer, fn.mul(i, constant(I64, rows * columns)), result.lane)
-        fn.call_pointer(address, VOID, [
-            *flags, at(0), at(1), at(2), one, b, at(3), a, at(4), nought, c, at(5),
-        ])  # fmt: skip
-
-    with _one_thread(fn, alone=rows * columns * depth < THREADS_FROM):
-        program.repeat(n_batch, call)
+    product = _Product(
+        program, (left, right, result), (left_turned, right_turned), rows, columns, depth
+    )
+    work = count * rows * columns * depth // MULTIPLICATIONS
+    with one_thread(program.fn):
+        if count == 1:
+            product.emit(work)
+        else:
+            loop = parallel if work >= LONG else type(program).repeat
+            loop(program, count, product.one)
     program.settle(out, result)
+
+
+class _Product:
+    """Matrices in memory, one behind the other: result = left right, each perhaps transposed."""
+
+    def __init__(
+        self, program: Any, matrices: Sequence[Any], turned: Sequence[bool],
+        rows: int, columns: int, depth: int,
+    ):
+        self.program = program
+        self.matrices = matrices
+        self.turned = turned
+        self.rows, self.columns, self.depth = rows, columns, depth
+
+    def emit(self, work: int) -> None:
+        """The only product, in pieces if that is worth it: of rows, or of columns."""
+        pieces = pieces_of((self.rows, self.columns), work)
+        if pieces is None or self.program.threads is None:
+            self.one(constant(I64, 0))
+            return
+
+        def piece(i: Value, extent: int) -> None:
+            first = self.program.fn.mul(i, constant(I64, pieces.rows))
+            if pieces.axis == 0:
+                step = 1 if self.turned[0] else self.depth
+                self._call((first, step), None, (first, self.columns), extent, self.columns)
+            else:
+                step = self.depth if self.turned[1] else 1
+                self._call(None, (first, step), (first, 1), self.rows, extent)
+
+        parallel(self.program, pieces.count, lambda i: piece(i, pieces.rows))
+        if pieces.rest:
+            piece(constant(I64, pieces.count), pieces.rest)
+
+    def one(self, i: Value) -> None:
+        """Product number i."""
+        rows, columns, depth = self.rows, self.columns, self.depth
+        self._call((i, rows * depth), (i, columns * depth), (i, rows * columns), rows, columns)
+
+    def _call(self, left: Offset, right: Offset, result: Offset, rows: int, columns: int) -> None:
+        """Call BLAS for matrices that begin so many steps behind ours."""
+        program, fn, depth = self.program, self.program.fn, self.depth
+        a, b, c = (
+            matrix.pointer if at is None
+            else fn.offset(matrix.pointer, fn.mul(at[0], constant(I64, at[1])), matrix.lane)
+            for matrix, at in zip(self.matrices, (left, right, result), strict=True)
+        )  # fmt: skip
+        sizes = program.stack_integers([
+            columns, rows, depth, depth if self.turned[1] else self.columns,
+            self.rows if self.turned[0] else depth, self.columns,
+        ])  # fmt: skip
+        m, n, k, b_step, a_step, c_step = (fn.offset(sizes, i, I32) for i in range(6))
+        b_flag, a_flag = (program.stack_byte("NT"[t]) for t in reversed(self.turned))
+        dtype = self.matrices[0].dtype
+        one, nought = program.stack_float(dtype, 1.0), program.stack_float(dtype, 0.0)
+        fn.call_pointer(
+            library_pointer(fn, f"{_PREFIX[dtype.name]}gemm"), VOID,
+            [b_flag, a_flag, m, n, k, one, b, b_step, a, a_step, nought, c, c_step],
+        )  # fmt: skip
 
 
 _LOOPS, _BLAS = Dot(), Statement(_gemm)

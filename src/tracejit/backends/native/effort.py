@@ -12,8 +12,8 @@ from tracejit.ir.graph import Equation, Jaxpr
 from tracejit.ir.walk import held_jaxprs
 from tracejit.ops.contraction import dot
 
-#: The effort from which a program lets other threads run: about 0.1 ms. To release the GIL and take
-#: it again, take a workspace and hand parts to another thread costs 1 to 10 us, so a tenth at most.
+#: The effort from which a program lets other threads run: about 0.1 ms. To wake a thread takes 5 to
+#: 30 us, to give the GIL away and take it again 0.1 us, but milliseconds where others want it, too.
 LONG = 1_500_000
 
 #: Iterations of a loop whose number is not known.

@@ -28,8 +28,8 @@ from tracejit.ir.atoms import Var
 from tracejit.ir.graph import Equation
 from tracejit.ir.types import array_type
 
-#: Pieces of a kernel: at most, and the effort of one at least, which hides what it costs to hand it
-#: to a thread (0.1 us, and 5 to 50 us for the first, when the thread sleeps).
+#: Pieces of a kernel: at most, so that up to a dozen threads end at about the same time; and the
+#: effort of one at least, about 25 us, beside which the 20 ns are nothing that it takes to get it.
 MOST, LEAST = 32, LONG // 4
 #: Rows of a piece come in such numbers where there are many, so that vectors are whole.
 EVEN = 64
