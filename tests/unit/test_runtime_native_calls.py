@@ -305,6 +305,26 @@ def test_an_update_opens_the_gates_of_what_it_restores(slow_calls) -> None:
     assert len(slow_calls) == 3
 
 
+def test_many_kinds_of_calls_of_one_function(slow_calls) -> None:
+    """Each is found, whatever the argument in which the kinds differ."""
+    f = tj.jit(lambda x, n, y: x.sum() * n + y.sum(), static_argnums=1)
+    calls = [
+        (np.ones(shape), n, np.ones(size, dtype))
+        for shape in [(2,), (3,), (2, 1), (0,)] for n in (1, 300, 10**10) for size in (2, 3)
+        for dtype in (float, "f4")
+    ][:MOST_ENTRIES]  # fmt: skip
+    wanted = [x.size * n + y.size for x, n, y in calls]
+    for _ in range(3):
+        assert [f(x, int(str(n)), y) for x, n, y in calls] == wanted
+    assert len(slow_calls) == len(calls) == len(installed(f))
+    telling = {entry.signature.telling for entry in installed(f)}
+    assert {None, 0} < telling
+    for name in ("x", "n", "y"):  # by name, and with too few
+        assert f(**{"x": calls[5][0], "n": calls[5][1], "y": calls[5][2]}) == wanted[5], name
+    with pytest.raises(TypeError):
+        f(X)
+
+
 def test_there_are_not_too_many_entries() -> None:
     f = tj.jit(lambda x: x)
     for n in range(MOST_ENTRIES + 3):

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 from tracejit import tree
 from tracejit.backends.native.call_signature import (
+    COMPARED,
     CallSignature,
     Dict,
     Leaf,
@@ -118,12 +119,34 @@ def install_entry(
     names = [name for name, _ in named]
     positions = len(positional)
     keywords = tuple(zip(names, nodes[positions:], strict=True))
+    arguments = tuple(nodes[:positions])
+    telling = _telling(arguments, [entry.signature for entry in installed(obj)])
     signature = CallSignature(
-        tuple(nodes[:positions]), keywords, result, keeps_large=keeps_large
+        arguments, keywords, result, keeps_large=keeps_large, telling=telling
     )
     entry = make(signature, gate_of(setting))
     if entry is not None:
         install(obj, entry)
+
+
+def _telling(arguments: Sequence[Node], others: Sequence[CallSignature | None]) -> int | None:
+    """The argument, an array or a static one, in which a call differs from most other kinds."""
+    known = [other.positional for other in others if other is not None]
+    differs = {
+        i: sum(len(other) > i and _differ(other[i], node) for other in known)
+        for i, node in enumerate(arguments)
+        if isinstance(node, Static) or (isinstance(node, Leaf) and node.kind == "array")
+    }
+    best = max(differs, key=differs.__getitem__, default=None)
+    return best if best is not None and differs[best] else None
+
+
+def _differ(x: Node, y: Node) -> bool:
+    """Whether no argument fits both nodes, as far as that is plain."""
+    if isinstance(x, Static) and isinstance(y, Static):
+        alike = type(x.value) is type(y.value) and type(x.value) in COMPARED
+        return x.value is not y.value and not (alike and x.value == y.value)
+    return x != y
 
 
 def argument_node(x: Any) -> Node | None:

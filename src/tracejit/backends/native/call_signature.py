@@ -95,6 +95,8 @@ class CallSignature:
     """What an entry takes and returns; keywords may come in any order.
 
     keeps_large: whether results of any size are kept, to be filled again when nobody holds them.
+    telling: the number of a positional argument, an array or Static, in which the signature differs
+    from others of a callable; it is looked at first.
     """
 
     positional: tuple[Node, ...]
@@ -102,6 +104,7 @@ class CallSignature:
     result: Node
     release_gil: bool = False
     keeps_large: bool = False
+    telling: int | None = None
 
 
 def describe(value: Any) -> Node | None:

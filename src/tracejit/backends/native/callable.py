@@ -42,6 +42,7 @@ from itertools import pairwise
 from typing import Any, ClassVar, Self
 
 from tracejit.backends.native import abi
+from tracejit.backends.native.call_signature import CallSignature
 from tracejit.errors import ArgumentError
 
 # typeslots.h, object.h, structmember.h: parts of CPython's stable ABI.
@@ -158,7 +159,7 @@ class NativeEntry:
     results that the entry keeps, to use them again; the list is never made longer or shorter.
     """
 
-    __slots__ = ("__weakref__", "call", "owner", "record", "spares", "taken")
+    __slots__ = ("__weakref__", "call", "owner", "record", "signature", "spares", "taken")
 
     def __init__(
         self,
@@ -166,10 +167,12 @@ class NativeEntry:
         record: ctypes.Array[ctypes.c_int64],
         owner: object,
         spares: list[object] | None = None,
+        signature: CallSignature | None = None,
     ) -> None:
         self.call = call
         self.record = record
         self.owner = owner
+        self.signature = signature
         self.spares = [] if spares is None else spares
         self.taken = False
 

@@ -19,7 +19,7 @@
 @table = global [$table_size x ptr] zeroinitializer, align 16
 
 ; The vectorcall function of every callable: try its records one by one, and call _miss when
-; none takes the call.
+; none takes the call. A glance at one argument passes most of those by that do not.
 define ptr @call(ptr %self, ptr %args, i64 %nargsf, ptr %kwnames) nounwind {
 start:
   %first.at = getelementptr i8, ptr %self, i64 $chain
@@ -28,7 +28,16 @@ start:
 next:
   %record = phi ptr [%first, %start], [%following, %passed]
   %none = icmp eq ptr %record, null
-  br i1 %none, label %missed, label %try
+  br i1 %none, label %missed, label %glance
+glance:
+  %telling.at = getelementptr i64, ptr %record, i64 $TELLING_CHECK
+  %telling = load i64, ptr %telling.at
+  %silent = icmp eq i64 %telling, 0
+  br i1 %silent, label %try, label %look
+look:
+  %check = getelementptr i64, ptr %record, i64 %telling
+  %likely = call i1 @likely(ptr %record, ptr %check, ptr %args, i64 %nargsf)
+  br i1 %likely, label %try, label %passed
 try:
   %result = call ptr @attempt(ptr %record, ptr %args, i64 %nargsf, ptr %kwnames)
   %not.mine = icmp eq ptr %result, inttoptr (i64 1 to ptr)

@@ -85,6 +85,7 @@ _TUPLE, _LIST, _DICT, _OBJECT = _CONTAINERS
 _HEADER = (
     *("NEXT", "GATE", "KERNEL", "POSITIONAL", "KEYWORDS", "RELEASE", "FRAME"),
     *("INPUTS", "ROOM", "OUTPUTS", "OBJECTS", "OURS", "SPARES", "TURN"),
+    *("TELLING", "TELLING_CHECK"),
 )
 
 SPARE_BYTES = 1 << 18
@@ -130,8 +131,9 @@ def native_entry(
     record = _Record(signature, abi.LAYOUT)
     words = record.words(kernel, gate)
     code = runtime()
+    row = (ctypes.c_int64 * len(words))(*words)
     owners = (owner, gate, code, record.kept)
-    return NativeEntry(code.call, (ctypes.c_int64 * len(words))(*words), owners, record.spares)
+    return NativeEntry(code.call, row, owners, record.spares, signature)
 
 
 def bound_entry(
@@ -168,6 +170,7 @@ class _Record:
         self.inputs = self.nodes = self.outputs = self.room = 0  # room: beyond a word per input
         self.objects = 1
         self.largest_spare = sys.maxsize if signature.keeps_large else SPARE_BYTES
+        self.telling_check = 0  # the number of its word among the checks, from 1
         self.ours = 0  # references that the call may have to take
         self.nbytes = 0  # of the arrays in the result
         self.makes: list[int] = []
@@ -183,7 +186,8 @@ class _Record:
         frame = ours + 1 + self.ours
         header = [0, ctypes.addressof(gate.words), kernel]
         header += [len(self.signature.positional), len(names), int(self.signature.release_gil)]
-        header += [frame, *starts, ours, self.spare_row(), 0]
+        header += [frame, *starts, ours, self.spare_row(), 0, self.signature.telling or 0]
+        header += [self.telling_check and len(header) + len(names) + self.telling_check]
         assert len(header) == len(_HEADER)
         steps = (*checks, _END, *self.makes, _END, *self.packs, _END)
         return [*header, *names, *steps]
@@ -209,7 +213,9 @@ class _Record:
         arguments = (*self.signature.positional, *(node for _, node in self.signature.keywords))
         queue = [self.numbered(node) for node in arguments]
         steps: list[int] = []
-        for node, place, below in queue:
+        for i, (node, place, below) in enumerate(queue):
+            if i == self.signature.telling:
+                self.telling_check = 1 + len(steps)
             steps += self.check(node, place)
             queue += below
         self.nodes = len(queue)

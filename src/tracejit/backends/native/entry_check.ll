@@ -1,5 +1,67 @@
 ; Checks: whether a call is of a record's signature, and where its data is.
 
+; Whether a record may take a call, by the argument in which it differs from other records of the
+; callable, an array or a constant; its check is at %step.
+define internal i1 @likely(ptr %record, ptr %step, ptr %args, i64 %nargsf) nounwind {
+start:
+  %number.at = getelementptr i64, ptr %record, i64 $TELLING
+  %number = load i64, ptr %number.at
+  %count = and i64 %nargsf, 9223372036854775807
+  %given = icmp slt i64 %number, %count
+  br i1 %given, label %compare, label %no
+compare:
+  %x.at = getelementptr ptr, ptr %args, i64 %number
+  %x = load ptr, ptr %x.at
+  %op = load i64, ptr %step
+  %is.array = icmp eq i64 %op, $ARRAY
+  br i1 %is.array, label %array, label %constant
+constant:
+  %y.at = getelementptr i64, ptr %step, i64 1
+  %y = load ptr, ptr %y.at
+  %identical = icmp eq ptr %x, %y
+  br i1 %identical, label %yes, label %other
+other:
+  %is.equal = icmp eq i64 %op, $EQUAL
+  br i1 %is.equal, label %ask, label %no
+ask:
+  %equal = call i1 @equal(ptr %x, ptr %y)
+  ret i1 %equal
+array:
+  %type.at = getelementptr i8, ptr %x, i64 $ob_type
+  %type = load ptr, ptr %type.at
+  %ndarray = load ptr, ptr $ndarray
+  %exact = icmp eq ptr %type, %ndarray
+  br i1 %exact, label %ranked, label %no
+ranked:
+  %ndim.at = getelementptr i64, ptr %step, i64 3
+  %ndim = load i32, ptr %ndim.at
+  %x.ndim.at = getelementptr i8, ptr %x, i64 $array_ndim
+  %x.ndim = load i32, ptr %x.ndim.at
+  %same.ndim = icmp eq i32 %x.ndim, %ndim
+  br i1 %same.ndim, label %measure, label %no
+measure:
+  %dims = getelementptr i64, ptr %step, i64 4
+  %x.dims.at = getelementptr i8, ptr %x, i64 $array_dims
+  %x.dims = load ptr, ptr %x.dims.at
+  br label %axis
+axis:
+  %k = phi i32 [0, %measure], [%k.next, %extent]
+  %left = icmp slt i32 %k, %ndim
+  br i1 %left, label %extent, label %yes
+extent:
+  %x.dim.at = getelementptr i64, ptr %x.dims, i32 %k
+  %x.dim = load i64, ptr %x.dim.at
+  %dim.at = getelementptr i64, ptr %dims, i32 %k
+  %dim = load i64, ptr %dim.at
+  %same.dim = icmp eq i64 %x.dim, %dim
+  %k.next = add i32 %k, 1
+  br i1 %same.dim, label %axis, label %no
+yes:
+  ret i1 true
+no:
+  ret i1 false
+}
+
 ; Run the checks from %pc on. Check n looks at word n of the queue; containers append their
 ; items at the tail. %ours is a row, its length first, of the references that the call owns: to
 ; copies of arrays, and values of attributes. The place behind the checks, or null where one failed.
