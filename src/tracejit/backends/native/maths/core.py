@@ -208,6 +208,23 @@ def any_lane(b: Function, mask: Value) -> Value:
     return b.reduce("or", mask)
 
 
+def where(b: Function, mask: Value, result: Value, other: Callable[[], Value]) -> Value:
+    """result, or other() in the lanes of the mask; computed in a block that is entered only if a
+    lane needs it.
+    """
+    before, cold, after = b.here, b.block("rare"), b.block("most")
+    b.branch_if(any_lane(b, mask), cold, after)
+    b.at(cold)
+    chosen = b.select(mask, other(), result)
+    leaving = b.here
+    b.branch(after)
+    b.at(after)
+    phi = b.phi(result.type)
+    phi.add(result, before)
+    phi.add(chosen, leaving)
+    return phi.value
+
+
 def integer(x: Value, number: int) -> Value:
     """A constant in the integer type as wide as x."""
     return constant(x.type.integer, number)

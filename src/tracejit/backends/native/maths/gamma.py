@@ -15,13 +15,13 @@ from tracejit.backends.native.emit import Function, Value
 from tracejit.backends.native.maths.core import (
     INF,
     NAN,
-    any_lane,
     fma,
     horner,
     in_double,
     like,
     polynomial,
     square,
+    where,
 )
 from tracejit.backends.native.maths.logarithm import log
 from tracejit.backends.native.maths.trigonometric import half_turns
@@ -61,18 +61,7 @@ def where_negative(
     b: Function, x: Value, result: Value, reflect: Callable[[], Value],
 ) -> Value:
     """result, or reflect() in the lanes where x < 0; computed only if there is one."""
-    negative = b.less(x, like(x, 0.0))
-    before, cold, after = b.here, b.block("reflect"), b.block("gamma")
-    b.branch_if(any_lane(b, negative), cold, after)
-    b.at(cold)
-    chosen = b.select(negative, reflect(), result)
-    leaving = b.here
-    b.branch(after)
-    b.at(after)
-    phi = b.phi(x.type)
-    phi.add(result, before)
-    phi.add(chosen, leaving)
-    return phi.value
+    return where(b, b.less(x, like(x, 0.0)), result, reflect)
 
 
 @dataclass(frozen=True)

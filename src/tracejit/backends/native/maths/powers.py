@@ -19,15 +19,18 @@ from tracejit.backends.native.maths.core import (
     integer,
     is_single,
     like,
+    polynomial,
     sign_bits,
     square,
     two_product,
+    where,
 )
 from tracejit.backends.native.maths.exponential import (
     EXP2,
     power_of_two,
     round_biased,
     scale_widely,
+    series,
 )
 from tracejit.backends.native.maths.logarithm import cut, decompose, to_float
 
@@ -55,6 +58,9 @@ CBRT = (
 )
 # Exponents beyond which the result is 0 or inf.
 POW_RANGE = (-1080.0, 1025.0)
+SINGLE_POW_RANGE = (-200.0, 200.0)
+
+Exponent = tuple[Value, Value]
 
 
 def sqrt(b: Function, x: Value) -> Value:
@@ -150,18 +156,6 @@ def log2_of_magnitude(b: Function, a: Value) -> list[Value]:
     return [b.select(b.equal(a, like(a, 0.0)), like(a, -INF), high), low]
 
 
-def exp2_of_product(b: Function, y: Value, high: Value, low: Value) -> Value:
-    """2^(y (high + low)) in double."""
-    exponent, rest = two_product(b, y, high)
-    rest = fma(b, y, low, rest)
-    moderate = b.less(b.abs(exponent), like(y, 1100.0))
-    rest = b.select(moderate, rest, like(y, 0.0))
-    exponent = at_least(b, at_most(b, exponent, POW_RANGE[1]), POW_RANGE[0])
-    n, bits = round_biased(b, exponent, 1.0, 2 * 1023)
-    r = b.add(b.sub(exponent, n), rest)
-    return scale_widely(b, horner(b, r, EXP2["double"]), bits)
-
-
 def single_log2_of_magnitude(b: Function, a: Value) -> list[Value]:
     """log2 of a float, in double, with polynomials for its precision."""
     x = b.fpext(a, vector_type("double", a.type.lanes))
@@ -174,40 +168,73 @@ def single_log2_of_magnitude(b: Function, a: Value) -> list[Value]:
     return [b.select(b.equal(x, like(x, 0.0)), like(x, -INF), logarithm)]
 
 
-def single_exp2_of_product(b: Function, y: Value, logarithm: Value) -> Value:
-    """2^(y logarithm), rounded to float."""
-    exponent = b.mul(b.fpext(y, logarithm.type), logarithm)
-    exponent = at_least(b, at_most(b, exponent, 200.0), -200.0)
+def exponent_of(b: Function, y: Value, high: Value, low: Value | None = None) -> Exponent:
+    """y (high + low) in double, rounded, and what that lost."""
+    if low is None:
+        exponent = b.mul(b.fpext(y, high.type), high)
+        return exponent, like(exponent, 0.0)
+    exponent, rest = two_product(b, y, high)
+    return exponent, fma(b, y, low, rest)
+
+
+def ordinary_power(b: Function, single: bool, exponent: Value, rest: Value) -> Value:
+    """2^(exponent + rest), for a normal result."""
     n, bits = round_biased(b, exponent, 1.0, 1023)
-    p = horner(b, b.sub(exponent, n), POW_EXP2)
-    return b.fptrunc(b.mul(p, power_of_two(b, exponent, bits)), y.type)
+    r = b.sub(exponent, n)
+    p = polynomial(b, r, POW_EXP2) if single else series(b, b.add(r, rest), EXP2["double"])
+    return b.mul(p, power_of_two(b, exponent, bits))
+
+
+def any_power(b: Function, a: Value, y: Value, exponent: Value, rest: Value) -> Value:
+    """The same for every exponent, of a = |x| and y; 1^y = a^0 = 1, even for NaN."""
+    limits = SINGLE_POW_RANGE if is_single(a) else POW_RANGE
+    moderate = b.less(b.abs(exponent), like(exponent, 1100.0))
+    rest = b.select(moderate, rest, like(exponent, 0.0))
+    exponent = at_least(b, at_most(b, exponent, limits[1]), limits[0])
+    if is_single(a):
+        power = b.fptrunc(ordinary_power(b, True, exponent, rest), a.type)
+    else:
+        n, bits = round_biased(b, exponent, 1.0, 2 * 1023)
+        p = series(b, b.add(b.sub(exponent, n), rest), EXP2["double"])
+        power = scale_widely(b, p, bits)
+    one = like(a, 1.0)
+    return b.select(b.or_(b.equal(a, one), b.equal(y, like(y, 0.0))), one, power)
+
+
+def signed_power(b: Function, x: Value, y: Value, power: Value) -> Value:
+    """|x|^y with the sign of x^y; NaN for a finite x < 0 and a y that is not whole."""
+    half = b.mul(y, like(y, 0.5))
+    whole = b.equal(b.round_even(y), y)
+    odd = b.and_(whole, b.not_equal(b.round_even(half), half))
+    signs = b.select(odd, sign_bits(b, x), integer(x, 0))
+    negative = b.and_(b.less(x, like(x, 0.0)), b.greater(x, like(x, -INF)))
+    undefined = b.and_(negative, b.not_(whole))
+    return b.select(undefined, like(x, NAN), flip_sign(b, power, signs))
 
 
 def pow_begin(b: Function, x: Value) -> list[Value]:
-    """What x^y needs of x: is it 1, its sign, is it negative and finite, its logarithm.
+    """What x^y needs of x: x itself, and its logarithm.
 
     That is more than half of the work, and can be done once for many y.
     """
     a = b.abs(x)
-    logarithm = (single_log2_of_magnitude if is_single(x) else log2_of_magnitude)(b, a)
-    negative = b.and_(b.less(x, like(x, 0.0)), b.greater(x, like(x, -INF)))
-    return [b.equal(a, like(x, 1.0)), sign_bits(b, x), negative, *logarithm]
+    return [x, *(single_log2_of_magnitude if is_single(x) else log2_of_magnitude)(b, a)]
 
 
 def pow_end(b: Function, begun: Sequence[Value], y: Value) -> Value:
-    """x^y, from what `pow_begin` made of x."""
-    is_one, sign, negative, *logarithm = begun
-    magnitude = (single_exp2_of_product if is_single(y) else exp2_of_product)(b, y, *logarithm)
-    one = b.or_(is_one, b.equal(y, like(y, 0.0)))
-    magnitude = b.select(one, like(y, 1.0), magnitude)
-    half = b.mul(y, like(y, 0.5))
-    whole = b.equal(b.round_even(y), y)
-    odd = b.and_(whole, b.not_equal(b.round_even(half), half))
-    signs = b.select(odd, sign, b.like(sign, 0))
-    result = flip_sign(b, magnitude, signs)
-    undefined = b.and_(negative, b.not_(whole))
-    # x = 1 gives 1 also for a NaN y; any other NaN has come through the logarithm or the product.
-    return b.select(undefined, like(y, NAN), result)
+    """x^y, from what `pow_begin` made of x.
+
+    Results that are no normal numbers, and negative x, have blocks of their own.
+    """
+    x, *logarithm = begun
+    exponent, rest = exponent_of(b, y, *logarithm)
+    power = ordinary_power(b, is_single(x), exponent, rest)
+    power = power if power.type == x.type else b.fptrunc(power, x.type)
+    limit = like(exponent, float(format_of(x).bias - 2))
+    extreme = b.not_(b.less(b.abs(exponent), limit))
+    power = where(b, extreme, power, lambda: any_power(b, b.abs(x), y, exponent, rest))
+    negative = b.less(b.bits_of(x), integer(x, 0))
+    return where(b, negative, power, lambda: signed_power(b, x, y, power))
 
 
 def pow(b: Function, x: Value, y: Value) -> Value:
