@@ -275,13 +275,13 @@ class Plan:
 
     def weights(self) -> list[int]:
         """For each step, the cost of all that is computed in it."""
-        costs = []
-        for step in self.steps:
-            made = {self.makers[v] for v in self.reads(step) if self._inline(v)}
-            made.update(self.makers[v] for v in self.results(step))
-            nest = NEST if step.space else 0
-            costs.append(nest + sum(self._own_cost(eqn) for eqn in made))
-        return costs
+        return [self.weight(step) for step in self.steps]
+
+    def weight(self, step: Step) -> int:
+        """The cost of all that is computed in a step."""
+        made = {self.makers[v] for v in self.reads(step) if self._inline(v)}
+        made.update(self.makers[v] for v in self.results(step))
+        return (NEST if step.space else 0) + sum(self._own_cost(eqn) for eqn in made)
 
     def _own_cost(self, eqn: Equation) -> int:
         """Of one equation; a statement with jaxprs costs what they do."""

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from math import prod
 from typing import Any
 
+from tracejit.backends.native.effort import LONG
 from tracejit.backends.native.emit import I64, Value, constant
 from tracejit.backends.native.index import Index, Loop, Rows
 from tracejit.backends.native.kernel import Accumulate, Kernel, Store, fill
-from tracejit.backends.native.lowering import rule_of
+from tracejit.backends.native.lowering import LOWERINGS, rule_of
 from tracejit.backends.native.nest import Buffer, Nest, Scalar
+from tracejit.backends.native.parallel import parallel
+from tracejit.backends.native.pieces import LEAST, MOST, Totals
 from tracejit.backends.native.plan import Step
 from tracejit.backends.native.regions import Region
 from tracejit.ir.atoms import Var
 from tracejit.ir.graph import Equation
 from tracejit.ir.types import strides_of
+from tracejit.ops.indexing import scatter_add
+from tracejit.ops.structure import reduce_sum
+
+#: Bytes that the sums of all pieces may take.
+PARTS = 1 << 22
 
 
 def emit_region(program: Any, region: Region) -> None:
@@ -30,20 +40,17 @@ class _Tiles:
 
     def emit(self) -> None:
         program, region = self.program, self.region
-        self._take_memory()
-        for eqn in region.sums:
-            if eqn.outvars[0] in region.totals:
-                fill(program, self._accumulate(eqn))
+        region_rows = f"{region.tile} of {region.extent} rows at a time"
+        program.summary.lines.append(f"region of {len(region.members)} kernels, {region_rows}")
+        for x in region.rows:
+            if x not in region.contracted:
+                self.buffers[x] = program.allocate(x)
+        totals = [self._total(eqn) for eqn in region.sums if eqn.outvars[0] in region.totals]
         outside = dict(program.locations)
-        fn, tile = program.fn, region.tile
-        whole, rest = divmod(region.extent, tile)
-        program.summary.lines.append(
-            f"region of {len(region.members)} kernels, {tile} of {region.extent} rows at a time"
-        )
-        program.repeat(whole, lambda i: self._run(fn.mul(i, constant(I64, tile)), tile))
-        program.locations = dict(outside)
-        if rest:
-            self._run(constant(I64, whole * tile), rest)
+        if (pieces := self._pieces()) is None:
+            self._in_one(totals)
+        else:
+            self._in_pieces(pieces, totals)
         program.locations = outside
         for x, buffer in self.buffers.items():
             if x in region.contracted or x in region.copied:
@@ -53,18 +60,118 @@ class _Tiles:
             else:
                 program.locations[x] = Scalar(Nest(program, []).load(buffer, ()).value)
 
-    def _take_memory(self) -> None:
+    def _total(self, eqn: Equation) -> Accumulate:
+        """A sum over the rows, and where it comes."""
+        (out,), program = eqn.outvars, self.program
+        self.buffers[out] = program.allocate(out) if out.ndim else program.scratch(out.type)
+        return self._accumulate(eqn)
+
+    # One thread, or several.
+
+    def _in_one(self, totals: Sequence[Accumulate]) -> None:
+        """All rows one after the other."""
         program, region = self.program, self.region
+        for total in totals:
+            fill(program, total)
         with program.nothing_dies():  # what a statement begins with may be read by later members
             for eqn in region.statements:
                 self.buffers[eqn.outvars[0]] = rule_of(eqn).by_rows.begin(program, eqn)
+        self._take_tiles()
+        self._tiles(constant(I64, 0), constant(I64, region.extent // region.tile))
+        self._rest()
+
+    def _pieces(self) -> tuple[int, int] | None:
+        """How many pieces of how many tiles several threads may share; None for none."""
+        program, region = self.program, self.region
+        adds = all(eqn.primitive is scatter_add for eqn in region.statements)
+        if program.threads is None or not adds:
+            return None
+        work = sum(
+            program.plan.weight(member.step) * prod(member.step.space or (region.extent,))
+            for member in region.members
+        )
+        whole = region.extent // region.tile
+        apart = sum(x.type.nbytes for x in region.totals)
+        most = min(MOST, work // LEAST, whole, PARTS // max(1, apart))
+        if work < LONG or most < 2:
+            return None
+        tiles = -(-whole // most)
+        return -(-whole // tiles), tiles
+
+    def _in_pieces(self, pieces: tuple[int, int], totals: Sequence[Accumulate]) -> None:
+        """So many tiles to a piece, the pieces in any order; each has sums of its own."""
+        program, region = self.program, self.region
+        count, tiles = pieces
+        begun = [
+            Accumulate(e, LOWERINGS[reduce_sum], (0,), self._result(e)) for e in region.statements
+        ]
+        parts = Totals(program, count + 1, [*totals, *begun])
+        whole = constant(I64, region.extent // region.tile)
+        results = dict(self.buffers)
+
+        def piece(i: Value) -> None:
+            fn = program.fn
+            outside = dict(program.locations)
+            self._add_into(parts.places(i))
+            self._take_tiles()
+            first = fn.mul(i, constant(I64, tiles))
+            behind = fn.add(first, constant(I64, tiles))
+            self._tiles(first, fn.select(fn.less(behind, whole), behind, whole))
+            program.locations = outside
+
+        parallel(program, count, piece)
+        last = parts.places(constant(I64, count))
+        for total in begun:
+            program.copy(total.eqn.inputs[0], last[total])
+        self._add_into(last)
+        self._take_tiles()
+        self._rest()
+        self.buffers = results
+        parts.add_up()
+
+    def _add_into(self, places: Mapping[Accumulate, Buffer]) -> None:
+        for total, place in places.items():
+            self.buffers[total.eqn.outvars[0]] = place
+
+    def _result(self, eqn: Equation) -> Buffer:
+        (out,) = eqn.outvars
+        self.buffers[out] = self.program.allocate(out)
+        return self.buffers[out]
+
+    # Rows.
+
+    def _take_tiles(self) -> None:
+        region = self.region
         for x, axis in region.copied.items():
             self.buffers[x] = self._tile_of(x, axis)
-        for x in (*region.stores, *[eqn.outvars[0] for eqn in region.sums]):
-            if x in region.contracted:
-                self.buffers[x] = self._tile_of(x, region.rows[x])
-            else:
-                self.buffers[x] = program.allocate(x) if x.ndim else program.scratch(x.type)
+        for x in region.contracted:
+            self.buffers[x] = self._tile_of(x, region.rows[x])
+
+    def _tiles(self, first: Value, behind: Value) -> None:
+        """The tiles from one number to another, of which there is at least one."""
+        program, tile = self.program, constant(I64, self.region.tile)
+        fn, outside = program.fn, dict(program.locations)
+        before, head = fn.here, fn.block("tile")
+        fn.branch(head)
+        fn.at(head)
+        counter = fn.phi(I64)
+        counter.add(first, before)
+        self._run(fn.mul(counter.value, tile), self.region.tile)
+        following = fn.add(counter.value, constant(I64, 1))
+        counter.add(following, fn.here)
+        after = fn.block("tiled")
+        fn.branch_if(fn.less(following, behind), head, after)
+        fn.at(after)
+        program.locations = outside
+
+    def _rest(self) -> None:
+        """The rows behind the last whole tile."""
+        program, region = self.program, self.region
+        whole, rest = divmod(region.extent, region.tile)
+        if rest:
+            outside = dict(program.locations)
+            self._run(constant(I64, whole * region.tile), rest)
+            program.locations = outside
 
     def _tile_of(self, x: Var, axis: int) -> Buffer:
         """Memory for as many rows of a variable as a tile has."""
