@@ -250,6 +250,8 @@ class Module:
 
 
 _NAMES = re.compile(r"%[a-z]+\d+")
+#: So many values are loaded without asking whether the code uses them.
+_FEW = 64
 
 
 class Source(NamedTuple):
@@ -308,6 +310,7 @@ class Function:
         )
         self.blocks: list[Block] = []
         self.opening: list[str] = []  # lines that come first: allocas, and what `receive` loads
+        self.uses: list[str] = []  # names with a source, to be loaded at the beginning
         self.here = self.block("entry")
 
     def __str__(self) -> str:
@@ -316,7 +319,7 @@ class Function:
         return "\n".join(head) + "\n" + body + "\n}"
 
     def _loads(self, body: str) -> list[str]:
-        """The lines for the values of other functions, and the fixed ones, that the code uses."""
+        """The lines for the values of `uses`; where they are many, for those in the code."""
         sources, lines, done = self.module.sources, [], set()
 
         def load(name: str) -> None:
@@ -326,9 +329,9 @@ class Function:
                 load(source.base.text)
                 lines.extend(_load_lines(name, source.type, source.base, source.offset))
 
-        if sources:
-            for name in dict.fromkeys(_NAMES.findall(body)):
-                load(name)
+        many = len(self.uses) > _FEW
+        for name in dict.fromkeys(_NAMES.findall(body)) if many else self.uses:
+            load(name)
         return lines
 
     def body(self) -> str:
@@ -418,6 +421,7 @@ class Function:
         """
         value = Value(type, self.new_name(type))
         self.module.sources[value.text] = Source(base, offset, type, None)
+        self.uses.append(value.text)
         return value
 
     def load_result(self, type: Type, base: Value, offset: int) -> Value:

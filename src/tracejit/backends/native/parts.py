@@ -74,8 +74,9 @@ class Part:
         """End the function; returns the frame, filled in the caller with what the code uses."""
         self.fn.ret()
         own, module = self.fn.prefix[1:], self.fn.module
+        self.fn.uses = sorted(set(re.findall(rf"%(?!{own}\d)[a-z]+\d+", self.fn.body())))
         names = set()
-        for name in set(re.findall(rf"%(?!{own}\d)[a-z]+\d+", self.fn.body())):
+        for name in self.fn.uses:
             while name in module.sources:
                 name = module.sources[name].base.text
             names.add(name)
