@@ -198,8 +198,12 @@ class Phi:
 class Module:
     """What one compilation unit holds: functions, constants, and the declarations they need."""
 
-    def __init__(self, *, has_fma: bool = True, provided: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self, *, has_fma: bool = True, has_scaling: bool = False,
+        provided: frozenset[str] = frozenset(),
+    ) -> None:
         self.has_fma = has_fma  # Has the target the instruction? If not, llvm.fma is a call.
+        self.has_scaling = has_scaling  # Can it multiply 512 bits of floats by powers of two?
         self.provided = provided  # Functions that the linker knows: declared, never defined here.
         self.functions: list[Function] = []
         self.defined: set[str] = set()

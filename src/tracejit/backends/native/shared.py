@@ -32,7 +32,10 @@ _loading = threading.Lock()
 
 def new_module() -> Module:
     """A module for this machine, linked with the functions that programs share."""
-    return Module(has_fma=host().has_fma, provided=frozenset(SHARED))
+    machine = host()
+    return Module(
+        has_fma=machine.has_fma, has_scaling=machine.has_scaling, provided=frozenset(SHARED)
+    )
 
 
 def is_shared(name: str) -> bool:

@@ -31,6 +31,11 @@ class Features:
     flags: str
 
     @property
+    def has_scaling(self) -> bool:
+        """Whether an instruction multiplies vectors of 512 bits by powers of two: AVX-512's."""
+        return self.vector_bits == 512
+
+    @property
     def attributes(self) -> str:
         """What LLVM is told of each function."""
         bits = self.vector_bits

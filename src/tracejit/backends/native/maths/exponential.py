@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tracejit.backends.native.emit import Function, Value
+from tracejit.backends.native.emit import I32, Function, Value, constant, vector_type
 from tracejit.backends.native.maths.core import (
     at_least,
     at_most,
@@ -19,6 +19,7 @@ from tracejit.backends.native.maths.core import (
     fma,
     format_of,
     integer,
+    is_single,
     like,
     polynomial,
     square,
@@ -105,13 +106,17 @@ def power_of_two(b: Function, x: Value, bits: Value) -> Value:
     return b.bitcast(b.shl(bits, integer(x, format_of(x).fraction)), x.type)
 
 
-def scale_widely(b: Function, x: Value, bits: Value) -> Value:
-    """x * 2^n for any n of an exponent difference, from bits that hold n + 2 bias.
+def scale_widely(b: Function, x: Value, n: Value, bits: Value) -> Value:
+    """x * 2^n for any n of an exponent difference, from n and bits that hold n + 2 bias.
 
     Two steps, the powers of n >> 1 and of the rest: so the only rounding is the last one, also when
-    the result is subnormal, and 2^1024 needs no representation.
+    the result is subnormal, and 2^1024 needs no representation. AVX-512 has that as an instruction.
     """
-    f = format_of(x)
+    f, lanes = format_of(x), x.type.lanes
+    if b.module.has_scaling and lanes * x.type.bits == 512:
+        name = f"llvm.x86.avx512.mask.scalef.{'ps' if is_single(x) else 'pd'}.512"
+        everywhere, rounding = constant(vector_type(f"i{lanes}", 1), -1), constant(I32, 4)
+        return b.call(name, x.type, [x, n, like(x, 0.0), everywhere, rounding])
     both = b.shl(bits, integer(x, f.fraction))
     half = b.and_(b.shl(bits, integer(x, f.fraction - 1)), integer(x, ~f.fraction_mask))
     rest = b.sub(both, half)
@@ -129,14 +134,14 @@ def exp(b: Function, x: Value) -> Value:
     x = clamp(b, x, EXP_RANGE)
     n, bits = round_biased(b, x, LOG2_E, 2 * format_of(x).bias)
     r = reduce_by_ln2(b, x, n)
-    return scale_widely(b, series(b, r, EXP[x.type.lane]), bits)
+    return scale_widely(b, series(b, r, EXP[x.type.lane]), n, bits)
 
 
 def exp2(b: Function, x: Value) -> Value:
     """2^x; exact where x is an integer."""
     x = clamp(b, x, EXP2_RANGE)
     n, bits = round_biased(b, x, 1.0, 2 * format_of(x).bias)
-    return scale_widely(b, series(b, b.sub(x, n), EXP2[x.type.lane]), bits)
+    return scale_widely(b, series(b, b.sub(x, n), EXP2[x.type.lane]), n, bits)
 
 
 def half_expm1(b: Function, x: Value, *, negative: bool) -> tuple[Value, Value]:

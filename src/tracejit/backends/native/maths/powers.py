@@ -196,7 +196,7 @@ def any_power(b: Function, a: Value, y: Value, exponent: Value, rest: Value) -> 
     else:
         n, bits = round_biased(b, exponent, 1.0, 2 * 1023)
         p = series(b, b.add(b.sub(exponent, n), rest), EXP2["double"])
-        power = scale_widely(b, p, bits)
+        power = scale_widely(b, p, n, bits)
     one = like(a, 1.0)
     return b.select(b.or_(b.equal(a, one), b.equal(y, like(y, 0.0))), one, power)
 
