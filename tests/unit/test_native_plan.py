@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import numpy as np
 from native_guarded import program
 
-from tracejit.backends.native.compile import emit_kernel
+import tracejit as tj
+from tracejit.backends.native.compile import NativeExecutable, emit_kernel
 from tracejit.backends.native.plan import Plan
 from tracejit.ir.types import FLOAT64, INT64, array_type
+from tracejit.ir.walk import evaluate
 from tracejit.ops import contraction, elementwise, reduction, structure
+from tracejit.passes.standard import SIMPLIFY
+from tracejit.testing.compare import assert_close
 
 X, V = array_type(FLOAT64, (30, 20)), array_type(FLOAT64, (20,))
 
@@ -108,3 +113,22 @@ def test_lines_to_read() -> None:
     assert summary.statements == {"sort": 1}
 
 
+
+
+def test_what_is_stored_in_the_end_is_made(rng) -> None:
+    """Each time a dear value is stored, others are wanted by several nests: for longer than the
+    plan goes on looking."""
+
+    def fun(x):
+        y, t = x, 0.0
+        for i in range(22):
+            y = np.sin(y) * 1.01 + x * 0.5
+            if i % 7 == 0:
+                t = t + y.sum()
+                y = y + t
+        return y.sum() + t
+
+    x = rng.uniform(-1, 1, 5)
+    jaxpr = tj.jit(tj.grad(fun)).trace(x)
+    run = NativeExecutable(SIMPLIFY(jaxpr))
+    assert_close("gradient", "sums", run(x), evaluate(jaxpr, x), rtol=1e-9)

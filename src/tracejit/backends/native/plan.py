@@ -81,6 +81,8 @@ class Plan:
                 break
             self.stored |= dict.fromkeys(again, "dear, and wanted by several nests")
             self.costs = self._costs()
+        else:
+            self.steps = self._steps()
 
     def _twins(self) -> dict[Equation, Var]:
         """For sin of something whose cos is wanted too, that cos; and the other way round."""
