@@ -31,6 +31,8 @@ from tracejit.ir.types import array_type
 #: Pieces of a kernel: at most, so that up to a dozen threads end at about the same time; and the
 #: effort of one at least, about 25 us, beside which the 20 ns are nothing that it takes to get it.
 MOST, LEAST = 32, LONG // 4
+#: Bytes that the parts of all sums may take.
+PARTS = 1 << 20
 #: Rows of a piece come in such numbers where there are many, so that vectors are whole.
 EVEN = 64
 
@@ -45,11 +47,19 @@ class Pieces:
     rest: int
 
 
-def pieces_of(space: Sequence[int], work: int) -> Pieces | None:
-    """How to cut a space; None where that is not worth it. work: the effort for all of it."""
-    if work < LONG or not space:
+def pieces_of(
+    space: Sequence[int], work: int, sums: Sequence[Accumulate] = ()
+) -> Pieces | None:
+    """How to cut a space along its longest axis, if the parts of its sums are small then; None
+    where that is not worth it. work: the effort for all of it.
+    """
+    if work < LONG:
         return None
-    axis = space.index(max(space))
+    apart = [MOST * sum(_bytes(s) for s in sums if a in s.reduced) for a in range(len(space))]
+    fitting = [a for a, nbytes in enumerate(apart) if nbytes <= PARTS]
+    if not fitting:
+        return None
+    axis = max(fitting, key=lambda a: (space[a], -a))
     extent, most = space[axis], min(MOST, work // LEAST)
     rows = -(-extent // most)
     if rows >= 2 * EVEN:
@@ -60,7 +70,9 @@ def pieces_of(space: Sequence[int], work: int) -> Pieces | None:
 
 def run_in_pieces(program: Any, kernel: Kernel, work: int) -> bool:
     """Emit a kernel in pieces, if that is worth it and there may be threads."""
-    pieces = pieces_of(kernel.space, work) if program.threads is not None else None
+    if program.threads is None:
+        return False
+    pieces = pieces_of(kernel.space, work, kernel.sums)
     if pieces is None:
         return False
     axis, rows, count, rest = pieces.axis, pieces.rows, pieces.count, pieces.rest
@@ -112,6 +124,11 @@ class Totals:
             Kernel(self.program, x.shape, [total]).emit()
             s.result = total.result
             del self.program.locations[x]
+
+
+def _bytes(s: Accumulate) -> int:
+    out = s.eqn.outvars[0]
+    return out.type.size * out.dtype.itemsize
 
 
 def _stacked(s: Accumulate, count: int) -> Var:
