@@ -172,7 +172,8 @@ def test_the_page_shows_what_is_printed(request: pytest.FixtureRequest) -> None:
     page = PAGE.read_text()
     code, shown = re.findall(r"^```(?:python|text)\n(.*?)^```", page, re.M | re.S)
     lines: list[str] = []
-    exec(compile(code, "page.py", "exec"), {"print": lambda x: lines.append(str(x))})
+    with tj.config(threads=1):
+        exec(compile(code, "page.py", "exec"), {"print": lambda x: lines.append(str(x))})
     text = "\n".join(lines) + "\n"
     if request.config.getoption("--update-golden"):
         PAGE.write_text(page.replace(shown, text))
@@ -181,7 +182,9 @@ def test_the_page_shows_what_is_printed(request: pytest.FixtureRequest) -> None:
     def plain(text: str) -> str:
         return re.sub(r" by \d+( x \d+)?", "", text)
 
-    assert plain(text) == plain(shown)
+    if plain(text) != plain(shown):
+        command = f"pytest '{request.node.nodeid}' --update-golden"
+        pytest.fail(f"docs/explain.md is not\n{text}\nif that is right: {command}", False)
 
 
 # The command.

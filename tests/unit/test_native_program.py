@@ -85,6 +85,10 @@ def running(x):
     return reduction.cumsum(x, axis=0, reverse=False)
 
 
+def split(x):
+    return structure.reshape(x, shape=(5, 10))
+
+
 def turned(x):
     return structure.reverse(x, axes=(0,))
 
@@ -96,8 +100,15 @@ def test_a_store_replaces_what_is_read_where_it_stores() -> None:
     assert heirs(lambda x: [-(y := sorted_(x)), y * x], ROW) == {0: "sort"}
 
 
+def test_a_reshape_is_no_other_place_but_another_read() -> None:
+    assert heirs(lambda x: [elementwise.exp(split(sorted_(x)))], ROW) == {0: "sort"}
+    assert heirs(lambda x: [split(elementwise.exp(y := sorted_(x))) * split(y)], ROW) == {0: "sort"}
+    assert heirs(lambda x: [split(y := sorted_(x)) * 2.0, split(y) + 1.0], ROW) == {}
+
+
 def test_a_store_replaces_nothing_that_is_read_elsewhere() -> None:
     assert heirs(lambda x: [turned(sorted_(x))], ROW) == {}
+    assert heirs(lambda x: [turned(split(sorted_(x)))], ROW) == {}
     assert heirs(lambda x: [turned(y := sorted_(x)) + y], ROW) == {}
     assert heirs(lambda x: [turned(y := sorted_(x)), y * 2.0], ROW) == {}
     assert heirs(lambda x: [elementwise.convert(sorted_(x), dtype=FLOAT32)], ROW) == {}

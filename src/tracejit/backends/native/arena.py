@@ -19,6 +19,7 @@ from tracejit.backends.native.lowering import Pointwise, Reduction
 from tracejit.backends.native.plan import Plan, Step
 from tracejit.ir.atoms import Atom, Var
 from tracejit.ir.graph import Equation
+from tracejit.ops.structure import reshape
 
 #: Blocks begin at its multiples, so that no vector lies across two lines of the cache.
 ALIGN = 64
@@ -120,50 +121,65 @@ class Arena:
 # Stores in place: tanh(z + b) goes where z lies, if nobody reads z afterwards.
 
 
+#: How an array in memory is read by a kernel: at the kernel's own index; at that, behind a reshape,
+#: which is the same place in memory; anywhere.
+HERE, RESHAPED, ELSEWHERE = range(3)
+
+
 def replaceable(plan: Plan, step: Step, dying: Iterable[Var]) -> dict[Var, Var]:
-    """For stores of a kernel, the dying array each may replace: one of its type that the kernel
-    reads at the very index where it stores, before it stores, and at no other.
+    """For stores of a kernel, the dying array each may replace: one that the kernel reads at the
+    very place where it stores, before it stores, and at no other.
+
+    What several statements read is loaded once, and stays in a register; but behind a reshape it
+    may be loaded again, so then only the one that stores may read it.
     """
-    types = {v.type for v in step.stores}
-    left = [x for x in dying if x.type in types]
+    sizes = {(v.type.size, v.dtype) for v in step.stores}
+    left = [x for x in dying if (x.type.size, x.dtype) in sizes]
     if not left:
         return {}
-    stores = {v: _reads(plan, _operands(plan, v, here=True)) for v in step.stores}
-    sums = [_reads(plan, [(x, _aligned(plan, eqn)) for x in eqn.inputs]) for eqn in step.sums]
-    elsewhere = {x for _, other in (*stores.values(), *sums) for x in other}
+    reads = {v: _reads(plan, _operands(plan, v, HERE)) for v in step.stores}
+    others = [_reads(plan, [(x, _kind(plan, eqn)) for x in eqn.inputs]) for eqn in step.sums]
     found: dict[Var, Var] = {}
-    for v, (here, _) in stores.items():
-        fitting = [x for x in left if x.type == v.type and x in here and x not in elsewhere]
-        if fitting:
-            found[v] = fitting[0]
-            left.remove(fitting[0])
+    for v, own in reads.items():
+        rest = [*others, *(read for other, read in reads.items() if other is not v)]
+        for x in left:
+            most = max((read[x] for read in rest if x in read), default=None)
+            fits = own.get(x) == HERE and most in (None, HERE)
+            fits = fits or (own.get(x) == RESHAPED and most is None)
+            if fits and (v.type.size, v.dtype) == (x.type.size, x.dtype) and v not in plan.halos:
+                found[v] = x
+                left.remove(x)
+                break
     return found
 
 
-def _aligned(plan: Plan, eqn: Equation) -> bool:
+def _kind(plan: Plan, eqn: Equation) -> int:
+    """Where a reduction reads its operands."""
     rule = plan.rules[eqn]
-    return isinstance(rule, Reduction) and rule.aligned(eqn)
+    return HERE if isinstance(rule, Reduction) and rule.aligned(eqn) else ELSEWHERE
 
 
-def _operands(plan: Plan, v: Var, *, here: bool) -> list[tuple[Atom, bool]]:
-    """What v is computed from, each with whether it is read at the kernel's own index."""
+def _operands(plan: Plan, v: Var, kind: int) -> list[tuple[Atom, int]]:
+    """What v, asked for like this, is computed from, and where that is read."""
     eqn = plan.makers[v]
-    here = here and isinstance(plan.rules[eqn], Pointwise)
-    return [(x, here) for x in eqn.inputs]
+    if eqn.primitive is reshape:
+        kind = max(kind, RESHAPED)
+    elif not isinstance(plan.rules[eqn], Pointwise):
+        kind = ELSEWHERE
+    return [(x, kind) for x in eqn.inputs]
 
 
-def _reads(plan: Plan, pending: list[tuple[Atom, bool]]) -> tuple[set[Var], set[Var]]:
-    """The arrays in memory behind these: those read at the kernel's own index, and elsewhere."""
-    own: set[Var] = set()
-    elsewhere: set[Var] = set()
+def _reads(plan: Plan, pending: list[tuple[Atom, int]]) -> dict[Var, int]:
+    """The arrays in memory behind these, and where each is read; of several, the largest."""
+    found: dict[Var, int] = {}
     seen = set()
     while pending:
-        x, here = pending.pop()
-        if not isinstance(x, Var) or not x.ndim or (x, here) in seen:
+        x, kind = pending.pop()
+        if not isinstance(x, Var) or not x.ndim or (x, kind) in seen:
             continue
-        seen.add((x, here))
+        seen.add((x, kind))
         if x in plan.makers and x not in plan.stored:
-            pending += _operands(plan, x, here=here)
+            pending += _operands(plan, x, kind)
         else:
-            (own if here else elsewhere).add(x)
-    return own, elsewhere
+            found[x] = max(kind, found.get(x, HERE))
+    return found

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tracejit.backends.explanation import Array, Explanation
@@ -155,7 +155,7 @@ class Recorder(Summary):
     def _lying(self, program: Any, owner: Var | None, type: ArrayType) -> Array:
         """What lies in a block."""
         if owner is not None:
-            return self._array(program, owner, "in temporary memory")
+            return replace(self._array(program, owner, "in temporary memory"), nbytes=type.nbytes)
         made_by = "what a group has of its rows"
         if not self._open or not isinstance(self._open[-1].step, Region):
             made_by = "what a step needs for itself"

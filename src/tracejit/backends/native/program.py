@@ -202,6 +202,8 @@ class Program:
             buffer = self.buffer_if_stored(heirs[v]) if v in heirs else None
             if buffer is None or not self._inherit(v, heirs[v]):
                 buffer = self.allocate(v)
+            else:
+                buffer = buffer.reshaped(v.shape)
             stores.append(Store(v, buffer))
         return stores
 
