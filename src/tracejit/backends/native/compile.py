@@ -264,7 +264,7 @@ def emit_kernel(
     ]
     arena = Arena(workspace)
     locations = [_input(fn, p, v.type) for p, v in zip(places, jaxpr.invars, strict=True)]
-    program = Program(fn, target, arena, jaxpr, locations, summary)
+    program = Program(fn, target, arena, jaxpr, summary).place(locations)
     program.threads = threads
     results = [fn.fixed(PTR, outputs, PTR.bytes * i) for i in range(len(jaxpr.outvars))]
     targets = [

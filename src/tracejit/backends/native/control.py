@@ -1,8 +1,7 @@
 """Lowering of loops and branches: loops and branches of the same native function.
 
-Carries of rank 0 are registers. A carried array has two buffers that change places after each
-iteration: the body reads one and writes the other. A carry that the body hands on unchanged is a
-constant of the loop. Rows of a scan's operands are read, and rows of its results written, in place.
+What a loop carries is in registers, and in memory that is not copied from round to round: see
+carries.py. Rows of a scan's operands are read, and rows of its results written, in place.
 """
 
 from __future__ import annotations
@@ -10,120 +9,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from tracejit.backends.native.carries import Carries, locate
 from tracejit.backends.native.elementwise import register_type
-from tracejit.backends.native.emit import I64, Block, Function, Phi, Value, constant
+from tracejit.backends.native.emit import I64, Block, Function, Value, constant
 from tracejit.backends.native.lowering import LOWERINGS, Statement
 from tracejit.backends.native.nest import Buffer, Nest, Scalar
 from tracejit.backends.native.program import Location
 from tracejit.control.cond import cond
 from tracejit.control.loop import while_
 from tracejit.control.scan import scan
-from tracejit.ir.atoms import Atom, Literal, Var
 from tracejit.ir.graph import Equation, Jaxpr
 from tracejit.ir.types import strides_of
-
-
-def locate(program: Any, x: Atom) -> Location:
-    """Where a body finds an operand: a register, a buffer, or a number that fills an array."""
-    if isinstance(x, Literal):
-        return Scalar(constant(register_type(x.dtype), x.value))
-    if not x.ndim:
-        return Scalar(program.scalar(x))
-    location = program.locations.get(x)
-    return location if isinstance(location, Scalar) else program.buffer(x)
-
-
-class Carry:
-    """A value handed from iteration to iteration: `out` after the loop, `init` before it.
-
-    It is a constant of the loop (the body hands it on as it came), a register, or two buffers that
-    change places. `begin` comes before the loop, `enter` at its head, `hand_on` at its latch.
-    """
-
-    def __init__(self, program: Any, out: Var, init: Atom, *, constant: bool):
-        self.program, self.out, self.init = program, out, init
-        self.constant = locate(program, init) if constant else None
-        self.now: Phi | None = None
-        self.then: Phi | None = None
-
-    def begin(self) -> None:
-        """Put the start where the first iteration finds it."""
-        program, init = self.program, self.init
-        if self.constant is not None:
-            return
-        if not init.ndim:
-            self.starts = [program.scalar(init)]
-            return
-        buffers = [program.scratch(init.type, self.out) for _ in range(2)]
-        program.copy(init, buffers[0])
-        self.starts = [b.pointer for b in buffers]
-
-    def enter(self, before: Block) -> None:
-        """At the head of the loop, which is first entered from the block `before`."""
-        if self.constant is not None:
-            return
-        phis = [self.program.fn.phi(x.type) for x in self.starts]
-        for phi, x in zip(phis, self.starts, strict=True):
-            phi.add(x, before)
-        self.now, self.then = phis[0], phis[1] if len(phis) > 1 else None
-
-    @property
-    def location(self) -> Location:
-        """What the body reads."""
-        if self.now is None:
-            assert self.constant is not None
-            return self.constant
-        return Scalar(self.now.value) if self.then is None else self._buffer(self.now)
-
-    @property
-    def target(self) -> Buffer | None:
-        """Where the body writes; None for registers."""
-        return None if self.then is None else self._buffer(self.then)
-
-    def _buffer(self, phi: Phi) -> Buffer:
-        return Buffer(phi.value, self.init.shape, self.init.dtype)
-
-    def hand_on(self, result: Location, latch: Block) -> None:
-        """The next iteration begins with this."""
-        if self.now is None:
-            return
-        if self.then is None:
-            assert isinstance(result, Scalar)
-            self.now.add(result.value, latch)
-        else:
-            self.now.add(self.then.value, latch)
-            self.then.add(self.now.value, latch)
-
-    def finish(self, result: Location) -> None:
-        """After the loop, which ended with this."""
-        if self.constant is not None:
-            self.program.assign(self.out, self.init)
-        else:
-            self.program.hand_over(self.out, result)
-
-
-def _carries(
-    program: Any, outs: Sequence[Var], inits: Sequence[Atom], body: Jaxpr, first: int
-) -> list[Carry]:
-    """The carries of a loop; those of the body begin at input number `first`."""
-    count = len(inits)
-    inputs, results = body.invars[first : first + count], body.outvars[:count]
-    return [
-        Carry(program, out, init, constant=v is y)
-        for out, init, v, y in zip(outs, inits, inputs, results, strict=True)
-    ]
-
-
-def _enter_loop(fn: Function, carries: Sequence[Carry], name: str) -> tuple[Block, Block]:
-    """Open a loop: the block before it and its head, where the carries are."""
-    for carry in carries:
-        carry.begin()
-    before, head = fn.here, fn.block(name)
-    fn.branch(head)
-    fn.at(head)
-    for carry in carries:
-        carry.enter(before)
-    return before, head
 
 
 def _row(fn: Function, buffer: Buffer, at: Value) -> Buffer:
@@ -153,39 +49,48 @@ def _scan(program: Any, eqn: Equation) -> None:
         for v, init in zip(carry_outs, inits, strict=True):
             program.assign(v, init)
     else:
-        consts = [locate(program, x) for x in eqn.inputs[:n_consts]]
-        xs = [locate(program, x) for x in eqn.inputs[n_consts + n_carry :]]
-        carries = _carries(program, carry_outs, inits, p["jaxpr"], n_consts)
-        _scan_loop(program, eqn, consts, carries, xs, ys)
+        inner = program.inner(p["jaxpr"])
+        carries = Carries(program, eqn, carry_outs, inits, inner, n_consts, p["length"])
+        _scan_loop(program, eqn, inner, carries, ys)
     for v, y in zip(y_outs, ys, strict=True):
         program.settle(v, y)
 
 
 def _scan_loop(
-    program: Any, eqn: Equation, consts: Sequence[Location], carries: Sequence[Carry],
-    xs: Sequence[Location], ys: Sequence[Buffer],
+    program: Any, eqn: Equation, inner: Any, carries: Carries, ys: Sequence[Buffer]
 ) -> None:
     fn: Function = program.fn
-    length = eqn.params["length"]
+    p, length = eqn.params, eqn.params["length"]
+    n_consts = p["num_consts"]
+    consts = [locate(program, x) for x in eqn.inputs[:n_consts]]
+    xs = [locate(program, x) for x in eqn.inputs[n_consts + p["num_carry"] :]]
     before, head = _enter_loop(fn, carries, "scan")
     counter = fn.phi(I64)
     counter.add(constant(I64, 0), before)
     at = counter.value
-    if eqn.params["reverse"]:
+    if p["reverse"]:
         at = fn.sub(constant(I64, length - 1), at)
     rows = [_load_row(program, x, at) for x in xs]
-    inner = program.inner(eqn.params["jaxpr"], [*consts, *(c.location for c in carries), *rows])
-    results = inner.emit([*(c.target for c in carries), *(_row(fn, y, at) for y in ys)])
+    inner.place([*consts, *carries.locations, *rows])
+    results = inner.emit([*carries.targets(), *(_row(fn, y, at) for y in ys)])
     inner.release_all()
     following = fn.add(counter.value, constant(I64, 1))
     counter.add(following, fn.here)
-    for carry, result in zip(carries, results, strict=False):
-        carry.hand_on(result, fn.here)
+    carries.hand_on(results, fn.here)
     after = fn.block("scanned")
     fn.branch_if(fn.less(following, constant(I64, length)), head, after)
     fn.at(after)
-    for carry, result in zip(carries, results, strict=False):
-        carry.finish(result)
+    carries.finish(results)
+
+
+def _enter_loop(fn: Function, carries: Carries, name: str) -> tuple[Block, Block]:
+    """Open a loop: the block before it and its head, where the carries are."""
+    carries.begin()
+    before, head = fn.here, fn.block(name)
+    fn.branch(head)
+    fn.at(head)
+    carries.enter(before)
+    return before, head
 
 
 def _while(program: Any, eqn: Equation) -> None:
@@ -193,25 +98,33 @@ def _while(program: Any, eqn: Equation) -> None:
     p = eqn.params
     n_test, n_body = p["num_cond_consts"], p["num_body_consts"]
     consts = [locate(program, x) for x in eqn.inputs[: n_test + n_body]]
-    inits = eqn.inputs[n_test + n_body :]
-    carries = _carries(program, eqn.outvars, inits, p["body"], n_body)
+    test, inner = program.inner(p["cond"]), program.inner(p["body"])
+    carries = Carries(
+        program, eqn, eqn.outvars, eqn.inputs[n_test + n_body :], inner, n_body, None
+    )
     _, head = _enter_loop(fn, carries, "while")
-    places = [c.location for c in carries]
-    test = program.inner(p["cond"], [*consts[:n_test], *places])
-    (go,) = test.emit()
+    places = carries.locations
+    (go,) = test.place([*consts[:n_test], *places]).emit()
     test.release_all()
     work, after = fn.block("body"), fn.block("done")
     fn.branch_if(go.value, work, after)
     fn.at(work)
-    inner = program.inner(p["body"], [*consts[n_test:], *places])
-    results = inner.emit([c.target for c in carries])
+    results = inner.place([*consts[n_test:], *places]).emit(carries.targets())
     inner.release_all()
-    for carry, result in zip(carries, results, strict=True):
-        carry.hand_on(result, fn.here)
+    carries.hand_on(results, fn.here)
     fn.branch(head)
     fn.at(after)
-    for carry, place in zip(carries, places, strict=True):
-        carry.finish(place)
+    carries.finish(places)
+
+
+def _scan_updates(eqn: Equation) -> dict[int, int]:
+    """Each carry may end where it began."""
+    return {i: eqn.params["num_consts"] + i for i in range(eqn.params["num_carry"])}
+
+
+def _while_updates(eqn: Equation) -> dict[int, int]:
+    first = len(eqn.inputs) - len(eqn.outvars)
+    return {i: first + i for i in range(len(eqn.outvars))}
 
 
 def _cond(program: Any, eqn: Equation) -> None:
@@ -228,7 +141,7 @@ def _cond(program: Any, eqn: Equation) -> None:
     ends: list[tuple[list[Location], Block]] = []
     for branch, block in zip(branches, blocks, strict=True):
         fn.at(block)
-        inner = program.inner(branch, places)
+        inner = program.inner(branch).place(places)
         results = inner.emit(buffers)
         inner.release_all()
         ends.append((results, fn.here))
@@ -245,5 +158,10 @@ def _cond(program: Any, eqn: Equation) -> None:
 
 
 LOWERINGS.rows(
-    __name__, {scan: Statement(_scan), while_: Statement(_while), cond: Statement(_cond)}
+    __name__,
+    {
+        scan: Statement(_scan, updates=_scan_updates),
+        while_: Statement(_while, updates=_while_updates),
+        cond: Statement(_cond),
+    },
 )

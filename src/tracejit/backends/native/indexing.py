@@ -136,7 +136,7 @@ def _scatter(combine: Callable[..., Value]) -> Statement:
     by_rows = Rowwise(
         lambda eqn: eqn.inputs[2].shape, _scattered, begin, run, lambda eqn: eqn.inputs[:1]
     )
-    return Statement(emit, stored=lambda eqn: (), by_rows=by_rows)
+    return Statement(emit, stored=lambda eqn: (), updates=lambda eqn: {0: 0}, by_rows=by_rows)
 
 
 def _scattered(eqn: Equation) -> list[tuple[Any, Axes]]:
@@ -217,7 +217,9 @@ LOWERINGS.rows(
             _dynamic_slice,
             lambda eqn, axes: [(eqn.inputs[0], axes), *((s, ()) for s in eqn.inputs[1:])],
         ),
-        ops.dynamic_update_slice: Statement(_dynamic_update_slice, stored=lambda eqn: ()),
+        ops.dynamic_update_slice: Statement(
+            _dynamic_update_slice, stored=lambda eqn: (), updates=lambda eqn: {0: 0}
+        ),
         ops.scatter_add: _scatter(lambda b, dtype, x, y: b.add(x, y)),
         ops.scatter: _scatter(lambda b, dtype, x, y: y),
         ops.scatter_mul: _scatter(lambda b, dtype, x, y: b.mul(x, y)),

@@ -106,11 +106,16 @@ class Rowwise:
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """emit(program, eqn): computes all results and stores their locations."""
+    """emit(program, eqn): computes all results and stores their locations.
+
+    updates(eqn): positions of results, each with that of the operand that it is an update of: the
+    result may lie where the operand lay, see `Program.owned_copy`.
+    """
 
     emit: Callable[..., None]
     #: positions of array operands read by plain address, which have to lie in memory
     stored: Callable[..., tuple[int, ...]] = lambda eqn: tuple(range(len(eqn.inputs)))
+    updates: Callable[..., dict[int, int]] = lambda eqn: {}
     by_rows: Rowwise | None = None
 
 

@@ -162,6 +162,12 @@ class Plan:
                 self.stored.setdefault(x, f"read at {len(where)} indices")
         self.costs = self._costs()
 
+    def store(self, found: dict[Var, str]) -> None:
+        """Store these too, for the reasons given, and make the steps again."""
+        self.stored |= found
+        self.costs = self._costs()
+        self.steps = self._steps()
+
     # Levels.
 
     def _steps(self) -> list[Step]:

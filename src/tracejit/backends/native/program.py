@@ -36,6 +36,7 @@ from tracejit.backends.native.small import (
 from tracejit.backends.native.summary import Summary
 from tracejit.backends.native.target import Features
 from tracejit.backends.native.tiles import emit_region
+from tracejit.backends.native.updates import put_off_updates, updated
 from tracejit.ir.atoms import Atom, Literal, Var
 from tracejit.ir.graph import Jaxpr
 from tracejit.ir.types import ArrayType, array_type
@@ -50,33 +51,37 @@ def inverse_order(order: Sequence[int]) -> list[int]:
 
 
 class Program:
-    """Emits one jaxpr. `locations` says where inputs are; `targets` where outputs have to go.
+    """Emits one jaxpr. `locations` says where variables are; `targets` where outputs have to go.
 
     within: for a held jaxpr, the step of the whole program that it is a part of. threads: how many
-    may share the loops of the program, an i64; None where there is one.
+    may share the loops of the program, an i64; None where there is one. ready: results whose
+    targets hold all that the operand given has and that the result does not change.
     """
 
     def __init__(
         self, fn: Function, target: Features, arena: Arena, jaxpr: Jaxpr,
-        locations: Sequence[Location], summary: Summary, within: int | None = None,
+        summary: Summary, within: int | None = None,
     ):
         self.fn = fn
         self.target = target
         self.arena = arena
         self.jaxpr = jaxpr
         self.plan = Plan(jaxpr)
+        self.plan.steps = put_off_updates(self.plan)
         self.plan.steps = with_regions(self.plan)
         self.makers = self.plan.makers
-        self.locations: dict[Any, Location] = dict(zip(jaxpr.invars, locations, strict=True))
+        self.locations: dict[Any, Location] = {}
         self.registers: dict[Var, Registers] = {}
         self.targets: dict[Var, Buffer] = {}
         self.haloed: set[Atom] = set()  # that lie with their halo around them
+        self.ready: dict[Var, Var] = {}
         self.blocks: dict[Var, list[Block]] = {}
         self.temporaries: list[Block] = []
         self.summary = summary
         self.within = within
         self.threads: Value | None = None
         self.number = 0
+        self._find_last_reads()
 
     # Running the plan.
 
@@ -86,7 +91,6 @@ class Program:
         for y, target in zip(self.jaxpr.outvars, targets, strict=True):
             if target is not None and y in self.makers:
                 self.targets.setdefault(y, target)  # type: ignore[arg-type]
-        self._find_last_reads()
         if self.within is None:
             self._lend(targets)
         self.weights = self.plan.weights()
@@ -200,7 +204,7 @@ class Program:
         stores = []
         for v in step.stores:
             buffer = self.buffer_if_stored(heirs[v]) if v in heirs else None
-            if buffer is None or not self._inherit(v, heirs[v]):
+            if buffer is None or not self.inherit(v, heirs[v]):
                 buffer = self.allocate(v)
             else:
                 buffer = buffer.reshaped(v.shape)
@@ -244,7 +248,7 @@ class Program:
             return self.within
         return self.number if owner is None else self.last[owner]
 
-    def _inherit(self, v: Var, x: Var) -> bool:
+    def inherit(self, v: Var, x: Var) -> bool:
         """Give v the memory of x, which dies with this step, if it may stay there."""
         blocks = self.blocks.get(x, [])
         if v in self.targets or not blocks or x not in self.dying.get(self.number, ()):
@@ -277,13 +281,16 @@ class Program:
     def hand_over(self, x: Var, location: Location) -> None:
         """x, which owns this location, has its value there; copied, if it has to lie elsewhere."""
         self.locations[x] = location
-        if x in self.targets:
+        if x in self.targets and location is not self.targets[x]:
             self.copy(x, self.targets[x])
             self.locations[x] = self.targets[x]
             self._release(self.blocks.pop(x, []))
 
     def assign(self, x: Var, y: Atom) -> None:
         """x is y: the same register, or a copy."""
+        if self.ready.get(x) is y:
+            self.locations[x] = self.targets[x]
+            return
         if not x.ndim:
             self.locations[x] = Scalar(self.scalar(y))
             return
@@ -330,14 +337,13 @@ class Program:
 
         around: the part of it that has to; the rest will be overwritten.
         """
-        location = self.locations.get(x) if isinstance(x, Var) else None
-        if (
-            isinstance(location, Buffer)
-            and x not in self.plan.behind(self.makers[out].inputs[1:])
-            and self._inherit(out, x)  # type: ignore[arg-type]
-        ):
-            return location
-        result = self.allocate(out)
+        if self.ready.get(out) is x:
+            return self.targets[out]
+        if (out, x) in updated(self.plan, self.makers[out]):
+            found = self.take_over(out, x)
+            if found is not None:
+                return found
+        location, result = self.locations.get(x), self.allocate(out)
         if around is None or not (isinstance(location, Buffer) or isinstance(x, Literal)):
             self.copy(x, result)
             return result
@@ -348,6 +354,17 @@ class Program:
             else:
                 self.copy(Literal(x.value, x.type.with_shape(extents)), slab)  # type: ignore
         return result
+
+    def take_over(self, out: Var, x: Atom) -> Buffer | None:
+        """The memory of x, from now on that of `out`; None where x has none, or is read later."""
+        location = self.locations.get(x)
+        if isinstance(location, Buffer) and self.inherit(out, x):  # type: ignore[arg-type]
+            return location
+        return None
+
+    def lies_ready(self, out: Var, x: Var, target: Buffer) -> None:
+        """`out` goes into a target that holds what it has from x, which is read nowhere else."""
+        self.targets[out], self.ready[out] = target, x
 
     @contextmanager
     def nothing_dies(self) -> Iterator[None]:
@@ -392,11 +409,14 @@ class Program:
         self.fn.store(constant(register_type(dtype), number), place)
         return place
 
-    def inner(self, jaxpr: Jaxpr, locations: Sequence[Location]) -> Program:
+    def inner(self, jaxpr: Jaxpr) -> Program:
         """A program for a held jaxpr, in the same function and workspace."""
         within = self.number if self.within is None else self.within
-        program = Program(
-            self.fn, self.target, self.arena, jaxpr, locations, self.summary, within
-        )
-        program.threads = self.threads
-        return program
+        inner = Program(self.fn, self.target, self.arena, jaxpr, self.summary, within)
+        inner.threads = self.threads
+        return inner
+
+    def place(self, locations: Sequence[Location]) -> Program:
+        """The program, its inputs being there."""
+        self.locations.update(zip(self.jaxpr.invars, locations, strict=True))
+        return self
