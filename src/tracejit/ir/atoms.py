@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, ClassVar
 
 import numpy as np
@@ -96,7 +97,7 @@ class Var(Atom):
 class Literal(Atom):
     """A splat: one number, in an array of any shape. A symbolic zero is one like any other."""
 
-    __slots__ = ("value",)
+    __slots__ = ("_key", "value")
     value: bool | int | float
 
     def __init__(self, value: bool | int | float, type: ArrayType):
@@ -109,13 +110,16 @@ class Literal(Atom):
             value = int(value)
         self.value = value
         self.type = type
+        self._key: tuple[str, ArrayType] | None = None
 
     def key(self) -> tuple[str, ArrayType]:
         """Equal for equal literals; tells -0.0 from 0.0 and takes NaN for itself."""
-        return repr(self.value), self.type
+        if self._key is None:
+            self._key = repr(self.value), self.type
+        return self._key
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Literal) and self.key() == other.key()
+        return self is other or (isinstance(other, Literal) and self.key() == other.key())
 
     def __hash__(self) -> int:
         return hash(self.key())
@@ -129,6 +133,7 @@ def as_atom(x: Atom | float, type: ArrayType) -> Atom:
     return x if isinstance(x, Atom) else Literal(x, type)
 
 
+@lru_cache(maxsize=4096)
 def zero(type: ArrayType) -> Literal:
     """The zero of a type."""
     return Literal(0, type)
@@ -144,6 +149,7 @@ def is_literal(atom: Atom, value: float) -> bool:
     return isinstance(atom, Literal) and atom.value == value
 
 
+@lru_cache(maxsize=4096)
 def ones(type: ArrayType) -> Literal:
     """The one of a type, in every element."""
     return Literal(1, type)

@@ -84,6 +84,17 @@ def inline(jaxpr: Jaxpr, inputs: Sequence[Atom], builder: Builder | None = None)
     return env.all(jaxpr.outvars)
 
 
+def splice(jaxpr: Jaxpr, inputs: Sequence[Atom], builder: Builder) -> list[Atom]:
+    """Like `inline`, but the equations come with their own variables: once only into a builder."""
+    env = Substitution(zip(jaxpr.invars, inputs, strict=True))
+    for eqn in jaxpr.equations:
+        if not env.keys().isdisjoint(eqn.inputs):
+            operands = tuple([env.get(x, x) for x in eqn.inputs])  # type: ignore[call-overload]
+            eqn = Equation(eqn.primitive, operands, eqn.params, eqn.outvars, eqn.provenance)
+        builder.equations.append(eqn)
+    return [env.get(y, y) for y in jaxpr.outvars]  # type: ignore[call-overload]
+
+
 def copy_equation(eqn: Equation, env: Substitution, builder: Builder) -> None:
     """Append one equation with its inputs substituted; the types are known to fit."""
     outvars = tuple([Var(v.type) for v in eqn.outvars])

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from tracejit.ir.atoms import Var, ones, zero
+from tracejit.ir.atoms import ones, zero
 from tracejit.ir.builder import building
 from tracejit.ir.graph import Jaxpr
-from tracejit.ir.walk import inline
+from tracejit.ir.walk import splice
 from tracejit.transforms.jvp import Mask
 from tracejit.transforms.linearize import Split, linearize, live_equations
 from tracejit.transforms.memo import remembered
@@ -34,12 +34,12 @@ def value_and_gradient(jaxpr: Jaxpr, wrt: Mask) -> Jaxpr:
     """
     parts = linearize(jaxpr, wrt)
     with building() as builder:
-        invars = [Var(t) for t in jaxpr.in_types]
-        known = inline(parts.known, invars, builder)
+        builder.equations += parts.known.equations
+        known = parts.known.outvars
         outs, residuals = known[: len(jaxpr.outvars)], known[len(jaxpr.outvars) :]
         if parts.unknown[0]:
             back = adjoint(first_output_only(parts))
-            gradients = inline(back, [*residuals, ones(jaxpr.outvars[0].type)], builder)
+            gradients = splice(back, [*residuals, ones(jaxpr.outvars[0].type)], builder)
         else:
             gradients = [zero(t) for t, w in zip(jaxpr.in_types, wrt, strict=True) if w]
-    return builder.finish(invars, [*outs, *gradients])
+    return builder.finish(parts.known.invars, [*outs, *gradients])
