@@ -39,11 +39,11 @@ def target_machine(features: str | None = None) -> llvm.TargetMachine:
 
 def kernel_module(
     emitter: Emitter, arguments: int, dtype: np.dtype, lanes: int, has_fma: bool = True,
-    has_scaling: bool = False,
+    has_avx512: bool = False,
 ) -> Module:
     """`kernel(n, out, x, ...)`: out[i] = emitter(x[i], ...), n a multiple of the lanes."""
     module = Module()
-    module.has_fma, module.has_scaling = has_fma, has_scaling
+    module.has_fma, module.has_avx512 = has_fma, has_avx512
     b = module.function("kernel", VOID, [I64] + [PTR] * (arguments + 1))
     count, out, *arrays = b.args
     type = LANES[np.dtype(dtype)].vector(lanes)
@@ -67,8 +67,8 @@ def compiled(
     emitter: Emitter, arguments: int, dtype: np.dtype, lanes: int, has_fma: bool = True,
     features: str | None = None,
 ) -> tuple[object, object]:
-    has_scaling = features is None and "avx512f" in host_features()
-    text = str(kernel_module(emitter, arguments, dtype, lanes, has_fma, has_scaling))
+    has_avx512 = features is None and "avx512f" in host_features()
+    text = str(kernel_module(emitter, arguments, dtype, lanes, has_fma, has_avx512))
     module = llvm.parse_assembly(text)
     module.verify()
     engine = llvm.create_mcjit_compiler(module, target_machine(features))

@@ -199,11 +199,11 @@ class Module:
     """What one compilation unit holds: functions, constants, and the declarations they need."""
 
     def __init__(
-        self, *, has_fma: bool = True, has_scaling: bool = False,
+        self, *, has_fma: bool = True, has_avx512: bool = False,
         provided: frozenset[str] = frozenset(),
     ) -> None:
         self.has_fma = has_fma  # Has the target the instruction? If not, llvm.fma is a call.
-        self.has_scaling = has_scaling  # Can it multiply 512 bits of floats by powers of two?
+        self.has_avx512 = has_avx512  # Has it vectors of 512 bits and what x86 offers for them?
         self.provided = provided  # Functions that the linker knows: declared, never defined here.
         self.functions: list[Function] = []
         self.defined: set[str] = set()

@@ -31,8 +31,8 @@ class Features:
     flags: str
 
     @property
-    def has_scaling(self) -> bool:
-        """Whether an instruction multiplies vectors of 512 bits by powers of two: AVX-512's."""
+    def has_avx512(self) -> bool:
+        """Whether there are x86's vectors of 512 bits."""
         return self.vector_bits == 512
 
     @property

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
 
-from tracejit.backends.native.emit import Function, Value, constant, vector_type
+from tracejit.backends.native.emit import I32, Function, Value, constant, vector_type
 
 INF, NAN = math.inf, math.nan
 
@@ -223,6 +223,19 @@ def where(b: Function, mask: Value, result: Value, other: Callable[[], Value]) -
     phi.add(result, before)
     phi.add(chosen, leaving)
     return phi.value
+
+
+def is_register(b: Function, x: Value) -> bool:
+    """Whether x fills a register of AVX-512, so that `avx512` may be used."""
+    return b.module.has_avx512 and x.type.lanes * x.type.bits == 512
+
+
+def avx512(b: Function, name: str, x: Value, *others: Value) -> Value:
+    """An instruction of AVX-512 on whole registers, in all lanes, with the usual rounding."""
+    lanes = x.type.lanes
+    everywhere, rounding = constant(vector_type(f"i{lanes}", 1), -1), constant(I32, 4)
+    name = f"llvm.x86.avx512.mask.{name}.{'ps' if is_single(x) else 'pd'}.512"
+    return b.call(name, x.type, [x, *others, like(x, 0.0), everywhere, rounding])
 
 
 def integer(x: Value, number: int) -> Value:

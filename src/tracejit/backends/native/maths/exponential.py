@@ -9,17 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tracejit.backends.native.emit import I32, Function, Value, constant, vector_type
+from tracejit.backends.native.emit import Function, Value
 from tracejit.backends.native.maths.core import (
     at_least,
     at_most,
+    avx512,
     divide_pairs,
     exact_fma,
     fast_two_sum,
     fma,
     format_of,
     integer,
-    is_single,
+    is_register,
     like,
     polynomial,
     square,
@@ -112,11 +113,9 @@ def scale_widely(b: Function, x: Value, n: Value, bits: Value) -> Value:
     Two steps, the powers of n >> 1 and of the rest: so the only rounding is the last one, also when
     the result is subnormal, and 2^1024 needs no representation. AVX-512 has that as an instruction.
     """
-    f, lanes = format_of(x), x.type.lanes
-    if b.module.has_scaling and lanes * x.type.bits == 512:
-        name = f"llvm.x86.avx512.mask.scalef.{'ps' if is_single(x) else 'pd'}.512"
-        everywhere, rounding = constant(vector_type(f"i{lanes}", 1), -1), constant(I32, 4)
-        return b.call(name, x.type, [x, n, like(x, 0.0), everywhere, rounding])
+    if is_register(b, x):
+        return avx512(b, "scalef", x, n)
+    f = format_of(x)
     both = b.shl(bits, integer(x, f.fraction))
     half = b.and_(b.shl(bits, integer(x, f.fraction - 1)), integer(x, ~f.fraction_mask))
     rest = b.sub(both, half)

@@ -1,6 +1,6 @@
 """log, log2, log10, log1p.
 
-x = 2^k m with m in [sqrt(1/2), sqrt 2), f = m - 1, and with s = f / (2 + f)
+x = 2^k m with m in [3/4, 3/2), f = m - 1, and with s = f / (2 + f)
 
     log m = 2 atanh s = f - (f^2/2 - s (f^2/2 + s^2 P(s^2)))
 
@@ -9,16 +9,18 @@ where the leading f is exact, so that little is rounded before the last two addi
 
 from __future__ import annotations
 
-from tracejit.backends.native.emit import Function, Value
+from tracejit.backends.native.emit import I32, Function, Value, constant
 from tracejit.backends.native.maths.core import (
     INF,
     NAN,
     at_least,
     at_most,
+    avx512,
     fast_two_sum,
     fma,
     format_of,
     integer,
+    is_register,
     like,
     polynomial,
     square,
@@ -26,16 +28,18 @@ from tracejit.backends.native.maths.core import (
     unchanged_near_zero,
 )
 
-# (2 atanh s - 2 s) / s^3 as a polynomial in s^2, |s| <= (sqrt 2 - 1)^2; error 2^-59 and 2^-30 of s.
+# (2 atanh s - 2 s) / s^3 as a polynomial in s^2, |s| <= 1/5; error 2^-61 and 2^-33 of s.
 ATANH = {
     "double": (
-        0.6666666666666726, 0.3999999999945706, 0.2857142873451276, 0.22222199273076962,
-        0.18183532103824016, 0.15314792073673258, 0.14789203284937763,
+        0.6666666666666666, 0.400000000000078, 0.2857142856733919, 0.22222223037807243,
+        0.18181738454723026, 0.15388834677801916, 0.1321036048513262, 0.13604015707124079,
     ),
-    "float": (0.6666677594184875, 0.39977505803108215, 0.29874327778816223),
+    "float": (0.6666666865348816, 0.4000031054019928, 0.2853274345397949, 0.23747344315052032),
 }
-# The bits of sqrt(1/2), where the significand is cut.
-SQRT_HALF = {"double": 0x3FE6A09E667F3BCD, "float": 0x3F3504F3}
+# The bits of 3/4, where the significand is cut: as AVX-512 can.
+CUT = {"double": 0x3FE8000000000000, "float": 0x3F400000}
+# For the instruction: from 3/4 to 3/2, without sign, NaN for negative numbers.
+SIGNIFICAND = 0b1111
 # Constants as hi + lo, hi with zeros at its end so that k * hi is exact for every exponent k.
 LN2 = {
     "double": (0.6931471805598903, 5.497923018708371e-14),
@@ -59,9 +63,9 @@ LOG10_E = {
 def cut(b: Function, x: Value) -> tuple[Value, Value, Value]:
     """Of a positive normal x = 2^k m: the bits (k + bias) << fraction, those of k + bias, and m."""
     f = format_of(x)
-    root = SQRT_HALF[x.type.lane]
-    moved = b.add(b.bits_of(x), integer(x, f.one - root))
-    m = b.add(b.and_(moved, integer(x, f.fraction_mask)), integer(x, root))
+    lowest = CUT[x.type.lane]
+    moved = b.add(b.bits_of(x), integer(x, f.one - lowest))
+    m = b.add(b.and_(moved, integer(x, f.fraction_mask)), integer(x, lowest))
     return moved, b.lshr(moved, integer(x, f.fraction)), b.bitcast(m, x.type)
 
 
@@ -73,7 +77,14 @@ def to_float(b: Function, x: Value, biased: Value, minus: Value) -> Value:
 
 
 def decompose(b: Function, x: Value) -> tuple[Value, Value]:
-    """k as a float and m - 1 for positive finite x, subnormal too."""
+    """k as a float and m - 1 for positive finite x, subnormal too.
+
+    The instructions give k = -inf for 0 and inf for inf, m = NaN for negative x, and NaN for NaN.
+    """
+    if is_register(b, x):
+        m = avx512(b, "getmant", x, constant(I32, SIGNIFICAND))
+        k = b.sub(avx512(b, "getexp", x), avx512(b, "getexp", m))
+        return k, b.sub(m, like(x, 1.0))
     f = format_of(x)
     subnormal = b.less(x, like(x, f.smallest_normal))
     shift = f.fraction + 2
@@ -85,7 +96,7 @@ def decompose(b: Function, x: Value) -> tuple[Value, Value]:
 
 
 def log_excess(b: Function, f: Value, low: Value | None = None) -> Value:
-    """f - log(1 + f) - low for 1 + f in [sqrt(1/2), sqrt 2]."""
+    """f - log(1 + f) - low for 1 + f in [3/4, 3/2]."""
     s = b.div(f, b.add(f, like(f, 2.0)))
     z = square(b, s)
     half = b.mul(b.mul(f, like(f, 0.5)), f)
@@ -115,7 +126,8 @@ def at_the_ends(b: Function, x: Value, y: Value, pole: float = 0.0) -> Value:
 
 def log(b: Function, x: Value) -> Value:
     """The natural logarithm."""
-    return at_the_ends(b, x, combine(b, *decompose(b, x)))
+    y = combine(b, *decompose(b, x))
+    return y if is_register(b, x) else at_the_ends(b, x, y)
 
 
 def log1p(b: Function, x: Value, low: Value | None = None) -> Value:
@@ -151,7 +163,10 @@ def log_in_base(
     if of_two[1]:
         p_low = fma(b, k, like(x, of_two[1]), p_low)
     high, low = fast_two_sum(b, whole, p)
-    return at_the_ends(b, x, b.add(high, b.add(low, p_low)))
+    y = b.add(high, b.add(low, p_low))
+    if is_register(b, x):
+        return b.select(b.less(b.abs(k), like(x, INF)), y, k)
+    return at_the_ends(b, x, y)
 
 
 def log2(b: Function, x: Value) -> Value:
