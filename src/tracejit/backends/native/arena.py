@@ -137,8 +137,9 @@ def replaceable(plan: Plan, step: Step, dying: Iterable[Var]) -> dict[Var, Var]:
     left = [x for x in dying if (x.type.size, x.dtype) in sizes]
     if not left:
         return {}
-    reads = {v: _reads(plan, _operands(plan, v, HERE)) for v in step.stores}
-    others = [_reads(plan, [(x, _kind(plan, eqn)) for x in eqn.inputs]) for eqn in step.sums]
+    made = set(step.stores)
+    reads = {v: _reads(plan, _operands(plan, v, HERE), made) for v in step.stores}
+    others = [_reads(plan, [(x, _kind(plan, eqn)) for x in eqn.inputs], made) for eqn in step.sums]
     found: dict[Var, Var] = {}
     for v, own in reads.items():
         rest = [*others, *(read for other, read in reads.items() if other is not v)]
@@ -169,8 +170,11 @@ def _operands(plan: Plan, v: Var, kind: int) -> list[tuple[Atom, int]]:
     return [(x, kind) for x in eqn.inputs]
 
 
-def _reads(plan: Plan, pending: list[tuple[Atom, int]]) -> dict[Var, int]:
-    """The arrays in memory behind these, and where each is read; of several, the largest."""
+def _reads(plan: Plan, pending: list[tuple[Atom, int]], made: set[Var]) -> dict[Var, int]:
+    """The arrays in memory behind these, and where each is read; of several, the largest.
+
+    made: what the kernel stores; who reads that elsewhere in the kernel computes it there.
+    """
     found: dict[Var, int] = {}
     seen = set()
     while pending:
@@ -178,7 +182,7 @@ def _reads(plan: Plan, pending: list[tuple[Atom, int]]) -> dict[Var, int]:
         if not isinstance(x, Var) or not x.ndim or (x, kind) in seen:
             continue
         seen.add((x, kind))
-        if x in plan.makers and x not in plan.stored:
+        if x in made or (x in plan.makers and x not in plan.stored):
             pending += _operands(plan, x, kind)
         else:
             found[x] = max(kind, found.get(x, HERE))
