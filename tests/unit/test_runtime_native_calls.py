@@ -15,6 +15,7 @@ import pytest
 import tracejit as tj
 from tracejit.backends.native import abi
 from tracejit.backends.native.callable import GUESTS, installed
+from tracejit.backends.native.compile import NativeExecutable
 from tracejit.config import config
 from tracejit.runtime import programs
 from tracejit.runtime.native_calls import MOST_ENTRIES
@@ -340,3 +341,24 @@ def test_constants_are_part_of_the_program(slow_calls) -> None:
     c[:] = 100.0
     np.testing.assert_array_equal(f(X), 2 * X)
     assert len(slow_calls) == 1
+
+
+def test_unknown_containers_enter_machine_code_with_their_leaves(monkeypatch) -> None:
+    runs: list[int] = []
+    original = NativeExecutable.__call__
+
+    def counted(self, *arrays):
+        runs.append(1)
+        return original(self, *arrays)
+
+    monkeypatch.setattr(NativeExecutable, "__call__", counted)
+    f = tj.jit(lambda t: OrderedDict(s=t["x"].sum(), y=t["x"] * t["n"]))
+    held = []
+    for i in range(8):
+        x = np.arange(6.0)[::2] + i
+        result = f(OrderedDict(x=x, n=i))
+        assert type(result) is OrderedDict and type(result["s"]) is np.float64
+        assert result["s"] == x.sum() and (result["y"] == x * i).all()
+        held.append(result["y"])
+    assert [y[0] for y in held] == [i * i for i in range(8)]
+    assert len(runs) == 2

@@ -16,6 +16,8 @@ from inspect import getattr_static
 from types import MemberDescriptorType
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from tracejit import tree
 from tracejit.backends.native.call_signature import (
     COMPARED,
@@ -30,7 +32,13 @@ from tracejit.backends.native.call_signature import (
     Tuple,
     describe,
 )
-from tracejit.backends.native.callable import Gate, NativeCallable, install, installed
+from tracejit.backends.native.callable import (
+    ALWAYS_OPEN,
+    Gate,
+    NativeCallable,
+    install,
+    installed,
+)
 from tracejit.backends.protocol import Executable
 from tracejit.config import TRACING, config
 from tracejit.ir.types import ArrayType
@@ -129,6 +137,24 @@ def install_entry(
         install(obj, entry)
 
 
+def install_flat(
+    obj: NativeCallable,
+    executable: Executable,
+    arrays: Sequence[np.ndarray],
+    out_types: Sequence[ArrayType],
+) -> None:
+    """Let later calls of `obj` with arrays like these enter the executable, where it can do that
+    and the configuration does not matter; they get a tuple of results.
+    """
+    make = getattr(executable, "entry", None)
+    if make is not None and not getattr(executable, "follows_threads", False):
+        arguments = tuple([Leaf("array", x.dtype, x.shape) for x in arrays])
+        results = Tuple(tuple([_result_leaf(type) for type in out_types]))
+        entry = make(CallSignature(arguments, (), results), ALWAYS_OPEN)
+        if entry is not None:
+            install(obj, entry)
+
+
 def _telling(arguments: Sequence[Node], others: Sequence[CallSignature | None]) -> int | None:
     """The argument, an array or a static one, in which a call differs from most other kinds."""
     known = [other.positional for other in others if other is not None]
@@ -212,7 +238,7 @@ def result_node(treedef: tree.TreeDef, types: Sequence[ArrayType]) -> Node | Non
     """The node of a result; None if it holds containers that machine code does not make."""
     if treedef.kind == "leaf":
         (type,) = types
-        return Leaf("array" if type.shape else "scalar", type.dtype, type.shape)
+        return _result_leaf(type)
     if treedef.kind == "none":
         return NoneNode()
     if treedef.kind == "static":
@@ -225,6 +251,10 @@ def result_node(treedef: tree.TreeDef, types: Sequence[ArrayType]) -> Node | Non
     if not _is_put_together_plainly(treedef.type):
         return None
     return _container(treedef.kind, treedef.type, treedef.data, children)
+
+
+def _result_leaf(type: ArrayType) -> Leaf:
+    return Leaf("array" if type.shape else "scalar", type.dtype, type.shape)
 
 
 def kinds(leaves: Sequence[Any]) -> tuple[type, ...]:

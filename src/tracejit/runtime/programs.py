@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tracejit import backends, tree
+from tracejit.backends.native.callable import NativeCallable
 from tracejit.backends.protocol import Executable
 from tracejit.config import config
 from tracejit.control.call import call as call_primitive
@@ -17,11 +18,11 @@ from tracejit.ir.atoms import Var
 from tracejit.ir.builder import building
 from tracejit.ir.graph import Jaxpr
 from tracejit.ir.primitive import Primitive
-from tracejit.ir.types import FLOAT32, FLOAT64
+from tracejit.ir.types import FLOAT32, FLOAT64, ArrayType
 from tracejit.ir.walk import inline
 from tracejit.passes.stages import dump
 from tracejit.runtime.arguments import argument, name_of, result
-from tracejit.runtime.native_calls import result_node
+from tracejit.runtime.native_calls import install_flat, result_node
 from tracejit.runtime.report import listener
 from tracejit.runtime.run import unboxed
 from tracejit.runtime.statics import Fixed, put_back
@@ -131,11 +132,31 @@ class Compiled:
         self.door = door
         self.result = result_node(traced.out_tree, traced.jaxpr.out_types)
         self.entered: set[tuple[type, ...]] = set()
+        self._flat = FlatCall(executable, traced.jaxpr.out_types)
 
     def __call__(self, leaves: Sequence[Any]) -> Any:
         """Run on canonical leaves."""
         arrays = [_plain(x, dtype) for x, dtype in zip(leaves, self.door, strict=True)]
-        return self.out_tree.unflatten(unboxed(self.executable(*arrays)))
+        return self.out_tree.unflatten(self._flat(*arrays))
+
+
+class FlatCall(NativeCallable, method=False):
+    """An executable as a function of contiguous arrays; gives arrays, and scalars for rank 0.
+
+    It serves calls whose trees machine code does not know. Whoever comes twice will come often, and
+    enters machine code from then on.
+    """
+
+    def __init__(self, executable: Executable, out_types: Sequence[ArrayType]):
+        self._executable = executable
+        self._out_types = out_types
+        self._misses = 0
+
+    def _miss(self, *arrays: Any) -> Sequence[Any]:
+        self._misses += 1
+        if self._misses == 2:
+            install_flat(self, self._executable, arrays, self._out_types)
+        return unboxed(self._executable(*arrays))
 
 
 def _plain(x: np.ndarray | np.generic, dtype: np.dtype) -> np.ndarray:
