@@ -41,12 +41,10 @@ from __future__ import annotations
 
 import ctypes
 import math
-import re
 import sys
 import threading
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from importlib import resources
 from itertools import accumulate
 
 import llvmlite.binding as llvm
@@ -69,9 +67,9 @@ from tracejit.backends.native.call_signature import (
     is_native,
 )
 from tracejit.backends.native.callable import ALWAYS_OPEN, CHAIN_OFFSET, GUESTS, Gate, NativeEntry
-from tracejit.backends.native.disk import Kept, find, keep, key_of
+from tracejit.backends.native.library import library_object, library_target, library_text
 
-_FILES = ("entry.ll", "entry_check.ll", "entry_make.ll")
+_FILES = ("entry", "entry_check", "entry_make")
 
 # Steps of a record. Their operands are noted in these files, at the labels of the same names.
 _STEPS = (
@@ -104,10 +102,6 @@ _CONSTANTS: Mapping[str, int] = {
     **{"HEADER": len(_HEADER), "BOUND_HEADER": len(_BOUND_HEADER)},
     **{"GUESTS": GUESTS, "chain": CHAIN_OFFSET, "contiguous_aligned": abi.CONTIGUOUS_ALIGNED},
 }
-
-# Level 0 takes a quarter of the compile time of level 2, in each process that compiles at all, for
-# 10 ns more in a call. Code that is kept on disk is worth the other level.
-_HASTY, _THOROUGH = 0, 2
 
 _OBJECTS: Mapping[str, object] = {
     **{"ndarray": np.ndarray, "int": int, "list": list, "dict": dict, "empty": ()},
@@ -326,7 +320,7 @@ class Runtime:
         """Load object code of `runtime_object`, of this process or kept from one with the same
         text.
         """
-        machine = _target().create_target_machine(opt=_HASTY)
+        machine = library_target().create_target_machine(opt=0)
         self.owner = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
         self.owner.add_object_file(llvm.ObjectFileRef.from_data(object_code))
         self.owner.finalize_object()
@@ -355,28 +349,12 @@ def runtime_object() -> bytes:
     """The object code of `runtime_text`, kept on disk where there is a cache; it holds no address
     of this process.
     """
-    text = runtime_text()
-    key = key_of("runtime", lambda: text)
-    if key is not None and (kept := find(key)) is not None:
-        return kept.code
-    machine = _target().create_target_machine(opt=_HASTY if key is None else _THOROUGH)
-    code = machine.emit_object(llvm.parse_assembly(text))
-    if key is not None:
-        keep(key, Kept({}, code))
-    return code
-
-
-def _target() -> llvm.Target:
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()
-    return llvm.Target.from_default_triple()
+    return library_object("runtime", runtime_text())
 
 
 def runtime_text() -> str:
     """The code of the entry for this process: offsets and constants in place, but no address."""
-    here = resources.files(__package__)
-    text = "\n".join(here.joinpath(name).read_text(encoding="utf-8") for name in _FILES)
-    return re.sub(r"\$(\w+)", lambda match: _value(match[1]), text)
+    return "\n".join(library_text(name, _value) for name in _FILES)
 
 
 def _value(name: str) -> str:

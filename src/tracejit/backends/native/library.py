@@ -1,7 +1,7 @@
 """Machine code that is part of the package: files of LLVM assembly beside this one.
 
-Each is compiled when it is first needed, without much optimisation, which costs a few milliseconds,
-and kept on disk where there is a cache. It holds no address of a process.
+Each is compiled when it is first needed: hastily, in some milliseconds, or well, where it is kept
+on disk for the processes to come. It holds no address of a process.
 """
 
 from __future__ import annotations
@@ -14,6 +14,10 @@ import llvmlite.binding as llvm
 
 from tracejit.backends.native.disk import Kept, find, keep, key_of
 
+# Level 0 takes a quarter of the compile time of level 2, in each process that compiles at all, for
+# 10 ns more in a call. Code that is kept on disk is worth the other level.
+_HASTY, _WELL = 0, 2
+
 
 def library_text(name: str, values: Mapping[str, str] | Callable[[str], str]) -> str:
     """The text of a file, with the values of the names behind dollar signs put in."""
@@ -22,13 +26,15 @@ def library_text(name: str, values: Mapping[str, str] | Callable[[str], str]) ->
     return re.sub(r"\$(\w+)", lambda match: value(match[1]), text)
 
 
-def library_object(name: str, text: str, opt: int = 0) -> bytes:
-    """The object code of such a text."""
+def library_object(name: str, text: str, **machine: str) -> bytes:
+    """The object code of such a text, of this process or one before. machine: what LLVM is told."""
     key = key_of(name, lambda: text)
     if key is not None and (kept := find(key)) is not None:
         return kept.code
-    machine = library_target().create_target_machine(opt=opt, reloc="pic", codemodel="small")
-    code = machine.emit_object(llvm.parse_assembly(text, llvm.create_context()))
+    opt = _HASTY if key is None else _WELL
+    code = library_target().create_target_machine(opt=opt, **machine).emit_object(
+        llvm.parse_assembly(text, llvm.create_context())
+    )
     if key is not None:
         keep(key, Kept({}, code))
     return code

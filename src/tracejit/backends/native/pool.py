@@ -68,7 +68,9 @@ def address(name: str) -> int:
 @cache
 def _library(name: str) -> Code:
     """A library of this process; it stays for good, since threads may be in it at any time."""
-    code = Code(library_object(name, library_text(name, _value)), _EXPORTS[name])
+    text = library_text(name, _value)
+    object_code = library_object(name, text, reloc="pic", codemodel="small")
+    code = Code(object_code, _EXPORTS[name])
     _STARTS[name](code)
     return code
 
