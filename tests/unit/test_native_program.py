@@ -270,6 +270,20 @@ def test_many_arguments(rng) -> None:
     assert max(body.count("\n") for body in bodies) < 4_000
 
 
+def test_many_numbers_as_results(rng) -> None:
+    """They are stored by functions of their own, numbers and booleans alike."""
+
+    def fun(x, *numbers):
+        return [*[y * x for y in numbers], *[elementwise.lt(x, y) for y in numbers]]
+
+    jaxpr = program(fun, SCALAR, *[SCALAR] * 400)
+    arguments = rng.uniform(0.1, 1.0, 401)
+    found, wanted = NativeExecutable(jaxpr)(*arguments), evaluate(jaxpr, *arguments)
+    assert [y.item() for y in found] == [np.asarray(y).item() for y in wanted]
+    bodies = str(emit_kernel(jaxpr, 0)[0]).split("\ndefine ")
+    assert max(body.count("\n") for body in bodies) < 5_000
+
+
 def test_a_long_gradient(rng) -> None:
     jaxpr = program(lambda x: [total(hundreds_alive(40)(x)[0])], ROW)
     both = SIMPLIFY(value_and_gradient(jaxpr, (True,)))

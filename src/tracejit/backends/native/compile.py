@@ -44,6 +44,7 @@ from tracejit.backends.native.emit import (
 from tracejit.backends.native.entry import bound_entry, native_entry
 from tracejit.backends.native.explain import Recorder
 from tracejit.backends.native.nest import Buffer, Nest, Scalar
+from tracejit.backends.native.parts import emit_pieces
 from tracejit.backends.native.program import Program
 from tracejit.backends.native.shared import addresses, is_shared, new_module
 from tracejit.backends.native.summary import Summary
@@ -272,17 +273,22 @@ def emit_kernel(
         for p, y in zip(results, jaxpr.outvars, strict=True)
     ]
     found = program.emit(targets)
-    nest = Nest(program, [])
-    for pointer, y, location in zip(results, jaxpr.outvars, found, strict=True):
-        if not y.ndim:
-            assert isinstance(location, Scalar)
-            fn.store(nest.to_memory(location.value, y.dtype), pointer)
+    numbers = [
+        (pointer, location.value, y.dtype)
+        for pointer, y, location in zip(results, jaxpr.outvars, found, strict=True)
+        if isinstance(location, Scalar)
+    ]
+    emit_pieces(program, numbers, lambda number: _store_number(program, *number))
     summary.workspace_bytes = arena.size
     if summary.is_long:
         module.globals["workspace.bytes"] = f"internal constant i64 {arena.size}"
         fn.call("workspace.release", VOID, [_WORKSPACES, workspace])
     fn.ret(constant(I64, 0))
     return module, summary
+
+
+def _store_number(program: Program, pointer: Value, value: Value, dtype: np.dtype) -> None:
+    program.fn.store(Nest(program, []).to_memory(value, dtype), pointer)
 
 
 def _begin_short(module: Module, target: Features) -> tuple[Function, None, Value]:

@@ -17,11 +17,11 @@ a part makes stays in its frame, where later parts find it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 from tracejit.backends.native.emit import I64, PTR, VOID, Function, Type, Value
 from tracejit.backends.native.nest import Buffer, Scalar
@@ -30,6 +30,10 @@ from tracejit.backends.native.nest import Buffer, Scalar
 PART = 400
 #: Programs up to this cost are left whole.
 WHOLE = 1200
+#: So many small things are emitted in one function (see `emit_pieces`).
+PIECES = 300
+
+T = TypeVar("T")
 
 
 
@@ -123,6 +127,19 @@ def emit_part(program: Any, steps: range) -> None:
         if at is not None:
             location = _with(location, caller.load_result(_value(location).type, frame, at))
         program.locations[x] = location
+
+
+def emit_pieces(program: Any, items: Sequence[T], emit: Callable[[T], None]) -> None:
+    """Emit something small for each item; where they are many, some at a time in a part."""
+    if len(items) <= PIECES:
+        for item in items:
+            emit(item)
+        return
+    for first in range(0, len(items), PIECES):
+        with in_part(program) as part:
+            for item in items[first : first + PIECES]:
+                emit(item)
+        part.caller.call(part.fn.name, VOID, [part.finish()])
 
 
 def _value(location: Buffer | Scalar) -> Value:
