@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import tracejit as tj
-from tracejit.backends.native import regions
+from tracejit.backends.native import compile as native
+from tracejit.backends.native import contraction, pieces, regions
 from tracejit.backends.native.compile import NativeExecutable
 from tracejit.ir.walk import evaluate
 from tracejit.passes.standard import SIMPLIFY
@@ -139,3 +140,61 @@ def test_what_nobody_else_reads_is_as_long_as_a_tile(rng) -> None:
     run = NativeExecutable(jaxpr)
     assert run.summary.workspace_bytes < 1_000_000  # of 8 MB for 1000 x 1000
     assert_close("pairwise", a.shape, run(a, a), evaluate(jaxpr, a, a), rtol=1e-10)
+
+
+def layers(w, x, v):
+    """Two products by BLAS over the rows of x, forward and backward; one from the right."""
+    h = np.tanh(x @ w)
+    return np.sum(np.sin(h @ v)) + np.sum(np.cos(v.T @ h.T) ** 2)
+
+
+@pytest.fixture
+def all_by_blas(monkeypatch):
+    """Products of small matrices, too."""
+    monkeypatch.setattr(contraction, "BLAS_FROM", 1)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("rows", [64, 75])
+def test_products_by_rows(rows, dtype, rng, short_tiles, all_by_blas) -> None:
+    shapes = [(6, 7), (rows, 6), (7, 5)]
+    args = [rng.normal(size=shape).astype(dtype) for shape in shapes]
+    jaxpr = program_of(tj.value_and_grad(layers, argnums=(0, 1, 2)), *args)
+    run = NativeExecutable(jaxpr)
+    lines = "\n".join(run.summary.lines)
+    assert "region of" in lines and run.summary.statements["dot"] >= 4
+    rtol = 1e-11 if dtype == np.float64 else 2e-4
+    assert_close("layers", shapes, run(*args), evaluate(jaxpr, *args), rtol=rtol)
+
+
+def poisson(z, x, group):
+    """Gather forward, scatter backward, by rows."""
+    rate = z[:7][group] + x @ z[7:]
+    return np.sum(np.exp(np.sin(rate)) - rate * np.sum(x, axis=1))
+
+
+@pytest.mark.parametrize("name", ["logistic", "pairwise", "mixed", "layers", "poisson"])
+def test_the_same_bits_for_any_number_of_threads(name, rng, monkeypatch) -> None:
+    for module, constants in {
+        regions: {"WORTH": 1, "NEAR": 64, "FAR": 128, "FEW": 4, "MANY": 9},
+        pieces: {"LONG": 1, "LEAST": 100}, native: {"LONG": 1}, contraction: {"BLAS_FROM": 1},
+    }.items():  # fmt: skip
+        for constant, value in constants.items():
+            monkeypatch.setattr(module, constant, value)
+    others = {
+        "layers": (layers, [(6, 7), (131, 6), (7, 5)]), "poisson": (poisson, [(10,), (131, 3)]),
+    }  # fmt: skip
+    fun, shapes = (CASES | others)[name]
+    args = [rng.normal(size=shape) for shape in shapes]
+    if name == "poisson":
+        args.append(rng.integers(-1, 7, size=131))
+    jaxpr = program_of(tj.value_and_grad(fun), *args)
+    run, before = NativeExecutable(jaxpr), tj.config.threads
+    assert run.summary.loops_shared
+    found = set()
+    for count in (1, 2, 3, 7, 2):
+        tj.config.update("threads", count)
+        found.add(b"".join(np.asarray(y).tobytes() for y in run(*args)))
+    tj.config.update("threads", before)
+    assert len(found) == 1
+    assert_close(name, shapes, run(*args), evaluate(jaxpr, *args), rtol=1e-11)

@@ -16,7 +16,7 @@ import pytest
 
 import tracejit as tj
 from tracejit.backends.native import compile as native
-from tracejit.backends.native import contraction, pieces, pool
+from tracejit.backends.native import pieces, pool
 from tracejit.backends.native.compile import NativeExecutable
 from tracejit.backends.native.emit import F64, I64, constant
 from tracejit.backends.native.nest import Scalar
@@ -40,7 +40,7 @@ def _threads() -> Iterator[None]:
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small programs count as long ones, and are cut into small pieces."""
-    for module in (native, pieces, contraction):
+    for module in (native, pieces):
         monkeypatch.setattr(module, "LONG", 1)
     monkeypatch.setattr(pieces, "LEAST", 100)
 
@@ -158,7 +158,7 @@ def test_products_of_matrices(name: str, turned: tuple[int, int]) -> None:
 def test_blas_has_its_threads_back() -> None:
     printed = in_process("""
 import threading, numpy as np, tracejit as tj
-from tracejit.backends.native.contraction import _openblas, blas
+from tracejit.backends.native.blas import _openblas, blas
 usual = blas("threads")
 import ctypes
 setter = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int)(usual)

@@ -15,6 +15,7 @@ import numpy as np
 
 from tracejit.backends.explanation import Explanation
 from tracejit.backends.native import (  # noqa: F401  each fills its rows of the table
+    blas,
     contraction,
     control,
     elementwise,
@@ -111,8 +112,8 @@ class NativeExecutable:
             room = np.empty(self.summary.workspace_bytes + ALIGN, np.uint8)
             self.use_workspace(room[-room.ctypes.data % ALIGN :])
         for cell in built.cells:
-            if cell.startswith(contraction.BLAS):
-                address = contraction.blas(cell.removeprefix(contraction.BLAS))
+            if cell.startswith(blas.BLAS):
+                address = blas.blas(cell.removeprefix(blas.BLAS))
                 self._code.set_pointer(cell, address)
         for i, x in enumerate(self.constants):
             self._code.set_pointer(f"constant.{i}", x.ctypes.data)

@@ -134,8 +134,9 @@ def _scatter(combine: Callable[..., Value]) -> Statement:
         program.settle(eqn.outvars[0], result)
 
     by_rows = Rowwise(
-        lambda eqn: eqn.inputs[2].shape, _scattered, begin, run, lambda eqn: eqn.inputs[:1]
-    )
+        lambda eqn: eqn.inputs[2].shape, _scattered, begin, run,
+        reads_before=lambda eqn: eqn.inputs[:1],
+    )  # fmt: skip
     return Statement(emit, stored=lambda eqn: (), updates=lambda eqn: {0: 0}, by_rows=by_rows)
 
 

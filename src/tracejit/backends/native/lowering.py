@@ -94,13 +94,16 @@ class Rowwise:
 
     space(eqn): the extents of its loops; () where it can't. operands(eqn): what it reads at each
     point, and along which axes of the space. begin(program, eqn) -> the buffer of the result,
-    before the first row. run(program, eqn, buffer, rows). reads_before(eqn): what begin reads.
+    before the first row; for sums over the rows only. run(program, eqn, buffer, rows). kept(eqn,
+    axis): the axis of the result that runs along the rows, if these run along this axis of the
+    space; None for sums over them. reads_before(eqn): what begin reads.
     """
 
     space: Callable[[Equation], tuple[int, ...]]
     operands: Callable[[Equation], list[tuple[Any, Axes]]]
     begin: Callable[..., Any]
     run: Callable[..., None]
+    kept: Callable[[Equation, int], int | None] = lambda eqn, axis: None
     reads_before: Callable[[Equation], tuple[Any, ...]] = lambda eqn: ()
 
 

@@ -47,20 +47,26 @@ class Pieces:
     rest: int
 
 
+def pieces_worth(work: int) -> int:
+    """How many pieces so much work is worth; 0 where it stays whole."""
+    return min(MOST, work // LEAST) if work >= LONG else 0
+
+
 def pieces_of(
     space: Sequence[int], work: int, sums: Sequence[Accumulate] = ()
 ) -> Pieces | None:
     """How to cut a space along its longest axis, if the parts of its sums are small then; None
     where that is not worth it. work: the effort for all of it.
     """
-    if work < LONG:
+    most = pieces_worth(work)
+    if not most:
         return None
     apart = [MOST * sum(_bytes(s) for s in sums if a in s.reduced) for a in range(len(space))]
     fitting = [a for a, nbytes in enumerate(apart) if nbytes <= PARTS]
     if not fitting:
         return None
     axis = max(fitting, key=lambda a: (space[a], -a))
-    extent, most = space[axis], min(MOST, work // LEAST)
+    extent = space[axis]
     rows = -(-extent // most)
     if rows >= 2 * EVEN:
         rows -= rows % EVEN
@@ -117,13 +123,17 @@ class Totals:
     def add_up(self) -> None:
         """The parts together, in the buffers or the results of the reductions."""
         for s, parts in self.parts.items():
-            x = _stacked(s, self.count)
-            self.program.locations[x] = parts
-            eqn = replace(s.eqn, inputs=(x,))
-            total = Accumulate(eqn, _OfParts(s.rule), (0,), s.buffer)
-            Kernel(self.program, x.shape, [total]).emit()
-            s.result = total.result
-            del self.program.locations[x]
+            add_parts(self.program, s, parts, self.count)
+
+
+def add_parts(program: Any, s: Accumulate, parts: Buffer, count: int) -> None:
+    """Reduce so many parts of a reduction's result, one behind the other, to the result."""
+    x = _stacked(s, count)
+    program.locations[x] = parts
+    total = Accumulate(replace(s.eqn, inputs=(x,)), _OfParts(s.rule), (0,), s.buffer)
+    Kernel(program, x.shape, [total]).emit()
+    s.result = total.result
+    del program.locations[x]
 
 
 def _bytes(s: Accumulate) -> int:

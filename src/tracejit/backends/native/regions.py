@@ -270,10 +270,14 @@ class _Growth:
         region.members.append(Member(step, axis))
         region.stores += step.stores
         region.sums += step.sums
-        if step.statement is not None:
-            region.statements.append(step.statement)
-            region.totals.update(step.statement.outvars)
-            self.late.update(step.statement.outvars)
+        for eqn in step.statements:
+            region.statements.append(eqn)
+            (out,), kept = eqn.outvars, self.search.by_rows(step).kept(eqn, axis)  # type: ignore
+            if kept is None:
+                region.totals.add(out)
+                self.late.add(out)
+            else:
+                region.rows[out] = kept
         for v in step.stores:
             region.rows[v] = axis
         for eqn in step.sums:
@@ -336,4 +340,4 @@ def _even_tile(extent: int, tile: int) -> int:
         for rows in range(tile // multiple * multiple, tile // 2, -multiple):
             if rows and extent % rows == 0:
                 return rows
-    return max(1, tile // 32 * 32 or tile // 8 * 8)
+    return tile // 32 * 32 or tile // 8 * 8 or tile

@@ -6,24 +6,21 @@ from collections.abc import Mapping, Sequence
 from math import prod
 from typing import Any
 
-from tracejit.backends.native.effort import LONG
 from tracejit.backends.native.emit import I64, Value, constant
 from tracejit.backends.native.index import Index, Loop, Rows
 from tracejit.backends.native.kernel import Accumulate, Kernel, Store, fill
 from tracejit.backends.native.lowering import LOWERINGS, rule_of
 from tracejit.backends.native.nest import Buffer, Nest, Scalar
 from tracejit.backends.native.parallel import parallel
-from tracejit.backends.native.pieces import LEAST, MOST, Totals
+from tracejit.backends.native.pieces import PARTS, Totals, pieces_worth
 from tracejit.backends.native.plan import Step
 from tracejit.backends.native.regions import Region
 from tracejit.ir.atoms import Var
 from tracejit.ir.graph import Equation
 from tracejit.ir.types import strides_of
+from tracejit.ops.contraction import dot
 from tracejit.ops.indexing import scatter_add
 from tracejit.ops.structure import reduce_sum
-
-#: Bytes that the sums of all pieces may take.
-PARTS = 1 << 22
 
 
 def emit_region(program: Any, region: Region) -> None:
@@ -74,7 +71,7 @@ class _Tiles:
         for total in totals:
             fill(program, total)
         with program.nothing_dies():  # what a statement begins with may be read by later members
-            for eqn in region.statements:
+            for eqn in self._adding():
                 self.buffers[eqn.outvars[0]] = rule_of(eqn).by_rows.begin(program, eqn)
         self._take_tiles()
         self._tiles(constant(I64, 0), constant(I64, region.extent // region.tile))
@@ -83,7 +80,7 @@ class _Tiles:
     def _pieces(self) -> tuple[int, int] | None:
         """How many pieces of how many tiles several threads may share; None for none."""
         program, region = self.program, self.region
-        adds = all(eqn.primitive is scatter_add for eqn in region.statements)
+        adds = all(eqn.primitive in (dot, scatter_add) for eqn in region.statements)
         if program.threads is None or not adds:
             return None
         work = sum(
@@ -92,8 +89,8 @@ class _Tiles:
         )
         whole = region.extent // region.tile
         apart = sum(x.type.nbytes for x in region.totals)
-        most = min(MOST, work // LEAST, whole, PARTS // max(1, apart))
-        if work < LONG or most < 2:
+        most = min(pieces_worth(work), whole, PARTS // max(1, apart))
+        if most < 2:
             return None
         tiles = -(-whole // most)
         return -(-whole // tiles), tiles
@@ -103,7 +100,7 @@ class _Tiles:
         program, region = self.program, self.region
         count, tiles = pieces
         begun = [
-            Accumulate(e, LOWERINGS[reduce_sum], (0,), self._result(e)) for e in region.statements
+            Accumulate(e, LOWERINGS[reduce_sum], (0,), self._result(e)) for e in self._adding()
         ]
         parts = Totals(program, count + 1, [*totals, *begun])
         whole = constant(I64, region.extent // region.tile)
@@ -122,7 +119,8 @@ class _Tiles:
         parallel(program, count, piece)
         last = parts.places(constant(I64, count))
         for total in begun:
-            program.copy(total.eqn.inputs[0], last[total])
+            for x in rule_of(total.eqn).by_rows.reads_before(total.eqn):
+                program.copy(x, last[total])
         self._add_into(last)
         self._take_tiles()
         self._rest()
@@ -132,6 +130,10 @@ class _Tiles:
     def _add_into(self, places: Mapping[Accumulate, Buffer]) -> None:
         for total, place in places.items():
             self.buffers[total.eqn.outvars[0]] = place
+
+    def _adding(self) -> list[Equation]:
+        """The statements that sum over the rows."""
+        return [eqn for eqn in self.region.statements if eqn.outvars[0] in self.region.totals]
 
     def _result(self, eqn: Equation) -> Buffer:
         (out,) = eqn.outvars
@@ -196,8 +198,11 @@ class _Tiles:
         for member in self.region.members:
             rows = Rows(member.axis, self.origin, count)
             for eqn in member.step.statements:
-                self.program.summary.statement(f"{eqn.primitive.name}, by rows")
-                rule_of(eqn).by_rows.run(self.program, eqn, self.buffers[eqn.outvars[0]], rows)
+                self.program.summary.statement(eqn.primitive.name)
+                (out,) = eqn.outvars
+                rule_of(eqn).by_rows.run(self.program, eqn, self.buffers[out], rows)
+                if out not in self.region.totals:
+                    self.program.locations[out] = self.buffers[out]
             if member.step.space:
                 self._run_kernel(member.step, rows)
 
