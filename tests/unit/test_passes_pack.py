@@ -78,7 +78,7 @@ def unrolled(x, y):
 
 def anywhere(x, y):
     """Operands that lie nowhere near each other."""
-    parts = [x[0] + y, jnp.max(x), x[5] * x[1], y, jnp.sum(x * y), y / x[2]]
+    parts = [x[0] + y, jnp.max(x), x[5] * x[1], y, jnp.sum(x * y), y / x[2], jnp.min(x), y - x[4]]
     return sum(jnp.sin(p) for p in parts), parts[1]
 
 
@@ -91,7 +91,7 @@ def rotated(x, y):
 
     def step(c, u):
         a = [jnp.exp(-c[i] * u) for i in range(4)]
-        return (a[2], a[0], a[3], a[1], c[4]), (c[0], a[1], c[4])
+        return (a[2], a[3], a[0], a[1], c[4]), (c[0], a[1], c[4])
 
     return lax.scan(step, (x[0], x[1], x[2], x[3], y), x)
 
@@ -219,7 +219,13 @@ def test_what_is_cheap_or_little_stays_as_it_is():
             z = jnp.tanh(z * x[i])
         return z
 
-    for model in (few, cheap, chain):
+    def through_sums(x):
+        z = jnp.exp(-jnp.sum(x))
+        for _ in range(9):
+            z = jnp.exp(-jnp.sum(x * z))
+        return z
+
+    for model in (few, cheap, chain, through_sums):
         before, after = check(model, X)
         assert after is before
 

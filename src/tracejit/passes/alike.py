@@ -18,7 +18,10 @@ from tracejit.passes.rows import Place, Row
 
 #: Fewer values than this are not packed.
 LEAST = 4
-#: Functions for which operands are stacked wherever they lie: a call is worth many stores.
+#: So many operands are stacked wherever they lie, if the function is dear: a store for each, and a
+#: load that has to wait for them, are worth it.
+SCATTERED = 8
+#: Functions that are dear.
 DEAR = frozenset(
     {getattr(ops, name) for name in (
         "exp exp2 expm1 log log2 log10 log1p logistic softplus sin cos tan tanh sinh cosh asin "

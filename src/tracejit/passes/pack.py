@@ -11,8 +11,8 @@ if they also lie at one depth, none needs another, and they may run together. Su
 packed if its function is dear, or if its operands lie side by side already: elements of an array,
 results of another group, carries, rows of a scan. A scan carries what is packed as arrays, and
 stacks residuals side by side for the scan that reads them. Operands that lie anywhere are stacked,
-which costs a store each; so only where the function is dear. Dear functions whose operands differ
-in kind are packed too, as many as do not need each other.
+which costs a store each; so only where the function is dear, and there are enough. Such functions
+are packed also if their operands differ in kind, as many as do not need each other.
 
 Each value is computed by the same operations as before, so results are equal to the bit.
 
@@ -37,7 +37,7 @@ from tracejit.ir.builder import Builder, building
 from tracejit.ir.graph import Equation, Jaxpr
 from tracejit.ir.walk import held_jaxprs
 from tracejit.ops.structure import concatenate, reshape
-from tracejit.passes.alike import LEAST, Group, Kinds, data, is_dear
+from tracejit.passes.alike import LEAST, SCATTERED, Group, Kinds, data, is_dear
 from tracejit.passes.dce import dce
 from tracejit.passes.held import with_held
 from tracejit.passes.rows import Place, Row, Rows
@@ -139,7 +139,7 @@ class Level:
         before: dict[Atom, int] = {}
         alike: dict[Any, Group] = {}
         grouped = {eqn for group in self.groups for eqn in group.members}
-        if sum(is_dear(eqn) for eqn in self.jaxpr.equations) < LEAST + len(grouped):
+        if sum(map(is_dear, self.jaxpr.equations)) < SCATTERED:
             return
         for item in self._in_order() if self.groups else self.work:
             equations = item.members if isinstance(item, Group) else [_equation(item)]
@@ -173,8 +173,8 @@ class Level:
     def _place(self, group: Group) -> bool:
         """Give the results of a group their places, if it is worth it."""
         group.arrange(self._wanted, ChainMap(self.rows.place, self.hints))
-        columns = zip(*group.operands, strict=True)
-        if not (is_dear(group.members[0]) or all(map(self.rows.is_cheap, columns))):
+        enough = is_dear(group.members[0]) and len(group.members) >= SCATTERED
+        if not (enough or all(map(self.rows.is_cheap, zip(*group.operands, strict=True)))):
             return False
         group.row = Row(len(group.members))
         for at, eqn in enumerate(group.members):

@@ -45,14 +45,13 @@ class Run:
 
     def takes(self, x: Atom, place: Place | None) -> bool:
         """Whether x comes next; it is taken then."""
-        if self.row is None:
-            same = x == self.first if isinstance(x, Literal) else x is self.first
-            fits = place is None and same
-        else:
-            fits = place is not None and place[0] is self.row
-            fits = fits and place[1] == self.start + self.length  # type: ignore[index]
-        self.length += fits
-        return fits
+        same = x == self.first if isinstance(x, Literal) else x is self.first
+        if same and (self.row is None or self.length == 1):
+            self.row = None
+        elif self.row is None or place != (self.row, self.start + self.length):
+            return False
+        self.length += 1
+        return True
 
 
 class Rows:
