@@ -30,6 +30,7 @@ from tracejit.passes.cse import cse
 from tracejit.passes.dce import dce
 from tracejit.passes.factor import factor
 from tracejit.passes.fold import fold
+from tracejit.passes.hoist import hoist
 from tracejit.passes.inline import inline
 from tracejit.passes.join import join
 from tracejit.passes.pack import pack
@@ -51,6 +52,7 @@ def floats(jaxpr: Jaxpr) -> tuple[bool, ...]:
 
 STEPS: dict[str, Callable[[Jaxpr], Jaxpr]] = {
     "inline": inline,
+    "hoist": hoist,
     "fold": fold,
     "cse": cse,
     "dce": dce,

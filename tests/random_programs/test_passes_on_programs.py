@@ -19,11 +19,12 @@ from tracejit.ops.elementwise import sub
 from tracejit.passes.cse import cse
 from tracejit.passes.dce import dce
 from tracejit.passes.fold import fold
+from tracejit.passes.hoist import hoist
 from tracejit.passes.inline import inline
 from tracejit.passes.standard import SIMPLIFY
 from tracejit.testing.compare import assert_close
 
-PASSES = [inline, fold, cse, dce, SIMPLIFY]
+PASSES = [inline, fold, cse, dce, hoist, SIMPLIFY]
 random = settings(max_examples=60, suppress_health_check=list(HealthCheck))
 
 

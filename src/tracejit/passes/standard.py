@@ -6,6 +6,7 @@ from tracejit.passes.cse import cse
 from tracejit.passes.dce import dce
 from tracejit.passes.factor import factor
 from tracejit.passes.fold import fold
+from tracejit.passes.hoist import hoist
 from tracejit.passes.inline import inline
 from tracejit.passes.join import join
 from tracejit.passes.pack import pack
@@ -26,6 +27,7 @@ SIMPLIFY = Pipeline(
 VECTORS = Pipeline(
     "vectors",
     [
+        hoist,   # before dce: it leaves constants of loops unread
         factor,  # before dce: it leaves products unread
         join,    # before pack: what is put together is then stacked
         dce,     # join leaves pads unread
