@@ -230,7 +230,13 @@ pack:
   %packed = call i1 @pack(ptr %packs, ptr %objects, ptr %room)
   br i1 %packed, label %yes, label %fail
 yes:
+  %owned = load i64, ptr %ours
+  %owns.none = icmp eq i64 %owned, 0
+  br i1 %owns.none, label %finished, label %disown
+disown:
   call void @drop(ptr %ours)
+  br label %finished
+finished:
   %result = load ptr, ptr %objects
   %result.bits = ptrtoint ptr %result to i64
   %result.tag = and i64 %result.bits, 1

@@ -100,7 +100,7 @@ array:                                            ; input, descr, ndim, extents.
   %array.next = getelementptr i64, ptr %dims, i64 %ndim
   br label %checked
 
-boxed:                                            ; input, type, offset
+boxed:                         ; input, type, offset of the value, whose address goes to the input
   %boxed.c = getelementptr i64, ptr %pc, i64 3
   %boxed.b = getelementptr i64, ptr %pc, i64 2
   %boxed.a = getelementptr i64, ptr %pc, i64 1
@@ -109,7 +109,11 @@ boxed:                                            ; input, type, offset
   %boxed.input = getelementptr ptr, ptr %inputs, i64 %boxed.place
   %type = load ptr, ptr %boxed.b
   %offset = load i64, ptr %boxed.c
-  %boxed.ok = call i1 @boxed(ptr %boxed.x, ptr %type, i64 %offset, ptr %boxed.input)
+  %boxed.x.type.at = getelementptr i8, ptr %boxed.x, i64 $ob_type
+  %boxed.x.type = load ptr, ptr %boxed.x.type.at
+  %boxed.value = getelementptr i8, ptr %boxed.x, i64 %offset
+  store ptr %boxed.value, ptr %boxed.input
+  %boxed.ok = icmp eq ptr %boxed.x.type, %type
   %boxed.next = getelementptr i64, ptr %pc, i64 4
   br label %checked
 
@@ -346,16 +350,6 @@ yes:
   ret i1 true
 no:
   ret i1 false
-}
-
-; x is exactly of the type, with its value at the offset: the address of the value goes to %input.
-define internal i1 @boxed(ptr %x, ptr %type, i64 %offset, ptr %input) nounwind {
-  %x.type.at = getelementptr i8, ptr %x, i64 $ob_type
-  %x.type = load ptr, ptr %x.type.at
-  %value = getelementptr i8, ptr %x, i64 %offset
-  store ptr %value, ptr %input
-  %exact = icmp eq ptr %x.type, %type
-  ret i1 %exact
 }
 
 ; x is exactly an int that fits an int64, which goes to %room, and its address to %input.
