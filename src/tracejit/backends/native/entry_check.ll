@@ -98,7 +98,7 @@ array:                                            ; input, descr, ndim, extents.
   %array.ok = call i1 @array(
     ptr %array.x, ptr %descr, i32 %ndim32, ptr %dims, ptr %array.input, ptr %ours)
   %array.next = getelementptr i64, ptr %dims, i64 %ndim
-  br label %checked
+  br i1 %array.ok, label %advance, label %no
 
 boxed:                         ; input, type, offset of the value, whose address goes to the input
   %boxed.c = getelementptr i64, ptr %pc, i64 3
@@ -115,7 +115,7 @@ boxed:                         ; input, type, offset of the value, whose address
   store ptr %boxed.value, ptr %boxed.input
   %boxed.ok = icmp eq ptr %boxed.x.type, %type
   %boxed.next = getelementptr i64, ptr %pc, i64 4
-  br label %checked
+  br i1 %boxed.ok, label %advance, label %no
 
 int:                                              ; input
   %int.a = getelementptr i64, ptr %pc, i64 1
@@ -154,10 +154,9 @@ equal:                                            ; object
   br label %checked
 
 checked:
-  %ok = phi i1 [%array.ok, %array], [%boxed.ok, %boxed], [%int.ok, %int], [%bool.ok, %bool],
-    [%same.ok, %same], [%equal.ok, %equal]
-  %leaf.next = phi ptr [%array.next, %array], [%boxed.next, %boxed], [%int.next, %int],
-    [%bool.next, %bool], [%same.next, %same], [%equal.next, %equal]
+  %ok = phi i1 [%int.ok, %int], [%bool.ok, %bool], [%same.ok, %same], [%equal.ok, %equal]
+  %leaf.next = phi ptr [%int.next, %int], [%bool.next, %bool], [%same.next, %same],
+    [%equal.next, %equal]
   br i1 %ok, label %advance, label %no
 
 tuple:                                            ; count, type
@@ -228,9 +227,9 @@ object.append:
 
 advance:
   %pc.next = phi ptr [%leaf.next, %checked], [%append.next, %append], [%dict.next, %dict.append],
-    [%object.next, %object.append]
+    [%object.next, %object.append], [%array.next, %array], [%boxed.next, %boxed]
   %tail.next = phi ptr [%tail, %checked], [%append.tail, %append], [%dict.tail, %dict.append],
-    [%object.tail, %object.append]
+    [%object.tail, %object.append], [%tail, %array], [%tail, %boxed]
   %item.next = getelementptr ptr, ptr %item, i64 1
   br label %step
 no:

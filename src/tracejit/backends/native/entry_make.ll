@@ -198,9 +198,18 @@ start:
   %offset = load i64, ptr %offset.at
   %behind = getelementptr i64, ptr %step, i64 3
   %tagged = load ptr, ptr %object
-  %x = call ptr @alone(ptr %tagged, ptr %type)
-  %found = icmp ne ptr %x, null
-  br i1 %found, label %again, label %new
+  %none = icmp eq ptr %tagged, null
+  br i1 %none, label %new, label %look
+look:
+  %x = getelementptr i8, ptr %tagged, i64 -1
+  %references.at = getelementptr i8, ptr %x, i64 $ob_refcnt
+  %references = load i64, ptr %references.at
+  %alone = icmp eq i64 %references, 1
+  %x.type.at = getelementptr i8, ptr %x, i64 $ob_type
+  %x.type = load ptr, ptr %x.type.at
+  %exact = icmp eq ptr %x.type, %type
+  %fit = and i1 %alone, %exact
+  br i1 %fit, label %again, label %new
 again:
   %value = getelementptr i8, ptr %x, i64 %offset
   store ptr %value, ptr %output
