@@ -165,3 +165,21 @@ def test_products_of_many(name, dtype, rng) -> None:
         name not in ("turned", "behind")
     )
     assert_close("dot", name, run(*arrays), evaluate(jaxpr, *arrays), rtol=0)
+
+
+@pytest.mark.parametrize("gap", [0, 1])
+def test_what_was_read_before_an_update_is_not_read_again(gap, rng) -> None:
+    """A slice of a carry, in registers, is padded behind the update of the carry in place."""
+
+    def fun(x, ys):
+        def step(x, y):
+            piece = x[1:2, 1:] * 1.0
+            padded = tj.lax.pad(piece, 0.0, [(1, 1, 0), (1 - gap, 0, gap)])
+            x = tj.lax.dynamic_update_slice(x, tnp.zeros((1, 2)), (1, 1))
+            return y + x + padded, piece.sum()
+
+        return tj.lax.scan(step, x, ys)
+
+    args = rng.normal(size=(3, 3)), rng.normal(size=(2, 3, 3))
+    for a, b in zip(tj.jit(fun)(*args), tj.jit(fun, backend="eager")(*args), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-14)

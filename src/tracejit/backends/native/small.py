@@ -28,6 +28,7 @@ from tracejit.backends.native.sums import Accumulate
 from tracejit.ir.atoms import Literal, Var
 from tracejit.ir.types import strides_of
 from tracejit.ops.indexing import dynamic_slice, gather
+from tracejit.ops.structure import pad
 
 #: The largest extent of an axis: lanes of a vector, or copies of the code.
 EXTENT = 8
@@ -94,6 +95,7 @@ class SmallNest(Nest):
             return super().value(x, index)
         offset = self.offset(strides_of(x.shape), index)
         if offset.dynamic is not None:
+            assert x in self.program.locations or x not in self.program.plan.stored, x
             return super().value(x, index)
         step = sum(n for loop, n in offset.terms if loop is self.vector)
         key = ("register", x, offset.const, step)
@@ -339,6 +341,7 @@ def read_from_memory(plan: Any) -> set[Var]:
         rule = plan.rules[eqn]
         if isinstance(rule, Reader):
             found.update(x for i in rule.stored(eqn) if isinstance(x := eqn.inputs[i], Var))
-        if eqn.primitive in (dynamic_slice, gather):  # at an index that is known at run time
+        dilated = eqn.primitive is pad and any(eqn.params["interior"])
+        if dilated or eqn.primitive in (dynamic_slice, gather):  # at an index known at run time
             found |= plan.behind(eqn.inputs)
     return found

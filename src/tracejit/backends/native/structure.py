@@ -9,7 +9,7 @@ import numpy as np
 from tracejit.backends.native.elementwise import convert, register_type
 from tracejit.backends.native.emit import I64, Value
 from tracejit.backends.native.halo import halo_of
-from tracejit.backends.native.index import Emitted, Index
+from tracejit.backends.native.index import Emitted, Index, constant_index
 from tracejit.backends.native.lowering import LOWERINGS, Axes, Reader, Statement
 from tracejit.backends.native.nest import Indices, Nest
 from tracejit.ir.graph import Equation
@@ -141,6 +141,12 @@ def _pad(nest: Nest, eqn: Equation, index: Indices) -> Emitted:
             continue
         n = x.shape[axis]
         shifted = i.shift(-low)
+        if shifted.is_constant:
+            place, between = divmod(shifted.const, gap + 1)
+            if between or not 0 <= place < n:
+                return nest.value(fill, ())
+            inner.append(constant_index(place))
+            continue
         at = nest.position(shifted)
         if gap:
             quotient = nest.combine(lambda v, g=gap: fn.sdiv(v, fn.like(v, g + 1)), at)
