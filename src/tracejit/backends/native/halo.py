@@ -19,8 +19,9 @@ from tracejit.ir.atoms import Atom, Literal, Var
 from tracejit.ir.graph import Equation, Jaxpr
 from tracejit.ops import structure as ops
 
-#: How often an array is padded with the same number before it lies with a halo.
-OFTEN = 3
+#: How often an array is padded with the same number before it lies with a halo, and how many
+#: elements it has: to fill a halo costs some 10 ns a side.
+OFTEN, LARGE = 3, 512
 
 
 @dataclass(slots=True, eq=False)
@@ -82,7 +83,9 @@ def halos(jaxpr: Jaxpr, stored: Container[Atom]) -> dict[Var, Halo]:
     result: dict[Var, Halo] = {}
     for x, asked in found.items():
         alike = [halo for halo in asked if halo.fill == asked[0].fill]
-        if len(alike) >= OFTEN and isinstance(x, Var) and x in made and x not in stored:
+        if len(alike) < OFTEN or x.type.size < LARGE:
+            continue
+        if isinstance(x, Var) and x in made and x not in stored:
             halo = alike[0]
             for other in alike[1:]:
                 halo = halo.grow(other)
