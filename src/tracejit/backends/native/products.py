@@ -137,7 +137,8 @@ def _in_pieces(
         gemm(program, a, b, c, shape)
         return
     axis, count = pieces.axis, pieces.count + (pieces.rest > 0)
-    parts = program.scratch(array_type(eqn.outvars[0].dtype, (count, rows, columns)))
+    room = (count, rows, columns) if axis == 2 else (0,)
+    parts = program.scratch(array_type(eqn.outvars[0].dtype, room))
     apart = Matrix(parts.pointer, parts.dtype, (columns, 1))
 
     def piece(i: Value, extent: int) -> None:
