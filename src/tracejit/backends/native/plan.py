@@ -28,6 +28,8 @@ from tracejit.ir.walk import count_equations, held_jaxprs
 
 #: Computing in place again is given up for a store and a load above this cost.
 DEAR = 8
+#: To read from memory and write there, at one point.
+TRAFFIC = 8
 #: The cost of the work over one shape that one nest does at most.
 LONG = 500
 #: What a sum adds to that, with what follows its loop.
@@ -283,13 +285,21 @@ class Plan:
 
     def weights(self) -> list[int]:
         """For each step, the cost of all that is computed in it."""
-        return [self.weight(step) for step in self.steps]
+        costs = []
+        for step in self.steps:
+            made = {self.makers[v] for v in self.reads(step) if self._inline(v)}
+            made.update(self.makers[v] for v in self.results(step))
+            nest = NEST if step.space else 0
+            costs.append(nest + sum(self._own_cost(eqn) for eqn in made))
+        return costs
 
-    def weight(self, step: Step) -> int:
-        """The cost of all that is computed in a step."""
+    def effort(self, step: Step, points: int) -> int:
+        """What it takes to run a step at so many points, in the units of `effort.py`."""
         made = {self.makers[v] for v in self.reads(step) if self._inline(v)}
-        made.update(self.makers[v] for v in self.results(step))
-        return (NEST if step.space else 0) + sum(self._own_cost(eqn) for eqn in made)
+        made.update(self.makers[v] for v in step.stores)
+        rules = [self.rules[eqn] for eqn in made]
+        each = sum(rule.cost for rule in rules if isinstance(rule, Pointwise))
+        return points * (TRAFFIC + len(step.sums) + each)
 
     def _own_cost(self, eqn: Equation) -> int:
         """Of one equation; a statement with jaxprs costs what they do."""

@@ -177,7 +177,7 @@ class Program:
             room = {v: self.room(v) for v in step.stores}
             kernel = SmallKernel(self, step.space, room, sums, outer)
             stores = [Store(v, buffer) for v, buffer in room.items() if buffer is not None]
-        work = self.weights[self.number] * prod(step.space)
+        work = self.plan.effort(step, prod(step.space))
         if outer is not None or not run_in_pieces(self, kernel, work):
             kernel.emit()
             self.summary.kernel(kernel)

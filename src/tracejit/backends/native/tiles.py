@@ -84,7 +84,7 @@ class _Tiles:
         if program.threads is None or not adds:
             return None
         work = sum(
-            program.plan.weight(member.step) * prod(member.step.space or (region.extent,))
+            program.plan.effort(member.step, prod(member.step.space or (region.extent,)))
             for member in region.members
         )
         whole = region.extent // region.tile
