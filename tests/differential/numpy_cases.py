@@ -44,6 +44,7 @@ A = _RNG.normal(size=(3, 5))
 B = _RNG.normal(size=(2, 3, 4))
 C = _RNG.normal(size=(2, 4, 5))
 S = _RNG.normal(size=(4, 4))
+STACK, LARGE = np.stack([S, S.T + 1]), np.eye(12) + np.cos(np.arange(144.0)).reshape(12, 12)
 I = np.array([[2, 0, 1], [1, 1, 2]])  # noqa: E741
 MASK = X > 0.2
 TIES = np.array([[1.0, 3.0, 3.0], [2.0, -1.0, 2.0]])
@@ -393,6 +394,16 @@ LINALG: list[tuple[str, str, tuple[Any, ...]]] = [
     ("matmul", "xp.linalg.matmul(a[0], a[1])", (B, C)), ("vecdot", "xp.linalg.vecdot(a[0], a[1])", (X, Y)),
     ("tensordot", "xp.linalg.tensordot(a[0], a[1], axes=1)", (X, A)),
     ("matrix_transpose", "xp.linalg.matrix_transpose(a[0])", (B,)),
+    ("matrix_power", "xp.linalg.matrix_power(a[0], -2)", (S,)),
+    *[("solve", "xp.linalg.solve(a[0], a[1])", (a, b)) for a in (S, STACK) for b in (W, X, STACK)],
+    ("solve", "xp.linalg.solve(a[0], a[1])", (np.array([[2, 1], [1, 3]]), np.array([3, 4]))),
+    ("solve", "xp.linalg.solve(a[0], a[1])", (LARGE, LARGE[0])),
+    ("solve", "xp.linalg.solve(a[0], a[1])", (np.float32([[2, 1], [1, 3]]), np.float32([3, 4]))),
+    *[("inv", "xp.linalg.inv(a[0])", (a,)) for a in (S, STACK, LARGE)],
+    *[("det", "xp.linalg.det(a[0])", (a,)) for a in (S[:1, :1], S[:2, :2], S[:3, :3], S, STACK, LARGE)],
+    *[("slogdet", "xp.linalg.slogdet(a[0])", (a,)) for a in (S, S[:3, :3], STACK, LARGE, 0 * S)],
+    *[("cholesky", "xp.linalg.cholesky(a[0])", (a @ np.swapaxes(a, -1, -2),)) for a in (S, STACK, LARGE)],
+    ("cholesky", "xp.linalg.cholesky(a[0], upper=True)", (S @ S.T,)),
 ]  # fmt: skip
 
 

@@ -1,5 +1,5 @@
 # ruff: noqa: E501  a table reads best with a row on a line
-"""numpy, nn, lax and scipy.special against JAX: values, dtypes, shapes, first and second derivatives.
+"""numpy, nn, lax and scipy against JAX: values, dtypes, shapes, first and second derivatives.
 
 A row calls `j`, which is tracejit or jax, on arrays; where it says so it is differentiated too.
 """
@@ -16,6 +16,7 @@ import pytest
 pytest.importorskip("jax")
 
 import jax
+import jax.scipy.linalg
 import jax.scipy.special
 
 import tracejit as tj
@@ -29,6 +30,8 @@ U = np.array([0.01, 0.2, 0.5, 0.77, 0.999])
 M = _RNG.normal(size=(3, 4))
 N = _RNG.normal(size=(4, 5))
 B = _RNG.normal(size=(2, 3, 4))
+Q = _RNG.normal(size=(4, 4))
+LARGE = np.eye(12) + np.cos(np.arange(144.0)).reshape(12, 12)
 LOW = np.array([[1.0, -np.inf, 2.0], [-np.inf, -np.inf, 0.5]])
 INTS = np.array([5, -3, 0, 9, 2, 2], np.int32)
 
@@ -104,6 +107,29 @@ ROWS |= {
     "arctan2": Row(lambda j, x: j.numpy.arctan2(x, x[::-1]), (R,)),
     "norm": Row(lambda j, x: j.numpy.linalg.norm(x, axis=1), (M,)),
     "norm 3": Row(lambda j, x: j.numpy.linalg.norm(x, ord=3, axis=1), (M,)),
+    "linalg.solve": Row(lambda j, a, b: j.numpy.linalg.solve(a, b), (Q, M.T), 2),
+    "linalg.solve large": Row(lambda j, a, b: j.numpy.linalg.solve(a, b), (LARGE, LARGE[0]), 1),
+    "linalg.inv": Row(lambda j, a: j.numpy.linalg.inv(a), (Q,), 2),
+    "linalg.det": Row(lambda j, a: j.numpy.linalg.det(a[:3, :3]) + j.numpy.linalg.det(a), (Q,), 2),
+    "linalg.slogdet": Row(lambda j, a: j.numpy.linalg.slogdet(a)[1], (Q,), 2),
+    "linalg.cholesky": Row(lambda j, a: j.numpy.linalg.cholesky(a), (Q @ Q.T,), 2),
+    "linalg.cholesky large": Row(lambda j, a: j.numpy.linalg.cholesky(a), (LARGE @ LARGE.T,), 1),
+    "scipy.cholesky": Row(lambda j, a: j.scipy.linalg.cholesky(a), (Q @ Q.T,), 0),
+    "scipy.cho_solve": Row(
+        lambda j, a, b: j.scipy.linalg.cho_solve(j.scipy.linalg.cho_factor(a @ a.T, lower=True), b), (Q, M.T), 2),
+    "scipy.solve": Row(lambda j, a, b: j.scipy.linalg.solve(a @ a.T, b, assume_a="pos"), (Q, M[0]), 1),
+    "scipy.solve_triangular": Row(
+        lambda j, a, b: j.scipy.linalg.solve_triangular(a, b, trans=1, lower=True), (Q, M.T), 2),
+    "scipy.solve_triangular unit": Row(
+        lambda j, a, b: j.scipy.linalg.solve_triangular(a, b, unit_diagonal=True), (Q, M.T), 2),
+    "scipy.lu_solve": Row(
+        lambda j, a, b: j.scipy.linalg.lu_solve(j.scipy.linalg.lu_factor(a), b), (Q, M[0]), 1),
+    "scipy.lu_solve transposed": Row(
+        lambda j, a, b: j.scipy.linalg.lu_solve(j.scipy.linalg.lu_factor(a), b, trans=1), (Q, M[0]), 1),
+    "lax.linalg.cholesky": Row(lambda j, a: j.lax.linalg.cholesky(a) @ a, (Q @ Q.T,), 1),
+    "lax.linalg.triangular_solve": Row(
+        lambda j, a, b: j.lax.linalg.triangular_solve(a, b, lower=True, transpose_a=True), (Q, M), 1),
+    "lax.linalg.lu": Row(lambda j, a: j.lax.linalg.lu(a)[0] + j.lax.linalg.lu(a)[2][:, None], (Q,), 2),
     "where": Row(lambda j, x: j.numpy.where(x > 0, j.numpy.sqrt(j.numpy.where(x > 0, x, 1)), 0), (R,)),
     "power": Row(lambda j, x: x ** 3 + x ** -2 + 2.0 ** x + j.numpy.power(j.numpy.abs(x), x), (P,), 2),
     "interp": Row(lambda j, x: j.numpy.interp(x, np.arange(4.0), np.array([1.0, 3, 2, 5])), (P,), 1),

@@ -71,12 +71,12 @@ PACKAGES = {
     "sklearn": ("demo",),
 }
 
-# Who may load a module by its name, when it is first used (ops.special: SciPy's functions, for the
+# Who may load a module by its name, when it is first used (ops: SciPy's functions, for the
 # reference values; numpy.operators: tracejit.scipy, made of the face; backends.native.blas:
 # SciPy's BLAS; disk: platformdirs, by those who keep code), and who may read the environment.
 LOADERS = (
     *("__init__", "backends.__init__", "backends.native.blas", "backends.native.disk"),
-    *("compat", "demo", "numpy.operators", "ops.special"),
+    *("compat", "demo", "numpy.operators", "ops.linalg", "ops.special"),
 )
 READS_ENVIRONMENT = "config"
 

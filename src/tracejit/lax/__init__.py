@@ -11,7 +11,7 @@ from typing import Any
 from tracejit.control.associative import associative_scan
 from tracejit.control.branching import cond, switch
 from tracejit.control.looping import fori_loop, map, scan, while_loop
-from tracejit.lax import elementwise, reductions, shapes, windows
+from tracejit.lax import elementwise, linalg, reductions, shapes, windows  # noqa: F401
 from tracejit.lax.elementwise import *  # noqa: F403
 from tracejit.lax.reductions import *  # noqa: F403
 from tracejit.lax.shapes import *  # noqa: F403
@@ -23,7 +23,7 @@ _CONTROL = (associative_scan, cond, fori_loop, map, scan, switch, while_loop)
 __all__ = sorted(
     [
         *(function.__name__ for function in _CONTROL),
-        *elementwise.__all__, *reductions.__all__, *shapes.__all__, *windows.__all__,
+        *elementwise.__all__, *reductions.__all__, *shapes.__all__, *windows.__all__, "linalg",
     ]
 )  # fmt: skip
 

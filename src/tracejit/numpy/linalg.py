@@ -1,13 +1,19 @@
-"""numpy.linalg as far as products and sums go: norms and products of matrices."""
+"""numpy.linalg: norms and products of matrices, systems of equations, determinants, factors.
+
+NumPy raises LinAlgError for a singular matrix, or one that is not positive definite. What is traced
+cannot raise for numbers, so here, whoever computes it, there is inf or NaN in the result.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from tracejit.errors import ArgumentError, UnsupportedError
+from tracejit.errors import ArgumentError, ShapeError, UnsupportedError
+from tracejit.ir.primitive import Primitive
 from tracejit.numpy import ufuncs
 from tracejit.numpy.arrays import (
     Array,
@@ -15,7 +21,9 @@ from tracejit.numpy.arrays import (
     Axis,
     DTypeLike,
     fault,
+    fit,
     nearest,
+    operand,
     some_axes,
     value,
 )
@@ -32,13 +40,16 @@ from tracejit.numpy.einstein import einsum
 from tracejit.numpy.promotion import quotient_dtype
 from tracejit.numpy.reductions import max as max_over
 from tracejit.numpy.reductions import min as min_over
-from tracejit.numpy.reductions import root
+from tracejit.numpy.reductions import prod, root
 from tracejit.numpy.reductions import sum as sum_over
-from tracejit.numpy.shaping import broadcast_to, matrix_transpose, ravel, squeeze
+from tracejit.numpy.shaping import broadcast_to, matrix_transpose, moveaxis, ravel, squeeze
+from tracejit.ops import linalg as ops
+from tracejit.trace.tracer import bind, is_traced
 
 __all__ = [
-    "cross", "diagonal", "matmul", "matrix_norm", "matrix_power", "matrix_transpose",
-    "multi_dot", "norm", "outer", "tensordot", "trace", "vecdot", "vector_norm",
+    "cholesky", "cross", "det", "diagonal", "inv", "matmul", "matrix_norm", "matrix_power",
+    "matrix_transpose", "multi_dot", "norm", "outer", "slogdet", "solve", "tensordot", "trace",
+    "vecdot", "vector_norm",
 ]  # fmt: skip
 
 
@@ -121,10 +132,10 @@ def diagonal(x: ArrayLike, /, *, offset: int = 0) -> Array:
 
 
 def matrix_power(a: ArrayLike, n: int) -> Array:
-    """The product of n times the same matrix, n >= 0."""
+    """The product of n times the same matrix, or of its inverse where n < 0."""
     x = value(a)
     if n < 0:
-        raise fault(UnsupportedError, "matrix_power: a negative power needs an inverse")
+        x, n = inv(x), -n
     if n == 0:
         return broadcast_to(np.eye(x.shape[-1], dtype=x.dtype), x.shape)
     result = None
@@ -146,6 +157,123 @@ def multi_dot(arrays: Sequence[ArrayLike]) -> Array:
     if xs[-1].ndim == 1:
         labels[-1], result = labels[-1][:1], result[:-1]
     return einsum(f"{','.join(labels)}->{result}", *xs)
+
+
+# Systems and factorisations
+
+
+def _square(x: ArrayLike, name: str) -> Array:
+    """Square matrices of floats in the last two axes."""
+    x = _floats(x)
+    if x.ndim < 2 or x.shape[-1] != x.shape[-2]:
+        raise fault(
+            ShapeError, f"{name} takes square matrices in the last two axes, got shape {x.shape}"
+        )
+    return x
+
+
+def system(primitive: Primitive, a: ArrayLike, b: ArrayLike, name: str, **params: Any) -> Array:
+    """Bind `solve` or `triangular_solve`; b is a vector, or matrices, as many as a or one for all.
+
+    One matrix a for a stack of b is one system with many columns.
+    """
+    dtype = quotient_dtype(operand(a), operand(b))
+    a, b = _square(value(a, dtype), name), value(b, dtype)
+    x = b.reshape((*b.shape, 1)) if b.ndim == 1 else b
+    if not b.ndim or x.shape[-2] != a.shape[-1]:
+        raise fault(ShapeError, f"{name}: shapes {a.shape} and {b.shape} do not fit")
+    n, columns, stack = a.shape[-1], x.shape[-1], x.shape[:-2]
+    if a.ndim == 2 and stack:
+        flat = moveaxis(x, -2, 0).reshape((n, math.prod(stack) * columns))
+        flat = bind(primitive, *_both(a, flat), **params)
+        return moveaxis(flat.reshape((n, *stack, columns)), 0, -2)
+    try:
+        stack = np.broadcast_shapes(a.shape[:-2], stack)
+    except ValueError:
+        raise fault(ShapeError, f"{name}: stacks {a.shape} and {b.shape} do not fit") from None
+    a, x = broadcast_to(a, (*stack, n, n)), broadcast_to(x, (*stack, n, columns))
+    x = bind(primitive, *_both(a, x), **params)
+    return x.reshape(x.shape[:-1]) if b.ndim == 1 else x
+
+
+def _both(a: Array, b: Array) -> tuple[Any, Any]:
+    traced = is_traced(a, b)
+    return fit(a, a.dtype, a.shape, traced=traced), fit(b, b.dtype, b.shape, traced=traced)
+
+
+def solve(a: ArrayLike, b: ArrayLike) -> Array:
+    """The x with a x = b, for a vector b or matrices; inf or NaN where a is singular."""
+    return system(ops.solve, a, b, "solve", transposed=False)
+
+
+def inv(a: ArrayLike) -> Array:
+    """The inverses of matrices; inf or NaN where there is none."""
+    x = _square(a, "inv")
+    return system(ops.solve, x, np.eye(x.shape[-1], dtype=x.dtype), "inv", transposed=False)
+
+
+def factors(a: ArrayLike, name: str) -> tuple[Array, Array, Array]:
+    """lu: the factors in one matrix, the exchanges of rows and the order that they lead to."""
+    return bind(ops.lu, _square(a, name))
+
+
+def _parity(pivots: Array, dtype: np.dtype) -> Array:
+    """1 for an even number of exchanges, else -1."""
+    count = sum_over(ufuncs.not_equal(pivots, np.arange(pivots.shape[-1])), -1)
+    return value(ufuncs.subtract(1, ufuncs.multiply(2, ufuncs.remainder(count, 2))), dtype)
+
+
+def det(a: ArrayLike) -> Array:
+    """The determinants of matrices. Up to 3 x 3 the sum over permutations, whose derivative is
+    right for singular matrices, too; from there on the product of the pivots.
+    """
+    x = _square(a, "det")
+    n = x.shape[-1]
+    if n <= 3:
+        return _small_det(x, n)
+    low_up, pivots, _ = factors(x, "det")
+    product = prod(diagonal(low_up), -1)
+    return ufuncs.multiply(product, _parity(pivots, x.dtype))
+
+
+def _small_det(x: Array, n: int) -> Array:
+    if n == 0:
+        return broadcast_to(x.dtype.type(1), x.shape[:-2])
+    first = [x[..., 0, i] for i in range(n)]
+    if n == 1:
+        return first[0]
+    if n == 2:
+        return first[0] * x[..., 1, 1] - first[1] * x[..., 1, 0]
+    across = cross(x[..., 1, :], x[..., 2, :])
+    return first[0] * across[..., 0] + first[1] * across[..., 1] + first[2] * across[..., 2]
+
+
+class SlogdetResult(NamedTuple):
+    """The sign of a determinant and the logarithm of its size."""
+
+    sign: Array
+    logabsdet: Array
+
+
+def slogdet(a: ArrayLike) -> SlogdetResult:
+    """Sign and logarithm of the size of determinants; 0 and -inf for singular matrices."""
+    x = _square(a, "slogdet")
+    low_up, pivots, _ = factors(x, "slogdet")
+    sign = prod(ufuncs.sign(diagonal(low_up)), -1)
+    return SlogdetResult(
+        ufuncs.multiply(sign, _parity(pivots, x.dtype)), bind(ops.log_abs_det, x)
+    )
+
+
+def cholesky(a: ArrayLike, /, *, upper: bool = False) -> Array:
+    """The lower l with l l' = a (or its transpose) of the symmetric part of a: what is above the
+    diagonal counts as much as what is below, in the derivative too. NaN where a is not positive
+    definite.
+    """
+    x = _square(a, "cholesky")
+    x = ufuncs.multiply(ufuncs.add(x, matrix_transpose(x)), 0.5)
+    low = bind(ops.cholesky, x)
+    return matrix_transpose(low) if upper else low
 
 
 def __getattr__(name: str) -> Any:

@@ -204,8 +204,8 @@ def function(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
 
 
 _INSTEAD = {
-    "numpy.linalg": "factorisations and solvers are not there yet: factorise what is known "
-    "outside, and pass it in; write small systems out, iterate large ones (lax.fori_loop)",
+    "numpy.linalg": "eigenvalues, singular values, QR and least squares are not there yet: "
+    "factorise what is known outside, and pass it in; there are cholesky, solve, inv, det, slogdet",
     "numpy.fft": "FFT is not there yet: a short transform is a product with the DFT matrix, whose "
     "real and imaginary parts are computed outside; filters are np.convolve",
 }

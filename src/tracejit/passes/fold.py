@@ -26,11 +26,18 @@ from tracejit.ir.primitive import Primitive
 from tracejit.ops.elementwise import convert
 from tracejit.ops.structure import broadcast
 from tracejit.passes.held import Pass, Renaming, through_held, with_held
-from tracejit.passes.rules import contraction, elementwise, indexing, reduction, structure
+from tracejit.passes.rules import (
+    contraction,
+    elementwise,
+    indexing,
+    linalg,
+    reduction,
+    structure,
+)
 from tracejit.passes.rules.table import TABLE, Rules
 
 #: Their import fills the table.
-FAMILIES = (elementwise, structure, reduction, contraction, indexing)
+FAMILIES = (elementwise, structure, reduction, contraction, indexing, linalg)
 
 
 @through_held

@@ -25,6 +25,7 @@ from tracejit.testing.rows import (
     control,
     elementwise,
     indexing,
+    linalg,
     random,
     reduction,
     special,
@@ -32,11 +33,15 @@ from tracejit.testing.rows import (
 )
 
 GAP = "GAP"
-FAMILIES = (elementwise, special, structure, reduction, contraction, indexing, random, control)
+FAMILIES = (
+    elementwise, special, structure, reduction, contraction, linalg, indexing, random, control
+)  # fmt: skip
 #: Eager has no table: a primitive's own value is what it runs.
 TABLES: dict[str, LoweringTable] = {"native": NATIVE, "xla": XLA}
 #: What no backend needs a row for, and why.
-REMOVED_BY_PASSES = {("call", "native"): "inlined"}
+REMOVED_BY_PASSES = {("call", "native"): "inlined"} | {
+    (name, backend): "by lu" for name in ("solve", "log_abs_det") for backend in ("native", "xla")
+}  # fmt: skip
 HEADER = ("primitive", "jvp", "transpose", "batch", "eager", "native", "xla", "rows")
 PAGE = Path(__file__).parents[3] / "docs" / "primitives.md"
 INTRODUCTION = """# Primitives
@@ -49,7 +54,8 @@ Every operation of the language, and who does its duties. The page is made by
 - **transpose**: for what is linear in some operand; `by split` is for operations that hold jaxprs,
   whose linear part is an operation with a transpose.
 - **batch**: `pointwise` needs no rule.
-- **eager, native, xla**: the backends. *inlined*: a pass removes it before the backend sees it.
+- **eager, native, xla**: the backends. *inlined*, *by lu*: a pass removes it before the backend
+  sees it.
 - **rows**: samples in `tracejit/testing/rows`, on which the laws are tested.
 
 """

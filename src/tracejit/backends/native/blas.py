@@ -11,6 +11,7 @@ import pathlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from typing import Any
 
 from tracejit.backends.native.emit import POINTER, PTR, VOID, Function, Value
 
@@ -30,13 +31,16 @@ def _openblas() -> ctypes.CDLL | None:
 
 @cache
 def blas(name: str) -> int:
-    """The address of a BLAS function: in SciPy's OpenBLAS, else from the pointers SciPy exports."""
+    """The address of a function: in SciPy's OpenBLAS, else from the pointers SciPy exports."""
     if name == THREADS:
         return _thread_setter()
     found = getattr(_openblas(), f"scipy_{name}_", None)
     if found is not None:
         return ctypes.cast(found, ctypes.c_void_p).value or 0
-    capsule = importlib.import_module("scipy.linalg.cython_blas").__pyx_capi__[name]
+    exported: dict[str, Any] = {}
+    for library in ("cython_lapack", "cython_blas"):
+        exported |= importlib.import_module(f"scipy.linalg.{library}").__pyx_capi__
+    capsule = exported[name]
     api = ctypes.pythonapi
     api.PyCapsule_GetName.restype = ctypes.c_char_p
     api.PyCapsule_GetName.argtypes = [ctypes.py_object]

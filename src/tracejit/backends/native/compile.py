@@ -20,6 +20,7 @@ from tracejit.backends.native import (  # noqa: F401  each fills its rows of the
     control,
     elementwise,
     indexing,
+    linalg,
     pool,
     random,
     reduction,

@@ -15,6 +15,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ import numpy as np
 from tracejit.backends.native.elementwise import memory_type, register_type
 from tracejit.backends.native.emit import Function, Value, constant, lanes_constant
 from tracejit.backends.native.index import ORIGIN, Emitted, Index, Loop, along, constant_index
-from tracejit.backends.native.lowering import Reader
+from tracejit.backends.native.lowering import Reader, Statement
 from tracejit.backends.native.nest import Buffer, Indices, Nest
 from tracejit.backends.native.sums import Accumulate
 from tracejit.ir.atoms import Literal, Var
@@ -56,6 +57,8 @@ class Registers:
 
     def vector(self, fn: Function, first: int, step: int, count: int, lanes: int) -> Value:
         """Elements first, first + step, ... in the lanes; behind `count` of them, anything."""
+        if lanes == 1:
+            return self.element(fn, first)
         sources: dict[Value, dict[int, int]] = {}
         for i in range(count):
             if first + step * i in self.places:  # others are lanes that a mask hides
@@ -201,7 +204,7 @@ class SmallKernel:
         for place in self._places():
             index = self._index(place, range(len(place)))
             for v, buffer in self.stores.items():
-                located = v in self.program.locations
+                located = v in self.program.locations or v in self.program.registers
                 found = (nest.value if located else nest.computed)(v, index)
                 self._keep(v, buffer, index, found, results[v])
             for s in self.sums:
@@ -279,6 +282,32 @@ def hold(program: Any, x: Var) -> None:
     SmallKernel(program, x.shape, {x: None}).emit()
 
 
+@dataclass(frozen=True, slots=True)
+class SmallStatement(Statement):
+    """A statement on small arrays, which it finds by `held` and leaves by `leave`."""
+
+
+def held(program: Any, x: Any) -> Registers:
+    """The registers of a small array; it is computed or loaded into them if need be."""
+    if x not in program.registers:
+        if isinstance(x, Literal):
+            number, found = constant(register_type(x.dtype), x.value), Registers()
+            for at in range(x.type.size):
+                found.put(at, 1, 1, number)
+            return found
+        hold(program, x)
+    return program.registers[x]
+
+
+def leave(program: Any, x: Var, registers: Registers) -> None:
+    """A statement's result; it is stored if something reads it in memory."""
+    program.registers[x] = registers
+    buffer = program.room(x)
+    if buffer is not None:
+        SmallKernel(program, x.shape, {x: buffer}).emit()
+        program.locations[x] = buffer
+
+
 def _lane_axis(
     space: tuple[int, ...], reduced: Sequence[tuple[int, ...]], outer: int = 0
 ) -> int | None:
@@ -298,6 +327,8 @@ def unrolled(plan: Any, step: Any) -> int | None:
 
     0: its space is small. More: sums, all of them small products for each index of those axes.
     """
+    if step.statement is not None:
+        return 0 if isinstance(plan.rules[step.statement], SmallStatement) else None
     if not step.space or 0 in step.space:
         return None
     if _fits(plan, step, 0):

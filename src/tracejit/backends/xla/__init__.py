@@ -11,6 +11,7 @@ from tracejit.backends.xla import (
     control,
     elementwise,
     indexing,
+    linalg,
     random,
     reduction,
     special,
@@ -20,6 +21,8 @@ from tracejit.backends.xla.run import BACKEND
 from tracejit.backends.xla.table import LOWERINGS
 
 #: The files that fill the table.
-FAMILIES = (elementwise, structure, reduction, contraction, indexing, special, random, control)
+FAMILIES = (
+    elementwise, structure, reduction, contraction, indexing, linalg, special, random, control
+)  # fmt: skip
 
 __all__ = ["BACKEND", "FAMILIES", "LOWERINGS"]

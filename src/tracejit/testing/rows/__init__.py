@@ -7,6 +7,7 @@ from tracejit.testing.rows import (
     control,
     elementwise,
     indexing,
+    linalg,
     random,
     reduction,
     special,
@@ -22,6 +23,7 @@ SAMPLES: tuple[Sample, ...] = (
     *reduction.ROWS,
     *contraction.ROWS,
     *indexing.ROWS,
+    *linalg.ROWS,
     *random.ROWS,
     *control.ROWS,
 )
