@@ -26,12 +26,12 @@ COUNTS = {
     "jacobi_pad": (10, 0, 9, 3200, {}),
     "diffusion_update": (21, 12, 8, 640, {"dynamic_update_slice": 4}),
     "rosenbrock": (2, 0, 0, 0, {}),
-    "runge_kutta": (24, 15, 13, 3904, {"scan": 2, "concatenate": 5}),
-    "recurrent_network": (13, 6, 7, 1728, {"scan": 2}),
-    "kalman_filter": (27, 8, 18, 6784, {"scan": 2}),
-    "hidden_markov_model": (33, 6, 13, 5184, {"scan": 2, "dynamic_update_slice": 2}),
-    "branch_in_loop": (16, 6, 11, 1088, {"scan": 2, "cond": 2}),
-    "nested_loops": (15, 4, 12, 1408, {"scan": 4}),
+    "runge_kutta": (23, 14, 13, 3904, {"scan": 2, "concatenate": 5}),
+    "recurrent_network": (9, 2, 5, 1600, {"scan": 2}),
+    "kalman_filter": (23, 4, 13, 6784, {"scan": 2}),
+    "hidden_markov_model": (32, 5, 11, 4992, {"scan": 2, "dynamic_update_slice": 2}),
+    "branch_in_loop": (15, 5, 10, 1024, {"scan": 2, "cond": 2}),
+    "nested_loops": (11, 0, 8, 1280, {"scan": 4}),
     "polynomial_in_fori_loop": (7, 3, 2, 384, {"scan": 2, "dynamic_update_slice": 1}),
 }  # fmt: skip
 

@@ -8,6 +8,7 @@ from native_guarded import program
 
 import tracejit as tj
 import tracejit.numpy as tnp
+from tracejit import backends
 from tracejit.backends.native.compile import NativeExecutable
 from tracejit.ir.types import FLOAT32, FLOAT64, INT64, array_type
 from tracejit.ir.walk import evaluate
@@ -183,3 +184,48 @@ def test_what_was_read_before_an_update_is_not_read_again(gap, rng) -> None:
     args = rng.normal(size=(3, 3)), rng.normal(size=(2, 3, 3))
     for a, b in zip(tj.jit(fun)(*args), tj.jit(fun, backend="eager")(*args), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-14)
+
+
+def test_small_carries_are_registers() -> None:
+    """Nothing of the recurrence is in memory but what it is multiplied with, and its result."""
+
+    def fun(f, x):
+        return tj.lax.fori_loop(0, 9, lambda _, x: f @ x + 0.5 * x, x)
+
+    s = backends.load("native").compile(tj.jit(fun).trace(np.eye(3), np.eye(3))).summary
+    assert s.stored == 0 and s.workspace_bytes == 0 and s.copies == 0
+
+
+CARRIED = {
+    "swapped": lambda a, b, y: ((b @ a, a + y), a),
+    "handed on": lambda a, b, y: ((a * 2, a), b),
+    "alike": lambda a, b, y: ((c := a @ b, c), c[0]),
+    "constant": lambda a, b, y: ((a @ b + y, b), y),
+    "written": lambda a, b, y: ((a.at[1, 1:].add(y), b @ a), a[2]),
+    "sliced": lambda a, b, y: ((tj.lax.dynamic_slice(a, (y.astype(int), 0), (3, 3)), a.T), b),
+    "in a branch": lambda a, b, y: (
+        (tj.lax.cond(y > 0, lambda: a + b, lambda: a @ b), b * 0.9), a[0]
+    ),
+    "in a loop": lambda a, b, y: (
+        (tj.lax.fori_loop(0, 3, lambda i, x: x @ b + a[i], a), b * 0.1), a[:, 1]
+    ),
+    "mask": lambda a, b, y: ((tnp.where(a > b, a, b * y), -b), a > b),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("length", [1, 2, 5])
+@pytest.mark.parametrize("name", CARRIED)
+def test_carries_of_every_kind(name, length, rng) -> None:
+    """Value and gradient of loops over small arrays, as NumPy has them."""
+
+    def loss(a, b, ys):
+        step = lambda carry, y: CARRIED[name](*carry, y)
+        (a, b), rows = tj.lax.scan(step, (a, b), ys)
+        return tnp.sum(tnp.cos(a)) + tnp.sum(b * b) + tnp.sum(rows * 1.0), (a, b, rows)
+
+    args = 0.5 * rng.normal(size=(3, 3)), 0.5 * rng.normal(size=(3, 3)), rng.normal(size=length)
+    fun = tj.value_and_grad(loss, argnums=(0, 1, 2), has_aux=True)
+    ours, expected = (tj.jit(fun, backend=name)(*args) for name in ("native", "eager"))
+    ours, expected = map(tj.tree_util.tree_leaves, (ours, expected))
+    for x, y in zip(ours, expected, strict=True):
+        np.testing.assert_allclose(x, y, rtol=1e-11, atol=1e-13)

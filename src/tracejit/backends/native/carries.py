@@ -4,6 +4,7 @@
     a -> dynamic_update_slice(a, ..)  updated where it lies, if its body allows that
     a -> a[1:] + a[:-1]               a second buffer is written, then both change places
     a -> a.at[1:-1].set(stencil(a))   so they do here, and what is never written is in both
+    a -> f @ a, a few numbers         vectors in registers, one for each row
 
 Buffers of arrays are slots. A carry reads its own slot and its result lies in a slot, its own,
 another's, or a spare one; `after` says for each slot whose memory it has in the next round.
@@ -15,9 +16,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from tracejit.backends.native.elementwise import register_type
-from tracejit.backends.native.emit import Block, Phi, constant
+from tracejit.backends.native.emit import Block, Phi, Value, constant
 from tracejit.backends.native.nest import Buffer, Scalar
+from tracejit.backends.native.parts import cut
 from tracejit.backends.native.program import Location
+from tracejit.backends.native.small import carried_in_registers, from_rows, held, leave, to_rows
 from tracejit.backends.native.updates import follow, updated, windows_of
 from tracejit.ir.atoms import Atom, Literal, Var
 from tracejit.ir.graph import Equation
@@ -42,8 +45,11 @@ class Carry:
         #: The body hands it on as it came.
         self.is_constant = before is after
         self.is_array = init.ndim > 0 and not self.is_constant
+        self.is_small = False  # in registers, row by row
         self.location: Location | None = None
         self.register: Phi | None = None
+        self.rows: list[Value] = []
+        self.phis: list[Phi] = []
 
 
 class Slot:
@@ -75,9 +81,20 @@ class Carries:
         self.program, self.eqn, self.inner, self.length = program, eqn, inner, length
         inputs, results = inner.jaxpr.invars[first:], inner.jaxpr.outvars
         self.all = [Carry(*x) for x in zip(outs, inits, inputs, results, strict=False)]
-        self.arrays = [c for c in self.all if c.is_array]
+        self._choose_small()
+        self.arrays = [c for c in self.all if c.is_array and not c.is_small]
         self.slots = [Slot(c) for c in self.arrays]
         self._choose_slots(inner.jaxpr.invars[:first])
+
+    def _choose_small(self) -> None:
+        """What stays in registers: in loops that are one function and go round at least once."""
+        inner = self.inner
+        if self.length is None or len(cut(inner.plan.weights())) > 1:
+            return
+        pairs = {i: (c.before, c.after) for i, c in enumerate(self.all) if c.is_array}
+        inner.kept = carried_in_registers(inner.plan, pairs)
+        for i in inner.kept:
+            self.all[i].is_small = True
 
     # Which slot has what.
 
@@ -129,6 +146,8 @@ class Carries:
         for c in self.all:
             if c.is_constant:
                 c.location = locate(program, c.init)
+            elif c.is_small:
+                c.rows = to_rows(program.fn, held(program, c.init), c.init.shape)
             elif not c.is_array:
                 c.location = Scalar(program.scalar(c.init))
         self._take_memory()
@@ -164,7 +183,13 @@ class Carries:
         """At the head of the loop, which is first entered from the block `before`."""
         fn = self.program.fn
         for c in self.all:
-            if not c.is_array and not c.is_constant:
+            if c.is_small:
+                c.phis = [fn.phi(row.type) for row in c.rows]
+                for phi, row in zip(c.phis, c.rows, strict=True):
+                    phi.add(row, before)
+                rows = [phi.value for phi in c.phis]
+                self.inner.registers[c.before] = from_rows(rows, c.init.shape)
+            elif not c.is_array and not c.is_constant:
                 assert isinstance(c.location, Scalar)
                 c.register = fn.phi(c.location.value.type)
                 c.register.add(c.location.value, before)
@@ -177,9 +202,9 @@ class Carries:
             c.location = self.slots[i].now
 
     @property
-    def locations(self) -> list[Location]:
+    def locations(self) -> list[Location | None]:
         """What the body reads."""
-        return [c.location for c in self.all]  # type: ignore[misc]
+        return [c.location for c in self.all]
 
     def targets(self) -> list[Buffer | None]:
         """Where the body writes; None for what is a register, or lies somewhere as it is.
@@ -204,20 +229,28 @@ class Carries:
     def hand_on(self, results: Sequence[Location], latch: Block) -> None:
         """The next round begins with these."""
         for c, result in zip(self.all, results, strict=False):
-            if c.register is not None:
+            if c.is_small:
+                registers = self.inner.registers[c.after]
+                c.rows = to_rows(self.program.fn, registers, c.init.shape)
+                for phi, row in zip(c.phis, c.rows, strict=True):
+                    phi.add(row, latch)
+            elif c.register is not None:
                 assert isinstance(result, Scalar)
                 c.register.add(result.value, latch)
         for s, slot in enumerate(self.slots):
             if slot.phi is not None:
                 slot.phi.add(self.slots[self.after[s]].now.pointer, latch)
 
-    def finish(self, results: Sequence[Location]) -> None:
+    def finish(self, results: Sequence[Location | None]) -> None:
         """Behind the loop, which ended with these."""
         program, last = self.program, self._at_last()
         for c, result in zip(self.all, results, strict=False):
             if c.is_constant:
                 program.assign(c.out, c.init)
+            elif c.is_small:
+                leave(program, c.out, from_rows(c.rows, c.init.shape))
             elif c.is_array and self.length is not None:
                 program.settle(c.out, self.slots[last[self.arrays.index(c)]].memory)
             else:
+                assert result is not None
                 program.hand_over(c.out, result)

@@ -72,6 +72,7 @@ class Program:
         self.makers = self.plan.makers
         self.locations: dict[Any, Location] = {}
         self.registers: dict[Var, Registers] = {}
+        self.kept: set[int] = set()  # numbers of results that are left in registers
         self.targets: dict[Var, Buffer] = {}
         self.haloed: set[Atom] = set()  # that lie with their halo around them
         self.ready: dict[Var, Var] = {}
@@ -95,13 +96,17 @@ class Program:
             self._lend(targets)
         self.weights = self.plan.weights()
         runs = cut(self.weights)
-        self.in_memory = read_from_memory(self.plan) if len(runs) == 1 else set(self.makers)
+        outs = [y for i, y in enumerate(self.jaxpr.outvars) if i not in self.kept]
+        self.in_memory = read_from_memory(self.plan, outs) if len(runs) == 1 else set(self.makers)
         for run in runs:
             if len(runs) == 1:
                 self.run_steps(run)
             else:
                 emit_part(self, run)
-        return [self._deliver(y, t) for y, t in zip(self.jaxpr.outvars, targets, strict=True)]
+        return [
+            None if i in self.kept else self._deliver(y, t)  # type: ignore[misc]
+            for i, (y, t) in enumerate(zip(self.jaxpr.outvars, targets, strict=True))
+        ]
 
     def run_steps(self, numbers: range) -> None:
         """Emit some steps in the current function."""
@@ -416,7 +421,8 @@ class Program:
         inner.threads = self.threads
         return inner
 
-    def place(self, locations: Sequence[Location]) -> Program:
-        """The program, its inputs being there."""
-        self.locations.update(zip(self.jaxpr.invars, locations, strict=True))
+    def place(self, locations: Sequence[Location | None]) -> Program:
+        """The program, its inputs being there, or in its registers."""
+        pairs = zip(self.jaxpr.invars, locations, strict=True)
+        self.locations.update((x, location) for x, location in pairs if location is not None)
         return self

@@ -26,7 +26,7 @@ from tracejit.backends.native.index import ORIGIN, Emitted, Index, Loop, along, 
 from tracejit.backends.native.lowering import Reader, Statement
 from tracejit.backends.native.nest import Buffer, Indices, Nest
 from tracejit.backends.native.sums import Accumulate
-from tracejit.ir.atoms import Literal, Var
+from tracejit.ir.atoms import Atom, Literal, Var
 from tracejit.ir.types import strides_of
 from tracejit.ops.indexing import dynamic_slice, gather
 from tracejit.ops.structure import pad
@@ -308,6 +308,46 @@ def leave(program: Any, x: Var, registers: Registers) -> None:
         program.locations[x] = buffer
 
 
+#: Elements of the largest array that a loop carries in registers.
+CARRIED = 64
+
+
+def carried_in_registers(plan: Any, pairs: Mapping[int, tuple[Var, Atom]]) -> set[int]:
+    """Which arrays a loop may carry in registers, by their numbers among the results of the body.
+
+    pairs: for each of them, what the body reads and what it makes of it. It has to be small kernels
+    that read the one and make the other.
+    """
+    made = {
+        v for step in plan.steps if unrolled(plan, step) == 0 for v in plan.results(step)
+    }  # fmt: skip
+    found = {
+        i for i, (before, after) in pairs.items()
+        if after in made and 0 < before.type.size <= CARRIED and before.shape[-1] <= EXTENT
+    }  # fmt: skip
+    others = [y for i, y in enumerate(plan.jaxpr.outvars) if i not in found]
+    stored = read_from_memory(plan, others) if found else set()
+    return {i for i in found if pairs[i][0] not in stored}
+
+
+def to_rows(fn: Function, registers: Registers, shape: tuple[int, ...]) -> list[Value]:
+    """An array as a vector for each row."""
+    count = shape[-1]
+    lanes = _power_of_two(count)
+    return [
+        registers.vector(fn, first, 1, count, lanes)
+        for first in range(0, math.prod(shape), count)
+    ]
+
+
+def from_rows(rows: Sequence[Value], shape: tuple[int, ...]) -> Registers:
+    """The array with these rows."""
+    result = Registers()
+    for i, row in enumerate(rows):
+        result.put(i * shape[-1], 1, shape[-1], row)
+    return result
+
+
 def _lane_axis(
     space: tuple[int, ...], reduced: Sequence[tuple[int, ...]], outer: int = 0
 ) -> int | None:
@@ -362,9 +402,9 @@ def _in_place(plan: Any, x: Any) -> bool:
     return isinstance(x, Var) and x in plan.makers and x not in plan.stored
 
 
-def read_from_memory(plan: Any) -> set[Var]:
-    """The variables that something else than a small kernel reads, or that leave the program."""
-    found = set(plan.behind(plan.jaxpr.outvars))
+def read_from_memory(plan: Any, outs: Sequence[Atom]) -> set[Var]:
+    """The variables that something else than a small kernel reads; `outs` leave the program."""
+    found = set(plan.behind(outs))
     for step in plan.steps:
         if not step.scalars and unrolled(plan, step) != 0:
             found |= plan.reads(step)
