@@ -65,11 +65,12 @@ def _overwrite_all(x: Atom, update: Atom, *starts: Atom) -> Atom | None:
 
 @always(dynamic_update_slice)
 def _set_at_known_place(x: Atom, update: Atom, *starts: Atom) -> Any:
-    """One number in most of x, at a known place: a choice, which costs no pass over x."""
+    """One number in much of x, at a known place: a choice, which costs no pass over x."""
     known = [start.value for start in starts if isinstance(start, Literal)]
     if len(known) < len(starts) or not isinstance(update, Literal):
         return None
-    if 2 * update.type.size < x.type.size or update.type == x.type:
+    least = 1 / 8 if x.type.size <= 1024 else 1 / 2
+    if update.type.size < least * x.type.size or update.type == x.type:
         return None
     first = _moved_inside(known, x.shape, update.shape)
     behind = tuple(n - a - m for n, a, m in zip(x.shape, first, update.shape, strict=True))
