@@ -100,6 +100,13 @@ def merged(x):
     return np.sum(flat * np.cumsum(flat)), np.sum(y.T.reshape(2, -1), axis=1)
 
 
+def recut(x):
+    """As many columns as there were rows: other elements in each."""
+    y = np.exp(np.sin(np.exp(x)))
+    turned = np.reshape(y, y.shape[::-1])
+    return np.sum(y, axis=1), np.sum(np.tanh(turned), axis=0), np.sum(turned * y.T)
+
+
 def chosen(x):
     """Rows at places that are only known at run time."""
     y = np.exp(np.sin(np.exp(x)))
@@ -109,7 +116,7 @@ def chosen(x):
     return np.sum(taken * np.cumsum(total)), np.take(y, order, axis=0), np.cumsum(total)
 
 
-@pytest.mark.parametrize("fun", [moved, merged, chosen])
+@pytest.mark.parametrize("fun", [moved, merged, recut, chosen])
 def test_other_rows(fun, rng, short_tiles) -> None:
     x = rng.normal(size=(34, 6))
     got, want = (tj.jit(fun, backend=name)(x) for name in ("native", "eager"))

@@ -114,9 +114,9 @@ def _reshape_axes(eqn: Equation, axes: Axes) -> Operands:
     result: list[int | None] = [None] * x.ndim
     for left, right in _groups(x.shape, new) or ():
         wide = [a for a in right if new[a] > 1]
-        for axis in left:
-            if x.shape[axis] > 1:
-                result[axis] = axes[wide[-1]] if wide else None
+        inner = [a for a in left if x.shape[a] > 1][-1:]
+        for axis in inner:
+            result[axis] = axes[wide[-1]] if wide else None
     return [(x, tuple(result))]
 
 
