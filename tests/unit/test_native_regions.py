@@ -174,6 +174,19 @@ def test_products_by_rows(rows, dtype, rng, short_tiles, all_by_blas) -> None:
     assert_close("layers", shapes, run(*args), evaluate(jaxpr, *args), rtol=rtol)
 
 
+def test_long_sums_of_any_rank(rng, monkeypatch, all_by_blas) -> None:
+    """Products that are cut along their sums: of an array of rank 3, in a batch of one."""
+    monkeypatch.setattr(pieces, "LONG", 1)
+    monkeypatch.setattr(pieces, "LEAST", 100)
+    monkeypatch.setattr(native, "LONG", 1)
+    for left, right in [((2, 2, 999), (999, 5)), ((1, 3, 999), (1, 999, 2)), ((999,), (999, 2))]:
+        args = [rng.normal(size=left), rng.normal(size=right)]
+        jaxpr = program_of(np.matmul, *args)
+        run = NativeExecutable(jaxpr)
+        assert run.summary.loops_shared
+        assert_close("cut", left, run(*args), evaluate(jaxpr, *args), rtol=1e-10)
+
+
 def poisson(z, x, group):
     """Gather forward, scatter backward, by rows."""
     rate = z[:7][group] + x @ z[7:]

@@ -137,8 +137,8 @@ def _in_pieces(
         gemm(program, a, b, c, shape)
         return
     axis, count = pieces.axis, pieces.count + (pieces.rest > 0)
-    room = (count, rows, columns) if axis == 2 else (0,)
-    parts = program.scratch(array_type(eqn.outvars[0].dtype, room))
+    (out,) = eqn.outvars
+    parts = program.scratch(array_type(out.dtype, (count, *out.shape) if axis == 2 else (0,)))
     apart = Matrix(parts.pointer, parts.dtype, (columns, 1))
 
     def piece(i: Value, extent: int) -> None:
@@ -156,7 +156,7 @@ def _in_pieces(
     if pieces.rest:
         piece(constant(I64, pieces.count), pieces.rest)
     if axis == 2:
-        result = Buffer(c.pointer, eqn.outvars[0].shape, eqn.outvars[0].dtype)
+        result = Buffer(c.pointer, out.shape, out.dtype)
         add_parts(program, Accumulate(eqn, LOWERINGS[reduce_sum], (0,), result), parts, count)
 
 
