@@ -130,3 +130,20 @@ def test_powers_of_one_base(shape, dtype, rng) -> None:
     np.testing.assert_array_equal(got, want)
     with np.errstate(all="ignore"):
         assert_close("pow", shape, [got], [np.power(*full)], rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [FLOAT64, FLOAT32], ids=str)
+@pytest.mark.parametrize("n", [3, 8, 17, 33, 64, 100, 1001])
+def test_long_bodies_run_under_masks(n, dtype, rng) -> None:
+    """Stores and sums of all kinds, in a loop whose last turn is not full."""
+
+    def fun(x):
+        y = elementwise.tanh(elementwise.sin(elementwise.exp(x)))
+        sums = [op(y, axes=(0,)) for op in (structure.reduce_sum, reduction.reduce_max)]
+        return [y, *sums, reduction.reduce_min(y, axes=(0,))]
+
+    t = array_type(dtype, (n,))
+    x = numbers(rng, t)
+    jaxpr = program(fun, t)
+    rtol = 2e-6 if dtype == FLOAT32 else 1e-13
+    assert_close("masks", n, NativeExecutable(jaxpr)(x), evaluate(jaxpr, x), rtol=rtol)

@@ -28,6 +28,9 @@ from tracejit.ir.atoms import Literal
 SUMS = 8
 #: The cost of a body up to which loops are unrolled; and how many turns are unrolled altogether.
 LIGHT = 8
+#: The cost of a body from which on it is emitted once, under masks, without a tail behind the loop:
+#: up to half of the time to compile, for 0 to 10 % of the time to run.
+HEAVY = 30
 FEW_TURNS = 4
 
 
@@ -92,6 +95,7 @@ class Kernel:
         if self._adds_up(loops, order, survey):
             chains = self._unroll(loops, order, lanes, chains)
         self.nest = nest = Nest(self.program, order, lanes=lanes, chains=chains)
+        nest.masked = survey.cost >= HEAVY
         self.index = nest.index_of(loops)
         if self.rows is not None:
             self.index = self.rows.place(self.index)

@@ -6,7 +6,7 @@ rendered.
 
 One loop may be the vector loop: its body works on `lanes` elements at once, in `chains` independent
 copies that hide latency. The iterations that do not fill a whole step come behind the loop, once,
-the last vector under a mask.
+the last vector under a mask; or, where the body is long, all run under masks in one loop.
 """
 
 from __future__ import annotations
@@ -49,7 +49,8 @@ class Loops:
         self.depth = 0
         self.chain: int | None = None
         self.active: list[int] = [0]
-        self.tail: Value | None = None  # the mask of the last active chain
+        self.masks: dict[int, Value] = {}  # of chains of which not all lanes exist
+        self.masked = False
         self.memo: dict[Any, Emitted] = {}
         self.carried: dict[Any, Value] = {}
 
@@ -84,7 +85,11 @@ class Loops:
         loop = self.loops[depth]
         step = self.lanes * self.chains
         whole, rest = divmod(loop.extent, step)
-        self.active, self.tail = list(range(self.chains)), None
+        self.active, self.masks = list(range(self.chains)), {}
+        if self.masked and whole and rest:
+            self._counted(depth, loop, 0, loop.extent, step)
+            self.active, self.masks = [0], {}
+            return
         if whole:
             self._counted(depth, loop, 0, whole * step, step)
         if rest:
@@ -92,9 +97,21 @@ class Loops:
             self.active = list(range(vectors + bool(short)))
             if short:
                 mask = register_type(np.dtype(bool), self.lanes)
-                self.tail = lanes_constant(mask, [i < short for i in range(self.lanes)])
+                exists: list[float | int | bool] = [i < short for i in range(self.lanes)]
+                self.masks = {vectors: lanes_constant(mask, exists)}
             self._counted(depth, loop, whole * step, loop.extent, loop.extent)
-        self.active, self.tail = [0], None
+        self.active, self.masks = [0], {}
+
+    def _masks(self, loop: Loop) -> dict[int, Value]:
+        """For each chain, the lanes that are within the vector loop."""
+        fn, lanes = self.fn, self.lanes
+        assert loop.base is not None
+        left = fn.splat(fn.sub(constant(I64, loop.extent), loop.base), lanes)
+        masks = {}
+        for chain in range(self.chains):
+            steps: list[float | int | bool] = [chain * lanes + i for i in range(lanes)]
+            masks[chain] = fn.less(lanes_constant(I64.vector(lanes), steps), left)
+        return masks
 
     def _counted(self, depth: int, loop: Loop, start: int, stop: int, step: int) -> None:
         """The loop from start to stop; a block without a back edge if there is one iteration."""
@@ -111,6 +128,8 @@ class Loops:
             loop.phis.append(counter)
             loop.base = counter.value
             carried = self._carry(loop, before)
+            if loop.vector and self.masked and (stop - start) % step:
+                self.masks = self._masks(loop)
         else:
             loop.base = constant(I64, start)
             carried = {}

@@ -314,7 +314,7 @@ class Nest(Loops):
 
     def mask(self) -> Value | None:
         """The lanes that exist and may be read: the tail's mask and the predicate's."""
-        tail = self.tail if self.tail is not None and self.chain == self.active[-1] else None
+        tail = None if self.chain is None else self.masks.get(self.chain)
         if self.predicate is None:
             return tail
         predicate = self.fn.splat(self.predicate.value, self.lanes)

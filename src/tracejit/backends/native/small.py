@@ -252,8 +252,8 @@ class SmallKernel:
     def _across(self, s: Accumulate, total: Value) -> Value:
         """The lanes together, from the halves on."""
         fn, lanes = self.nest.fn, total.type.lanes
-        if self.nest.tail is not None:
-            total = fn.select(self.nest.tail, total, fn.like(total, s.rule.identity(s.dtype)))
+        for mask in self.nest.masks.values():
+            total = fn.select(mask, total, fn.like(total, s.rule.identity(s.dtype)))
         while lanes > 1:
             lanes //= 2
             upper = fn.shuffle(total, None, list(range(lanes, 2 * lanes)))

@@ -103,8 +103,8 @@ class Sums:
         parts = s.rule.element(nest, s.eqn, nest.here(self.index))
         values = [fn.splat(x.value, self.lanes) for x in parts]
         after = s.rule.combine(fn, s.dtype, before, *values)
-        if nest.tail is not None and chain == nest.active[-1]:
-            after = fn.select(nest.tail, after, before)
+        if chain in nest.masks:
+            after = fn.select(nest.masks[chain], after, before)
         nest.carried[key] = after
 
     def _leave(self, s: Accumulate) -> None:
