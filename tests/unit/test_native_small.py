@@ -229,3 +229,21 @@ def test_carries_of_every_kind(name, length, rng) -> None:
     ours, expected = map(tj.tree_util.tree_leaves, (ours, expected))
     for x, y in zip(ours, expected, strict=True):
         np.testing.assert_allclose(x, y, rtol=1e-11, atol=1e-13)
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_products_of_many_read_what_small_kernels_made(rows, rng) -> None:
+    """Where the batch is a loop, what is whole in registers is read from memory."""
+
+    def fun(x, y):
+        c = tnp.cos(x @ y)
+        return c @ tnp.swapaxes(y, 1, 2), tnp.swapaxes(x, 1, 2) @ c, c
+
+    def stepped(x, y):
+        step = lambda c, i: (tnp.sin(c @ y) + fun(c, y)[2], tnp.sum(c) * i)
+        return tj.lax.scan(step, x, tnp.arange(3.0))
+
+    for function in (fun, stepped):
+        args = rng.normal(size=(7, rows, 7)), rng.normal(size=(7, 7, 7))
+        ours, expected = (tj.jit(function, backend=name)(*args) for name in ("native", "eager"))
+        assert_close("batch", rows, ours, expected, rtol=1e-11)

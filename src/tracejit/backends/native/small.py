@@ -171,8 +171,10 @@ class SmallKernel:
         return found
 
     def _body_of_loop(self) -> None:
-        """The body, with registers for operands that hold for one iteration."""
-        before = dict(self.program.registers)
+        """The body, with registers for operands that hold for one iteration; those of whole arrays
+        can't be read at an index that a loop makes."""
+        before = self.program.registers
+        self.program.registers = {x: found for x, found in before.items() if not x.ndim}
         for x in self._awkward():
             location = self.program.locations.get(x)
             if isinstance(location, Buffer):
