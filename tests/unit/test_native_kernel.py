@@ -147,3 +147,26 @@ def test_long_bodies_run_under_masks(n, dtype, rng) -> None:
     jaxpr = program(fun, t)
     rtol = 2e-6 if dtype == FLOAT32 else 1e-13
     assert_close("masks", n, NativeExecutable(jaxpr)(x), evaluate(jaxpr, x), rtol=rtol)
+
+
+@pytest.mark.parametrize("shape", [(5, 3), (40, 3, 3), (7, 1, 11), (2, 9, 2, 5)], ids=str)
+def test_one_loop_for_all_axes(shape, rng) -> None:
+    """Where all is element by element; and not where an index counts."""
+
+    def plain(x):
+        y = elementwise.sin(x) * elementwise.exp(x)
+        return [y, structure.reduce_sum(y, axes=tuple(range(x.ndim)))]
+
+    def counted(x):
+        at = structure.iota(axis=1, dtype=FLOAT64, shape=x.shape)
+        rows = structure.broadcast(structure.reduce_sum(x, axes=(0,)), shape=x.shape,
+                                   dims=tuple(range(1, x.ndim)))  # fmt: skip
+        return [x * at, x + structure.reverse(x, axes=(0,)), x * rows]
+
+    t = array_type(FLOAT64, shape)
+    x = numbers(rng, t)
+    for fun in (plain, counted):
+        jaxpr = program(fun, t)
+        assert_close("flat", shape, NativeExecutable(jaxpr)(x), evaluate(jaxpr, x), rtol=1e-13)
+    run = NativeExecutable(program(plain, t))
+    assert run.summary.kernels == 1

@@ -14,15 +14,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 from tracejit.backends.native.elementwise import register_type
 from tracejit.backends.native.emit import constant
-from tracejit.backends.native.index import Emitted, Loop, Rows
+from tracejit.backends.native.index import ORIGIN, Emitted, Loop, Rows
 from tracejit.backends.native.lowering import Pointwise, Reader, rule_of
 from tracejit.backends.native.nest import Buffer, Nest, Scalar
 from tracejit.backends.native.sums import Accumulate, Sums
 from tracejit.ir.atoms import Literal
+from tracejit.ir.graph import Equation
+from tracejit.ops.structure import broadcast
 
 #: Sums that are added up at the same time: an addition takes 4 cycles, 2 begin in each.
 SUMS = 8
@@ -84,7 +87,8 @@ class Kernel:
                 self._set_all(s)
             return
         survey = self._survey()
-        loops, order = self._loops(survey)
+        flat = self._is_flat()
+        loops, order = self._one_loop() if flat else self._loops(survey)
         width = self.program.target.vector_bits // (8 * survey.widest)
         vector = next((loop for loop in loops if loop.vector), None)
         lanes = min(width, _power_of_two(vector.extent)) if vector else 1
@@ -96,7 +100,9 @@ class Kernel:
             chains = self._unroll(loops, order, lanes, chains)
         self.nest = nest = Nest(self.program, order, lanes=lanes, chains=chains)
         nest.masked = survey.cost >= HEAVY
-        self.index = nest.index_of(loops)
+        # Flat: of row-major arrays the last index alone, running through all of them, is the place.
+        before = (ORIGIN,) * (len(self.space) - 1) if flat else ()
+        self.index = (*before, *nest.index_of(loops))
         if self.rows is not None:
             self.index = self.rows.place(self.index)
         begun = [s for s in self.sums if self.rows is not None and self.rows.axis in s.reduced]
@@ -186,6 +192,48 @@ class Kernel:
             order = [a for a in axes if a != chosen and a not in inner] + [chosen]
             order += [a for a in axes if a in inner]
         return loops, [loops[a] for a in order]
+
+    def _is_flat(self) -> bool:
+        """Whether all is read and stored element by element, so that one loop does for all axes."""
+        if len(self.space) < 2 or self.rows is not None:
+            return False
+        if any(len(s.reduced) < len(self.space) or not s.rule.aligned(s.eqn) for s in self.sums):
+            return False
+        if any(store.buffer.given_strides is not None for store in self.stores):
+            return False
+        pending = [x for s in self.sums for x in s.eqn.inputs]
+        for store in self.stores:
+            made = store.var in self.program.makers and store.var not in self.program.locations
+            pending += self.program.makers[store.var].inputs if made else [store.var]
+            if made and not self._is_plain(self.program.makers[store.var]):
+                return False
+        seen = set()
+        while pending:
+            x = pending.pop()
+            if x in seen or isinstance(x, Literal) or not x.ndim:
+                continue
+            seen.add(x)
+            location = self.program.locations.get(x)
+            if isinstance(location, Buffer):
+                if location.given_strides is not None or x.shape != self.space:
+                    return False
+            elif location is None:
+                maker = self.program.makers.get(x)
+                if maker is None or not self._is_plain(maker):
+                    return False
+                pending += maker.inputs
+        return True
+
+    def _is_plain(self, eqn: Equation) -> bool:
+        """Whether an equation reads at its own index, or one number everywhere."""
+        if eqn.primitive is broadcast:
+            return not eqn.inputs[0].ndim
+        return isinstance(rule_of(eqn), Pointwise)
+
+    def _one_loop(self) -> tuple[list[Loop], list[Loop]]:
+        loop = Loop(prod(self.space))
+        loop.vector = loop.extent > 1
+        return [loop], [loop] if loop.extent > 1 else []
 
     def _adds_up(self, loops: list[Loop], order: list[Loop], survey: Survey) -> bool:
         """Whether the innermost loop is short work of sums alone."""
