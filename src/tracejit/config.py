@@ -72,10 +72,10 @@ def _stages(value: object) -> tuple[str, ...]:
     """Take the names of stages, as one comma separated text or as an iterable of names."""
     names = value.split(",") if isinstance(value, str) else () if value is None else value
     if not isinstance(names, Iterable):
-        raise ValueError("give names of stages, such as 'fuse,llvm' or ('fuse', 'llvm'), or 'all'")
+        raise ValueError("give names of stages, such as 'fold,llvm' or ('fold', 'llvm'), or 'all'")
     stages = tuple(names)
     if not all(isinstance(stage, str) for stage in stages):
-        raise ValueError("give names of stages, such as 'fuse,llvm' or ('fuse', 'llvm'), or 'all'")
+        raise ValueError("give names of stages, such as 'fold,llvm' or ('fold', 'llvm'), or 'all'")
     return tuple(stage.strip() for stage in stages if stage.strip())
 
 
