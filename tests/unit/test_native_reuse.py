@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from native_guarded import poison, program
 
+import tracejit as tj
+from tracejit import backends
 from tracejit.backends.native.compile import NativeExecutable
 from tracejit.ir.atoms import Atom
 from tracejit.ir.types import FLOAT64, array_type
@@ -84,3 +86,17 @@ def test_random_programs(seed: int) -> None:
         assert_close("reuse", jaxpr, outputs, evaluate(jaxpr, *arrays), rtol=1e-11)
         for x, old in zip(arrays, before, strict=True):
             np.testing.assert_array_equal(x, old)
+
+
+def test_a_result_is_made_where_what_it_replaces_lies(rng) -> None:
+    """exp(x) is kept where the gradient of log(sum(exp(x))) comes, and replaced there."""
+
+    def fun(x):
+        e = np.exp(x)
+        return e / np.sum(e), np.log(np.sum(e))
+
+    x = rng.normal(size=3000)
+    run = backends.load("native").compile(tj.jit(fun).trace(x))
+    assert run.summary.workspace_bytes < 1000
+    e = np.exp(x)
+    assert_close("softmax", x.shape, run(x), [e / e.sum(), np.log(e.sum())], rtol=1e-13)

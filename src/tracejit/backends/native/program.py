@@ -7,7 +7,7 @@ the jaxprs they hold, inside the same native function.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from math import prod
 from typing import Any
@@ -125,9 +125,28 @@ class Program:
         written = {v: n for n, step in enumerate(steps) for v in self.plan.results(step)}
         for y, target in zip(self.jaxpr.outvars, targets, strict=True):
             if target is not None:
-                first = isinstance(y, Var) and self.targets.get(y) is target
-                until = written[y] if first else len(steps)  # type: ignore[index]
+                until = len(steps)
+                if isinstance(y, Var) and self.targets.get(y) is target:
+                    until = self._place_forerunner(y, target, written)
                 self.arena.lend(target.pointer, y.type.size * target.lane.bytes, until)
+
+    def _place_forerunner(self, y: Var, target: Buffer, written: Mapping[Var, int]) -> int:
+        """Let what y replaces, element by element, lie where y will; the step that writes there."""
+        number = written[y]
+        step = self.plan.steps[number]
+        if y not in step.stores or isinstance(step, Region):
+            return number
+        dying = [
+            x for x in self.dying.get(number, ())
+            if x in written and x not in self.targets and x not in self.plan.halos
+            and x in self.plan.steps[written[x]].stores
+            and not isinstance(self.plan.steps[written[x]], Region)
+        ]  # fmt: skip
+        x = replaceable(self.plan, step, dying).get(y)
+        if x is None or x.type != y.type:
+            return number
+        self.targets[x] = target
+        return written[x]
 
     def _deliver(self, y: Atom, target: Buffer | None) -> Location:
         if target is None:
