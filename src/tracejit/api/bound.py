@@ -20,13 +20,14 @@ import numpy as np
 from tracejit import tree
 from tracejit.backends.native.callable import NativeCallable, install
 from tracejit.backends.protocol import Executable
-from tracejit.errors import ArgumentError, DTypeError, ShapeError
+from tracejit.errors import ArgumentError, DTypeError, ShapeError, TreeError
 from tracejit.ir.types import ArrayType
 from tracejit.runtime.arguments import argument, name_of
 from tracejit.runtime.programs import Call, Compiled, Traced
 from tracejit.runtime.values import Name
 from tracejit.trace.provenance import user_frame
 from tracejit.trace.tracer import is_traced
+from tracejit.treedef import show
 
 
 class BoundCall(NativeCallable, method=False):
@@ -132,7 +133,10 @@ def _readable(x: Any, leaf: np.ndarray | np.generic, dtype: np.dtype, name: Name
 
 def _given(out: Any, traced: Traced, name: str) -> list[np.ndarray]:
     """The arrays of `out`, checked against the types of the results."""
-    found = tree.flatten_up_to(traced.out_tree, out)
+    if tree.structure(out) != traced.out_tree:
+        what = f"out is {show(tree.structure(out))}, and {name} gives {show(traced.out_tree)}"
+        raise TreeError(what, where=user_frame(), hint="a * is an array")
+    found = tree.leaves(out)
     for y, type, path in zip(
         found, traced.jaxpr.out_types, tree.paths(traced.out_tree, "out"), strict=True
     ):
