@@ -134,8 +134,8 @@ def test_what_xla_refuses_is_a_compile_error(monkeypatch):
 
 
 def test_every_primitive_has_a_row():
-    missing = [p.name for p in Primitive.registry.values() if p not in LOWERINGS]
-    assert not missing
+    missing = {p.name for p in Primitive.registry.values() if p not in LOWERINGS}
+    assert missing == {"solve", "log_abs_det"}  # which fold makes of lu
     assert len({family.__name__ for family in FAMILIES}) == len(FAMILIES)
 
 
