@@ -6,7 +6,8 @@ rendered.
 
 One loop may be the vector loop: its body works on `lanes` elements at once, in `chains` independent
 copies that hide latency. The iterations that do not fill a whole step come behind the loop, once,
-the last vector under a mask; or, where the body is long, all run under masks in one loop.
+the last vector under a mask; or, where the body is long and few lanes would be idle, all run under
+masks in one loop.
 """
 
 from __future__ import annotations
@@ -86,7 +87,8 @@ class Loops:
         step = self.lanes * self.chains
         whole, rest = divmod(loop.extent, step)
         self.active, self.masks = list(range(self.chains)), {}
-        if self.masked and whole and rest:
+        idle = step - rest  # lanes that the last turn would have for nothing
+        if self.masked and whole and rest and 8 * idle <= loop.extent:
             self._counted(depth, loop, 0, loop.extent, step)
             self.active, self.masks = [0], {}
             return
