@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -25,6 +26,15 @@ from tracejit.ir.types import FLOAT32, FLOAT64
 SHIFT = "fn(%0: f64[3]) -> f64[3] {\n  %1: f64[3] = add(%0, 1e-12)\n  return %1\n}"
 SINGLE = "fn(%0: f32[3]) -> f32[3] {\n  %1: f32[3] = add(%0, 1.0)\n  return %1\n}"
 ECHO = "fn(%0: f64[3]) -> (f64[3], f64[3], f64[2]) {\n  return %0, %0, 2.5\n}"
+
+
+@pytest.fixture(autouse=True)
+def _float32_by_default() -> Iterator[None]:
+    """JAX's switch as it is at first, whatever other tests of the process did to it."""
+    before = jax.config.jax_enable_x64
+    jax.config.update("jax_enable_x64", False)
+    yield
+    jax.config.update("jax_enable_x64", before)
 
 
 def compiled(text, **options):
