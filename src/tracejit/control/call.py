@@ -21,6 +21,7 @@ from tracejit.control.bodies import (
     zero_tangents,
 )
 from tracejit.ir.atoms import Atom, Var
+from tracejit.ir.effects import has_effects
 from tracejit.ir.graph import Equation, Jaxpr
 from tracejit.ir.primitive import Joint, Primitive, Unknown
 from tracejit.ir.types import ArrayType
@@ -75,10 +76,10 @@ def _split(eqn: Equation, unknown: Sequence[bool]) -> tuple[Equations, Equations
 
 
 def _part(eqn: Equation, jaxpr: Jaxpr, inputs: Sequence[Atom], outvars: Sequence[Any]) -> Equations:
-    """The call of a part, if it has results."""
+    """The call of a part, if it has results or effects."""
     params = eqn.params | {"jaxpr": jaxpr}
     part = Equation(eqn.primitive, tuple(inputs), params, tuple(outvars), eqn.provenance)
-    return [part] if outvars else []
+    return [part] if outvars or has_effects(jaxpr) else []
 
 
 def _transpose(

@@ -30,6 +30,7 @@ from tracejit.control.bodies import (
 from tracejit.errors import DTypeError, MissingRuleError
 from tracejit.ir.atoms import Atom, Literal, Var, zero
 from tracejit.ir.current import current
+from tracejit.ir.effects import has_effects
 from tracejit.ir.graph import Equation, Jaxpr
 from tracejit.ir.primitive import Joint, Primitive, Unknown
 from tracejit.ir.types import INT32, INT64, ArrayType, array_type
@@ -159,10 +160,10 @@ def _fill(residuals: Sequence[Var], slots: Sequence[ArrayType]) -> list[Atom]:
 def _equation(
     eqn: Equation, inputs: Sequence[Atom], branches: Sequence[Jaxpr], outvars: Sequence[Var]
 ) -> Equations:
-    """The cond of these branches, if it has results."""
+    """The cond of these branches, if it has results or effects."""
     params = {"branches": tuple(branches)}
     made = Equation(cond, tuple(inputs), params, tuple(outvars), eqn.provenance)
-    return [made] if outvars else []
+    return [made] if outvars or any(map(has_effects, branches)) else []
 
 
 def _transpose(

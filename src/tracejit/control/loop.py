@@ -32,6 +32,7 @@ from tracejit.errors import DTypeError, MissingRuleError
 from tracejit.ir.atoms import Atom, Var
 from tracejit.ir.builder import building
 from tracejit.ir.current import current
+from tracejit.ir.effects import without_effects
 from tracejit.ir.graph import Equation, Jaxpr
 from tracejit.ir.primitive import Joint, Primitive
 from tracejit.ir.types import BOOL, ArrayType, array_type
@@ -176,7 +177,8 @@ def _split(eqn: Equation, unknown: Sequence[bool]) -> tuple[Equations, Equations
     inputs = tuple(leave(eqn.inputs, (*in_cond, *in_body, *carry)))
     early = Equation(while_, inputs, params, tuple(leave(eqn.outvars, carry)), eqn.provenance)
     again = spread(pick(eqn.outvars, carry), carry, [Var(v.type) for v in eqn.outvars])
-    return [early], [Equation(while_, eqn.inputs, eqn.params, tuple(again), eqn.provenance)]
+    twice = eqn.params | {"cond": without_effects(cond), "body": without_effects(body)}
+    return [early], [Equation(while_, eqn.inputs, twice, tuple(again), eqn.provenance)]
 
 
 def _transpose(cts: Sequence[Atom], inputs: Sequence[Any], **params: Any) -> NoReturn:

@@ -38,6 +38,7 @@ from tracejit.errors import ShapeError
 from tracejit.ir.atoms import Atom, Var, zero
 from tracejit.ir.builder import building
 from tracejit.ir.current import current
+from tracejit.ir.effects import is_effectful
 from tracejit.ir.graph import Equation, Jaxpr
 from tracejit.ir.primitive import Joint, Primitive, Unknown
 from tracejit.ir.types import ArrayType, with_axis
@@ -189,7 +190,7 @@ def _split(eqn: Equation, unknown: Sequence[bool]) -> tuple[Equations, Equations
     free = {x for x in _defined(halves.known) if x not in varying}.union(dict(known.xs))
     residuals, again = thin_out(halves.linear.invars[: halves.residuals], equations, free)
     ahead, fixed = _hand_over(residuals, varying, equations, known, known_vars, linear, eqn)
-    steps = [e for e in equations if not fixed.keys() >= set(e.outvars)]
+    steps = [e for e in equations if is_effectful(e) or not fixed.keys() >= set(e.outvars)]
     made = [*[after for _, _, after in known.carry], *known.ys]
     steps = linearize.live_equations(steps, made)
     read = {x for e in steps for x in e.inputs}.union(made)
@@ -240,7 +241,7 @@ def _hand_over(
     still = [r for r in residuals if r not in varying]
     with building() as builder:
         env = Substitution(consts)
-        for step in linearize.live_equations(equations, still):
+        for step in linearize.live_equations(equations, still, False):
             copy_equation(step, env, builder)
     linear.consts.extend((r, env[r]) for r in still)
     for r in residuals:
@@ -262,10 +263,10 @@ def _defined(jaxpr: Jaxpr) -> Iterable[Var]:
 
 
 def _reached(equations: Sequence[Equation], variables: set[Var]) -> set[Var]:
-    """The variables, and those that depend on them."""
+    """The variables, and those that depend on them, or on what effects give."""
     reached = set(variables)
     for eqn in equations:
-        if any(x in reached for x in eqn.inputs):
+        if any(x in reached for x in eqn.inputs) or is_effectful(eqn):
             reached.update(eqn.outvars)
     return reached
 
@@ -273,10 +274,10 @@ def _reached(equations: Sequence[Equation], variables: set[Var]) -> set[Var]:
 def _equation(
     eqn: Equation, parts: Parts, equations: Sequence[Equation], outvars: Sequence[Var]
 ) -> Equations:
-    """The scan of these parts, if it has results."""
+    """The scan of these parts, if it has results or effects."""
     params = eqn.params | parts.params(equations)
     made = Equation(scan, tuple(parts.operands), params, tuple(outvars), eqn.provenance)
-    return [made] if outvars else []
+    return [made] if outvars or is_effectful(made) else []
 
 
 # The adjoint of the linear loop.

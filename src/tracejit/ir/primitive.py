@@ -18,7 +18,8 @@ batch
 
 Operations that hold jaxprs have `split` too (see transforms/linearize.py). Two facts that the
 transpose uses: `masks` (a cotangent it passes back may be a zero that has to stay one, as behind
-`select`), `scales` (its transpose multiplies the cotangent by a known value).
+`select`), `scales` (its transpose multiplies the cotangent by a known value). `effects` says
+"ordered" of what does something beside computing its results (see effects.py).
 Constructors for the common kinds: `unary`, `binary`, `predicate`, `elementwise`, `linear`.
 """
 
@@ -104,12 +105,15 @@ class Primitive:
         split: Callable[..., Any] | None = None,
         scales: bool = False,
         masks: bool = False,
+        effects: str = "none",
         doc: str = "",
     ):
         if isinstance(jvp, Linear) and transpose is None:
             raise TypeError(f"{name} is linear, so it needs a transpose rule")
         if name in self.registry:
             raise TypeError(f"there is a primitive {name} already")
+        if effects not in ("none", "ordered"):
+            raise TypeError(f"{name}: effects are 'none' or 'ordered', not {effects!r}")
         self.name = name
         self.typing = typing
         self._evaluate = evaluate
@@ -121,6 +125,7 @@ class Primitive:
         self.split = split
         self.scales = scales
         self.masks = masks
+        self.effects = effects
         self.__doc__ = doc
         self.registry[name] = self
 

@@ -6,7 +6,8 @@
 
 Needs: literals to the right in commutative operations (fold).
 Leaves: no two equal equations in one body; those not needed any more are gone.
-Does not: compare held jaxprs by what they say (only by identity); look into loops from outside.
+Does not: compare held jaxprs by what they say (only by identity); look into loops from outside;
+merge what has effects.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 
 from tracejit.ir.atoms import Atom, Var
+from tracejit.ir.effects import is_effectful
 from tracejit.ir.graph import Equation, Jaxpr
 from tracejit.ops import elementwise as ops
 from tracejit.passes.held import Pass, Renaming, through_held, with_held
@@ -32,6 +34,10 @@ def cse(jaxpr: Jaxpr, inner: Pass) -> Jaxpr:
     changed = False
     for eqn in jaxpr.equations:
         after = renaming.equation(with_held(eqn, inner) if eqn.params else eqn)
+        if is_effectful(after):
+            changed = changed or after is not eqn
+            equations.append(after)
+            continue
         outs = known.setdefault(_key(after), after.outvars)
         if outs is not after.outvars:
             renaming.update(zip(after.outvars, outs, strict=True))

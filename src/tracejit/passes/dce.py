@@ -1,4 +1,4 @@
-"""Dead code: equations that nobody reads are dropped.
+"""Dead code: equations that nobody reads are dropped, but for those with effects.
 
     %1: f64[] = sin(%0)
     %2: f64[] = cos(%0)    ->    %2: f64[] = cos(%0)
@@ -6,7 +6,7 @@
 
 Operations that hold jaxprs lose the results that nobody reads, and what only those needed.
 
-Needs: nothing. Leaves: every equation has a result that is read, at any depth.
+Needs: nothing. Leaves: every equation has a result that is read or an effect, at any depth.
 Does not: drop inputs of the jaxpr.
 """
 
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from tracejit.control.prune import PRUNE, prune
 from tracejit.ir.atoms import Atom, Literal
+from tracejit.ir.effects import is_effectful
 from tracejit.ir.graph import Equation, Jaxpr
 from tracejit.passes.held import Pass, through_held, with_held
 
@@ -25,7 +26,7 @@ def dce(jaxpr: Jaxpr, inner: Pass) -> Jaxpr:
     kept: list[Equation] = []
     changed = False
     for eqn in reversed(jaxpr.equations):
-        if live.isdisjoint(eqn.outvars):
+        if live.isdisjoint(eqn.outvars) and not is_effectful(eqn):
             changed = True
             continue
         after = _shrunk(eqn, live, inner) if eqn.params else eqn

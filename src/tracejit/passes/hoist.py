@@ -17,6 +17,7 @@ from tracejit.control.residuals import CHEAP
 from tracejit.control.scan import scan
 from tracejit.ir.atoms import Atom, Literal, Var
 from tracejit.ir.builder import Builder
+from tracejit.ir.effects import is_effectful
 from tracejit.ir.graph import Equation, Jaxpr
 from tracejit.ir.walk import Substitution, copy_equation
 from tracejit.passes.cse import cse
@@ -77,7 +78,8 @@ def _constant_work(body: Jaxpr, constants: tuple[Var, ...]) -> dict[Equation, No
     known: set[Atom] = set(constants)
     found: dict[Equation, None] = {}
     for eqn in body.equations:
-        if all(isinstance(x, Literal) or x in known for x in eqn.inputs):
+        fixed = all(isinstance(x, Literal) or x in known for x in eqn.inputs)
+        if fixed and not is_effectful(eqn):
             known.update(eqn.outvars)
             if eqn.primitive not in CHEAP:
                 found[eqn] = None

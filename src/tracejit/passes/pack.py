@@ -34,6 +34,7 @@ from tracejit.control.bodies import divide
 from tracejit.control.scan import Parts, scan, stacked
 from tracejit.ir.atoms import Atom, Literal, Var
 from tracejit.ir.builder import Builder, building
+from tracejit.ir.effects import is_effectful
 from tracejit.ir.graph import Equation, Jaxpr
 from tracejit.ir.walk import held_jaxprs
 from tracejit.ops.structure import concatenate, reshape
@@ -220,9 +221,13 @@ class Level:
         items = list(units)
         owner = {v: n for n, made in enumerate(units.values()) for e in made for v in e.outvars}
         waits: list[set[int]] = []
+        effects: list[int] = []  # the last unit that has one: the next waits for it
         readers: list[list[int]] = [[] for _ in items]
         for n, made in enumerate(units.values()):
             waits.append({owner[x] for eqn in made for x in eqn.inputs if x in owner})
+            if any(map(is_effectful, made)):
+                waits[n].update(effects)
+                effects = [n]
             for before in waits[n]:
                 readers[before].append(n)
         missing = [len(before) for before in waits]

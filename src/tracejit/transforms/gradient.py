@@ -22,7 +22,7 @@ def first_output_only(parts: Split) -> Split:
     """The same linearization, with the tangent of output 0 alone."""
     linear = parts.linear
     wanted = linear.outvars[:1]
-    only = Jaxpr(linear.invars, tuple(live_equations(linear.equations, wanted)), wanted)
+    only = Jaxpr(linear.invars, tuple(live_equations(linear.equations, wanted, False)), wanted)
     return Split(parts.known, only, parts.unknown, parts.residuals)
 
 

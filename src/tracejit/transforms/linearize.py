@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tracejit.ir.atoms import Atom, Var
+from tracejit.ir.effects import is_effectful
 from tracejit.ir.graph import Equation, Jaxpr
 from tracejit.transforms.jvp import Mask, jvp
 from tracejit.transforms.memo import remembered
@@ -66,12 +67,14 @@ def split(jaxpr: Jaxpr, unknown: Mask, wanted: Mask | None = None) -> Split:
     )
 
 
-def live_equations(equations: Sequence[Equation], wanted: Sequence[Atom]) -> list[Equation]:
-    """The equations that the wanted atoms depend on, in order."""
+def live_equations(
+    equations: Sequence[Equation], wanted: Sequence[Atom], effects: bool = True
+) -> list[Equation]:
+    """The equations that the wanted atoms depend on, and those with `effects`, in order."""
     needed = {y for y in wanted if isinstance(y, Var)}
     live = []
     for eqn in reversed(equations):
-        if any(v in needed for v in eqn.outvars):
+        if any(v in needed for v in eqn.outvars) or (effects and is_effectful(eqn)):
             live.append(eqn)
             needed.update(x for x in eqn.inputs if isinstance(x, Var))
     return live[::-1]
