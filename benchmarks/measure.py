@@ -20,7 +20,7 @@ import os
 import time
 import timeit
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -44,19 +44,25 @@ class Failed(Exception):
     """The far side could not answer; the text says why, none where that was to be expected."""
 
 
-class Worker:
-    """A process that runs one system on `threads` cores."""
+class Remote:
+    """A process that answers questions on `threads` cores: `serve(pipe, *args)` runs there.
 
-    def __init__(self, system: str, threads: int):
-        self.system, self.threads = system, threads
+    patience: seconds of the longest wait for an answer. Its first answer is its version.
+    """
+
+    def __init__(
+        self, serve: Callable[..., None], args: tuple[Any, ...], threads: int,
+        patience: float = PATIENCE,
+    ):  # fmt: skip
+        self.threads, self._serve, self._args, self._patience = threads, serve, args, patience
         self._start()
 
     def _start(self) -> None:
         context = multiprocessing.get_context("spawn")
         self._pipe, far = context.Pipe()
         with environment(dict.fromkeys(THREAD_VARIABLES, str(self.threads))):
-            arguments = (far, self.system, self.threads)
-            self._process = context.Process(target=serve, args=arguments, daemon=True)
+            arguments = (far, *self._args)
+            self._process = context.Process(target=self._serve, args=arguments, daemon=True)
             self._process.start()
         far.close()
         self.version: str = self._answer()
@@ -68,7 +74,7 @@ class Worker:
 
     def _answer(self) -> Any:
         try:
-            if not self._pipe.poll(PATIENCE):
+            if not self._pipe.poll(self._patience):
                 raise EOFError
             good, answer = self._pipe.recv()
         except (EOFError, ConnectionResetError):
@@ -88,6 +94,14 @@ class Worker:
         self._pipe.close()
 
 
+class Worker(Remote):
+    """A process that runs one system."""
+
+    def __init__(self, system: str, threads: int):
+        self.system = system
+        super().__init__(serve, (system, threads), threads)
+
+
 @contextlib.contextmanager
 def environment(values: dict[str, str]) -> Iterator[None]:
     """These variables in the block, for the processes that it starts."""
@@ -105,14 +119,19 @@ def environment(values: dict[str, str]) -> Iterator[None]:
 
 def serve(pipe: Connection, system: str, threads: int) -> None:
     """Answer until the pipe closes. First answer: the system's version."""
-    if hasattr(os, "sched_setaffinity"):  # what XLA takes its number of threads from
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
     bench = Bench()
 
     def begin() -> str:
         bench.prepare = load(system)
         return _version(SYSTEMS[system][2])
 
+    answer_all(pipe, bench, begin, threads)
+
+
+def answer_all(pipe: Connection, bench: Any, begin: Callable[[], str], threads: int) -> None:
+    """On so many cores: answer with `begin()`, then with the methods of `bench`."""
+    if hasattr(os, "sched_setaffinity"):  # what XLA takes its number of threads from
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
     _reply(pipe, begin)
     with contextlib.suppress(EOFError, KeyboardInterrupt):
         while True:
@@ -192,7 +211,7 @@ def peak_of(call: Any) -> int | None:
     if before is None:
         return None
     kept = call()
-    peak = _status("VmHWM")
+    peak = status("VmHWM")
     del kept
     return max(0, peak - before)
 
@@ -205,11 +224,12 @@ def resident() -> int | None:
     try:
         ctypes.CDLL(None).malloc_trim(0)
         Path("/proc/self/clear_refs").write_text("5")
-        return _status("VmRSS")
+        return status("VmRSS")
     except (OSError, AttributeError):
         return None
 
 
-def _status(key: str) -> int:
+def status(key: str) -> int:
+    """Bytes, by Linux's name for what they are: VmRSS, VmHWM."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return 1024 * int(next(line for line in lines if line.startswith(key)).split()[1])
