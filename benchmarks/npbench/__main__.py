@@ -3,6 +3,7 @@
     python -m benchmarks.npbench CHECKOUT                        values at size S
     python -m benchmarks.npbench CHECKOUT jacobi_2d lu --grad    some programs, gradients too
     python -m benchmarks.npbench CHECKOUT --backend xla
+    python -m benchmarks.npbench CHECKOUT --size M --systems native,numpy,jax     timings, instead
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.measure import Failed, Remote
-from benchmarks.npbench import checks
+from benchmarks.npbench import checks, rounds
 from benchmarks.npbench.suite import Program, programs
+from benchmarks.npbench.systems import SYSTEMS
 from benchmarks.report import duration, markdown_table, size_of
-from benchmarks.run import progress
+from benchmarks.run import choose, progress
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -27,11 +29,11 @@ def main(arguments: list[str] | None = None) -> int:
     with progress(len(chosen)) as advance:
         for program in chosen:
             advance(program.name)
-            rows.append({"program": program.name, **check(program, options)})
+            rows.append({"program": program.name, **of_one(program, options)})
             print(_line(rows[-1]), file=sys.stderr, flush=True)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.with_suffix(".json").write_text(json.dumps(rows, indent=1) + "\n")
-    text = report(rows)
+    text = rounds.report(rows, options.size) if options.systems else report(rows)
     options.out.with_suffix(".md").write_text(text)
     print(text)
     return 0
@@ -45,17 +47,31 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("names", nargs="*", help="programs (all)")
     parser.add_argument("--size", default="S", help="S, M, L or paper, of values and timings")
     parser.add_argument("--grad", action="store_true", help="gradients, too, at size S")
+    parser.add_argument("--systems", help=f"time these: all, or of {', '.join(SYSTEMS)}")
+    parser.add_argument("--rounds", type=int, default=5, help="turns of each system")
+    parser.add_argument("--seconds", type=float, default=0.1, help="length of a turn")
     parser.add_argument("--backend", help="native, eager or xla (the configured one)")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--timeout", type=float, default=120.0, help="seconds of an answer")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/npbench"))
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if options.systems:
+        options.systems = choose(None if options.systems == "all" else options.systems, SYSTEMS,
+                                 "system")  # fmt: skip
+    return options
+
+
+def of_one(program: Program, options: argparse.Namespace) -> dict[str, Any]:
+    """What is asked for about one program."""
+    if program.uses_complex:
+        return {"left out": "complex numbers"}
+    if options.systems:
+        return {"times": rounds.timings(program, options.systems, options)}
+    return check(program, options)
 
 
 def check(program: Program, options: argparse.Namespace) -> dict[str, Any]:
     """The verdicts about one program, by what was asked; each in a process of its own."""
-    if program.uses_complex:
-        return {"left out": "complex numbers"}
     verdicts = {}
     for question, size in (("value", options.size), ("gradient", "S"))[: 1 + options.grad]:
         far = (str(program.root), program.name, options.backend, options.threads)
@@ -75,6 +91,8 @@ def check(program: Program, options: argparse.Namespace) -> dict[str, Any]:
 
 def _line(row: dict[str, Any]) -> str:
     found = [f"{key}: {row[key]['what']}" for key in ("value", "gradient") if key in row]
+    for name, timing in row.get("times", {}).items():
+        found.append(f"{name} {duration(timing['least']) or timing['note']}")
     return f"    {row['program']}: {', '.join(found) or row.get('left out')}"
 
 
