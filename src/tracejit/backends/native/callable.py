@@ -13,7 +13,7 @@
   llvmlite.
 - `install(obj, entry)` puts a `NativeEntry` (made by `entry.native_entry`) in front of
   the object's others. The newest is asked first; an entry that does not take the arguments, or
-  whose kernel declines (returns non-zero), passes them on untouched to the next one, and the
+  whose kernel declines (returns more than 0), passes them on untouched to the next one, and the
   last to `_miss`. The object keeps the entries, and so their machine code, alive.
 - `uninstall(obj)` takes all entries out of the chain, `uninstall(obj, entry)` one of them;
   `installed(obj)` tells them, newest first.

@@ -45,6 +45,7 @@ from tracejit.backends.native.emit import (
 )
 from tracejit.backends.native.entry import bound_entry, native_entry
 from tracejit.backends.native.explain import Recorder
+from tracejit.backends.native.leaving import NO_MEMORY, raise_kept
 from tracejit.backends.native.nest import Buffer, Nest, Scalar
 from tracejit.backends.native.parts import emit_pieces
 from tracejit.backends.native.program import Program
@@ -126,16 +127,22 @@ class NativeExecutable:
         self.run_into(inputs, outputs)
         return tuple(outputs)
 
-    def run_into(self, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray]) -> None:
-        """Run on arrays of the jaxpr's types, contiguous and aligned, that do not overlap.
+    def run_into(self, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray]) -> int:
+        """Run on arrays of the jaxpr's types, contiguous and aligned, that do not overlap; the code
+        with which the program was left, 0 at its end (see leaving.py).
 
-        Raises MemoryError where there is none for a workspace.
+        Raises MemoryError where there is none for a workspace, and what was raised on the way.
         """
         places = _pointers(inputs), _pointers(outputs)
-        if not self.summary.is_long:
-            self._run_short(*places)
-        elif self._run_long(*places, self._own_threads or config.threads):
+        if self.summary.is_long:
+            code = self._run_long(*places, self._own_threads or config.threads)
+        else:
+            code = self._run_short(*places)
+        if code == NO_MEMORY:
             raise MemoryError(f"no workspace of {self.summary.workspace_bytes} bytes")
+        if code < 0:
+            raise_kept()
+        return code
 
     def limit_threads(self, count: int) -> None:
         """Use so many threads at most, whatever `config.threads` says."""
@@ -284,8 +291,14 @@ def emit_kernel(
     summary.workspace_bytes = arena.size
     if summary.is_long:
         module.globals["workspace.bytes"] = f"internal constant i64 {arena.size}"
-        fn.call("workspace.release", VOID, [_WORKSPACES, workspace])
+
+    def close() -> None:
+        if summary.is_long:
+            fn.call("workspace.release", VOID, [_WORKSPACES, workspace])
+
+    close()
     fn.ret(constant(I64, 0))
+    program.exit.finish(close)
     return module, summary
 
 
@@ -322,7 +335,7 @@ def _begin_long(module: Module, target: Features) -> tuple[Function, Value, Valu
     none, some = fn.block("none"), fn.block("some")
     fn.branch_if(fn.equal(workspace, constant(PTR, 0)), none, some)
     fn.at(none)
-    fn.ret(constant(I64, 1))
+    fn.ret(constant(I64, NO_MEMORY))
     fn.at(some)
     return fn, fn.args[2], workspace
 

@@ -75,7 +75,13 @@ run:
   %result = load ptr, ptr %result.at
   %status = call i64 %kernel(ptr %inputs, ptr %outputs)
   %fine = icmp eq i64 %status, 0
-  br i1 %fine, label %done, label %missed
+  br i1 %fine, label %done, label %left
+left:
+  %raised = icmp slt i64 %status, 0
+  br i1 %raised, label %raise, label %missed
+raise:
+  call void @raise()
+  ret ptr null
 done:
   %incref = load ptr, ptr $Py_IncRef
   call void %incref(ptr %result)
@@ -221,7 +227,13 @@ run.released:
 ran:
   %status = phi i64 [%status.kept, %run.kept], [%status.released, %run.released]
   %fine = icmp eq i64 %status, 0
-  br i1 %fine, label %ready, label %decline
+  br i1 %fine, label %ready, label %left
+left:
+  %raised = icmp slt i64 %status, 0
+  br i1 %raised, label %raise, label %decline
+raise:
+  call void @raise()
+  br label %fail
 ready:
   %changes = load i64, ptr %fresh
   %as.before = icmp eq i64 %changes, 0
@@ -315,6 +327,15 @@ some:
   call void @each(ptr %decref, ptr %items, i64 %count)
   br label %done
 done:
+  ret void
+}
+
+; Set the exception that a kernel has kept.
+define internal void @raise() nounwind {
+start:
+  %function = load ptr, ptr $raise_kept
+  %vectorcall = load ptr, ptr $PyObject_Vectorcall
+  %nothing = call ptr %vectorcall(ptr %function, ptr null, i64 0, ptr null)
   ret void
 }
 

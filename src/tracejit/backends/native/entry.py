@@ -12,9 +12,9 @@ where one differs it goes on, with the call untouched, to the next record, and a
 
     i64 kernel(ptr inputs, ptr outputs)            two arrays of data pointers, one per leaf
 
-and builds the result. A kernel that returns non-zero declines: its outputs are dropped and the
+and builds the result. A kernel that returns more than 0 declines: its outputs are dropped and the
 call goes on as if the signature had not matched. So a failed guard tries the record of another
-path, and an error is raised by `_miss`.
+path. One that returns less has kept an exception (see leaving.py), which the call raises.
 
 A call whose arguments and results are fixed has an entry of its own (`bound_entry`): the two
 arrays of pointers stand in its record, and nothing is checked or made.
@@ -67,6 +67,7 @@ from tracejit.backends.native.call_signature import (
     is_native,
 )
 from tracejit.backends.native.callable import ALWAYS_OPEN, CHAIN_OFFSET, GUESTS, Gate, NativeEntry
+from tracejit.backends.native.leaving import raise_kept
 from tracejit.backends.native.library import library_object, library_target, library_text
 
 _FILES = ("entry", "entry_check", "entry_make")
@@ -106,7 +107,7 @@ _CONSTANTS: Mapping[str, int] = {
 _OBJECTS: Mapping[str, object] = {
     **{"ndarray": np.ndarray, "int": int, "list": list, "dict": dict, "empty": ()},
     **{"True": True, "False": False, "bool_True": np.True_, "bool_False": np.False_},
-    **{"_miss": sys.intern("_miss")},
+    **{"_miss": sys.intern("_miss"), "raise_kept": raise_kept},
 }
 
 

@@ -123,6 +123,7 @@ def emit_part(program: Any, steps: range) -> None:
                 made[x] = location, part.give_back(value) if part.fn.owns(value) else None
     frame, caller = part.finish(), part.caller
     caller.call(part.fn.name, VOID, [frame])
+    program.exit.follow(caller, part.fn)
     for x, (location, at) in made.items():
         if at is not None:
             location = _with(location, caller.load_result(_value(location).type, frame, at))

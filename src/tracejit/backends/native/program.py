@@ -20,6 +20,7 @@ from tracejit.backends.native.emit import I8, I32, I64, Function, Value, constan
 from tracejit.backends.native.halo import Halo
 from tracejit.backends.native.index import Loop
 from tracejit.backends.native.kernel import Accumulate, Kernel, Store, result_location
+from tracejit.backends.native.leaving import Exit
 from tracejit.backends.native.lowering import rule_of
 from tracejit.backends.native.nest import Buffer, Nest, Scalar
 from tracejit.backends.native.parts import cut, emit_part
@@ -54,8 +55,9 @@ class Program:
     """Emits one jaxpr. `locations` says where variables are; `targets` where outputs have to go.
 
     within: for a held jaxpr, the step of the whole program that it is a part of. threads: how many
-    may share the loops of the program, an i64; None where there is one. ready: results whose
-    targets hold all that the operand given has and that the result does not change.
+    may share the loops of the program, an i64; None where there is one. exit: how the program is
+    left before its end. ready: results whose targets hold all that the operand given has and that
+    the result does not change.
     """
 
     def __init__(
@@ -81,6 +83,7 @@ class Program:
         self.summary = summary
         self.within = within
         self.threads: Value | None = None
+        self.exit = Exit(fn)
         self.number = 0
         self._find_last_reads()
 
@@ -437,7 +440,7 @@ class Program:
         """A program for a held jaxpr, in the same function and workspace."""
         within = self.number if self.within is None else self.within
         inner = Program(self.fn, self.target, self.arena, jaxpr, self.summary, within)
-        inner.threads = self.threads
+        inner.threads, inner.exit = self.threads, self.exit
         return inner
 
     def place(self, locations: Sequence[Location | None]) -> Program:
