@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -29,6 +29,18 @@ class Staged:
     jaxpr: Jaxpr
     captured: tuple[Any, ...]
     weak: tuple[bool, ...]
+
+
+class Finish:
+    """The last step of staging: `step(jaxpr, captured)` gives both in another form.
+
+    captured: the values of the first inputs of the jaxpr, by variable. Lent by the runtime, which
+    knows the passes.
+    """
+
+    step: ClassVar[Callable[[Jaxpr, Any], tuple[Jaxpr, Any]]] = staticmethod(
+        lambda jaxpr, captured: (jaxpr, captured)
+    )
 
 
 def stage(
@@ -60,10 +72,12 @@ def stage(
         raise
     finally:
         trace.alive = False
-    captured = tuple(x.value if isinstance(x, Constant) else x for _, x in trace.captured.values())
-    invars = [var for var, _ in trace.captured.values()] + [t.atom for t in tracers]
-    jaxpr = trace.finish(invars, atoms)  # type: ignore[arg-type]
-    return Staged(jaxpr, captured, tuple(is_weak(y) for y in outs))
+    captured = {
+        var: x.value if isinstance(x, Constant) else x for var, x in trace.captured.values()
+    }
+    invars = [*captured] + [t.atom for t in tracers]
+    jaxpr, captured = Finish.step(trace.finish(invars, atoms), captured)  # type: ignore[arg-type]
+    return Staged(jaxpr, tuple(captured.values()), tuple(is_weak(y) for y in outs))
 
 
 def is_weak(x: Any) -> bool:
