@@ -12,6 +12,7 @@ Does not: touch loops and conditions; keep code small (a body called n times is 
 
 from __future__ import annotations
 
+from tracejit.control.rewind import plain, rewind
 from tracejit.ir.builder import Builder
 from tracejit.ir.graph import Jaxpr
 from tracejit.ir.walk import inline as append_body
@@ -26,8 +27,8 @@ def inline(jaxpr: Jaxpr, inner: Pass) -> Jaxpr:
     """Replace the calls in a jaxpr by their bodies."""
     builder, renaming, changed = Builder(), Renaming(), False
     for eqn in jaxpr.equations:
-        if eqn.primitive.name in CALLS:
-            body = inner(eqn.params["jaxpr"])
+        if eqn.primitive.name in CALLS or eqn.primitive is rewind:
+            body = inner(plain(eqn) if eqn.primitive is rewind else eqn.params["jaxpr"])
             outs = append_body(body, renaming.all(eqn.inputs), builder)
             renaming.update(zip(eqn.outvars, outs, strict=True))
             changed = True

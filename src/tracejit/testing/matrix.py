@@ -39,7 +39,9 @@ FAMILIES = (
 #: Eager has no table: a primitive's own value is what it runs.
 TABLES: dict[str, LoweringTable] = {"native": NATIVE, "xla": XLA}
 #: What no backend needs a row for, and why.
-REMOVED_BY_PASSES = {("call", "native"): "inlined"} | {
+REMOVED_BY_PASSES = {
+    ("call", "native"): "inlined", ("rewind", "native"): "inlined", ("rewind", "xla"): "inlined",
+} | {
     (name, backend): "by lu" for name in ("solve", "log_abs_det") for backend in ("native", "xla")
 }  # fmt: skip
 HEADER = ("primitive", "jvp", "transpose", "batch", "eager", "native", "xla", "rows")

@@ -12,12 +12,14 @@ from typing import Any
 from tracejit.control.call import call
 from tracejit.control.cond import cond
 from tracejit.control.loop import while_
+from tracejit.control.rewind import rewind
 from tracejit.control.scan import scan
 from tracejit.ir.atoms import Atom, Literal, Var
 from tracejit.ir.builder import building
 from tracejit.ir.graph import Jaxpr
 from tracejit.ir.types import INT64, array_type
 from tracejit.ops.elementwise import convert, cos, exp, lt, select, sin
+from tracejit.ops.indexing import dynamic_slice, dynamic_update_slice
 from tracejit.ops.structure import broadcast, reduce_sum
 from tracejit.testing.domains import Arg, Domain, exactly, integers, read_type, reals, splat
 from tracejit.testing.samples import Sample
@@ -102,6 +104,31 @@ def _scans() -> Iterator[Sample]:
     yield from _scan("f32[2]", lambda s: [sin(s)], (X("f32[2]"),), "no rows", **counts)
 
 
+def _rewinds() -> Iterator[Sample]:
+    """An array, updated in place, is carried back; the carry is multiplied by what was read."""
+
+    def restore(scale: Atom, a: Atom, old: Atom, i: Atom) -> Sequence[Atom]:
+        before = dynamic_update_slice(a, old, i)
+        return [before, dynamic_slice(before, i, sizes=(2,)) * scale]
+
+    def step(c: Atom, t: Atom, read: Atom, x: Atom) -> Sequence[Atom]:
+        after = t * read + x + broadcast(sum_of(c * read), shape=(2,), dims=())
+        return [after, sum_of(t)]
+
+    def sum_of(x: Atom) -> Atom:
+        return reduce_sum(x, axes=(0,))
+
+    params = {
+        "restore": body("f64[2] f64[5] f64[2] i64[]", restore), "num_fixed": 1, "num_states": 1,
+        "jaxpr": body("f64[2] f64[2] f64[2] f64[2]", step), "length": 3,
+        "num_consts": 1, "num_carry": 1,
+    }  # fmt: skip
+    known = (X("f64[2]"), X("f64[5]"), X("f64[3,2]"), integers(0, 3)("i64[3]"))
+    linear = (splat(0.0, "f64[2]"), X("f64[2]"), splat(0.0, "f64[3,2]"))
+    for reverse in (False, True):
+        yield Sample(rewind, (*known, *linear), params | {"reverse": reverse}, ulps=64, scale=1.0)
+
+
 def _whiles() -> Iterator[Sample]:
     """Forward mode alone."""
 
@@ -133,4 +160,4 @@ def _whiles() -> Iterator[Sample]:
     yield Sample(while_, args, params, reverse=False, note="until small")
 
 
-ROWS: tuple[Sample, ...] = (*_calls(), *_conds(), *_scans(), *_whiles())
+ROWS: tuple[Sample, ...] = (*_calls(), *_conds(), *_scans(), *_rewinds(), *_whiles())
