@@ -163,10 +163,3 @@ def test_traced_shapes_and_masks_are_refused() -> None:
         run(lambda x: x[x > 0], X)
     with pytest.raises(UnsupportedError, match="dynamic_slice_in_dim"):
         run(lambda x, n: x[:n], X, 2)
-    with pytest.raises(UnsupportedError, match=r"x.at\[index\].set"):
-
-        def assign(x: Any) -> Any:
-            x[0] = 1.0
-            return x
-
-        run(assign, X)

@@ -19,6 +19,7 @@ from tracejit.numpy import (
     einstein,
     indexing,
     linalg,
+    mutation,
     operators,
     reductions,
     shaping,
@@ -34,6 +35,7 @@ from tracejit.numpy.contraction import *  # noqa: F403
 from tracejit.numpy.creation import *  # noqa: F403
 from tracejit.numpy.einstein import *  # noqa: F403
 from tracejit.numpy.indexing import *  # noqa: F403
+from tracejit.numpy.mutation import *  # noqa: F403
 from tracejit.numpy.reductions import *  # noqa: F403
 from tracejit.numpy.shaping import *  # noqa: F403
 from tracejit.numpy.sorting import *  # noqa: F403
@@ -42,8 +44,8 @@ from tracejit.numpy.statistics import *  # noqa: F403
 from tracejit.numpy.ufuncs import *  # noqa: F403
 
 _ROOMS = (
-    calculus, choosing, contraction, creation, einstein, indexing, reductions, shaping, sorting,
-    static, statistics, ufuncs,
+    calculus, choosing, contraction, creation, einstein, indexing, mutation, reductions, shaping,
+    sorting, static, statistics, ufuncs,
 )  # fmt: skip
 
 __all__ = sorted({"linalg", *(name for room in _ROOMS for name in room.__all__)})

@@ -9,14 +9,18 @@ computed by NumPy at once.
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable, Sequence
-from typing import Any
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from functools import wraps
+from inspect import Parameter, signature
+from typing import Any, TypeVar
 
 import numpy as np
 
 from tracejit.errors import (
     ArgumentError,
     AxisError,
+    DTypeError,
     ShapeError,
     TracejitError,
     UnsupportedError,
@@ -28,6 +32,7 @@ from tracejit.numpy.promotion import default_float, dtype_of, result_dtype, unkn
 from tracejit.ops import elementwise, structure
 from tracejit.trace.provenance import user_frame
 from tracejit.trace.tracer import Tracer, bind, current_trace, is_traced, leaked
+from tracejit.trace.view import View
 
 Array = Any  # a tracer, or what NumPy has: an ndarray or a scalar
 ArrayLike = Any  # ... or a Python number, or nested sequences of all these
@@ -46,12 +51,72 @@ def nearest(name: str, names: Iterable[str]) -> str:
     return hint if hint.startswith("did you mean") else "dir() lists its names"
 
 
-def reject_out(out: Any, name: str) -> None:
-    """Raise for an `out` array: traced values are not written to."""
-    if out is not None:
+def write(
+    out: Any, result: Any, name: str, casting: str = "same_kind", where: ArrayLike = True
+) -> Array:
+    """Write a result into the array that the user gave for it, where a mask holds; that array."""
+    if isinstance(out, np.ndarray) and not is_traced(result, where):
+        np.copyto(out, result, casting=casting, where=where)  # type: ignore[arg-type]
+        return out
+    if not isinstance(out, Tracer):
+        raise not_traced(out, name)
+    result = operand(result)
+    check_cast(dtype_of(result), out, name, casting)
+    for part, what in ((result, "gives"), (operand(where), "has where= of")):
+        if common_shape([part, out]) != out.shape:
+            raise fault(
+                ShapeError, f"{name} {what} shape {shape_of(part)}, which cannot be written into "
+                f"an array of shape {out.shape}"
+            )  # fmt: skip
+    new = fit(result, out.dtype, out.shape, traced=True)
+    if where is not True:
+        mask = fit(operand(where), BOOL, out.shape, traced=True)
+        new = bind(elementwise.select, mask, new, out)
+    out.assign(new)
+    return out
+
+
+def check_cast(dtype: np.dtype, out: Tracer, name: str, casting: str = "same_kind") -> None:
+    """DTypeError where a result of this dtype is not to be written into an array."""
+    if not np.can_cast(dtype, out.dtype, casting):  # type: ignore[arg-type]
         raise fault(
-            UnsupportedError, f"{name}: out= is not supported", f"use the result: y = {name}(...)"
-        )
+            DTypeError, f"{name} gives {dtype}, which cannot be written into an array of "
+            f"{out.dtype} (casting rule {casting!r})",
+            "make the array one of floats, or write x[...] = values, which converts",
+        )  # fmt: skip
+
+
+def not_traced(out: Any, name: str) -> UnsupportedError:
+    """The error of a traced value that is written into an array that is not traced."""
+    shown = f"an ndarray {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
+    return UnsupportedError(
+        f"{name} writes a traced value into {shown}, which is not traced", where=user_frame(),
+        hint="the number is not known yet, and its derivative would be lost: use the result (a = a "
+        "+ x makes a new array), or make the array with tracejit.numpy.zeros",
+    )  # fmt: skip
+
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def takes_out(function: F) -> F:
+    """A function with `out` among its parameters, which it leaves to this: the result is written
+    into the array that is given for it."""
+    name = function.__name__
+    parameters = signature(function).parameters
+    by_position = parameters["out"].kind is Parameter.POSITIONAL_OR_KEYWORD
+    place = list(parameters).index("out") if by_position else sys.maxsize
+
+    @wraps(function)
+    def call(*args: Any, **options: Any) -> Any:
+        if len(args) > place:
+            out, args = args[place], (*args[:place], None, *args[place + 1 :])
+        else:
+            out = options.pop("out", None)
+        result = function(*args, **options)
+        return result if out is None else write(out, result, name)
+
+    return call  # type: ignore[return-value]
 
 
 # What the user gives
@@ -107,6 +172,11 @@ def value(x: ArrayLike, dtype: np.dtype | None = None) -> Array:
     if isinstance(x, np.ndarray):
         return convert(x, dtype)
     return dtype.type(x)
+
+
+def copied(x: Array) -> Array:
+    """An array of its own: what is written to it is not written to x."""
+    return Tracer(x.owner, x.atom) if isinstance(x, Tracer) else np.array(x)[()]
 
 
 def size_argument(n: Any, name: str) -> int:
@@ -261,17 +331,21 @@ def unify(xs: Sequence[Any], dtype: np.dtype | None = None) -> list[Any]:
     return [fit(x, dtype, shape, traced=traced) for x in xs]
 
 
+#: The classes of traced values.
+TRACERS = (Tracer, View)
+
+
 def matched(x: Any, y: Any) -> tuple[Any, Any] | None:
     """Two operands that fit as they are: the common cases, at a fraction of the cost of `unify`.
 
     Tracers of one type (no bools), or a tracer of floats and a Python number.
     """
-    if type(x) is Tracer:
+    if type(x) in TRACERS:
         type_ = x.atom.type
-        if type(y) is Tracer:
+        if type(y) in TRACERS:
             return (x, y) if y.atom.type is type_ and type_.dtype is not BOOL else None
         return (x, Literal(y, type_)) if type_.is_float and type(y) in (float, int) else None
-    if type(y) is Tracer and type(x) in (float, int) and y.atom.type.is_float:
+    if type(y) in TRACERS and type(x) in (float, int) and y.atom.type.is_float:
         return Literal(x, y.atom.type), y
     return None
 

@@ -18,8 +18,8 @@ from tracejit.numpy.arrays import (
     fit,
     full_of,
     operand,
-    reject_out,
     shape_of,
+    takes_out,
     value,
 )
 from tracejit.numpy.kinds import to_float, truth
@@ -113,11 +113,11 @@ def piecewise(
     return select(conditions, [value(p, dtype_of(x)) for p in pieces], value(rest, dtype_of(x)))
 
 
+@takes_out
 def choose(
-    a: ArrayLike, choices: Sequence[ArrayLike], out: None = None, mode: str = "clip"
+    a: ArrayLike, choices: Sequence[ArrayLike], out: Array = None, mode: str = "clip"
 ) -> Array:
     """choices[a], element by element; an index out of range takes the nearest choice."""
-    reject_out(out, "choose")
     a, parts = operand(a), [operand(c) for c in choices]
     result: Any = parts[-1]
     for index in reversed(range(len(parts) - 1)):
@@ -125,12 +125,12 @@ def choose(
     return result
 
 
+@takes_out
 def clip(
     a: ArrayLike, a_min: ArrayLike | None = None, a_max: ArrayLike | None = None,
-    out: None = None, *, min: ArrayLike | None = None, max: ArrayLike | None = None,
+    out: Array = None, *, min: ArrayLike | None = None, max: ArrayLike | None = None,
 ) -> Array:  # fmt: skip
     """a, but no less than a_min and no more than a_max (None: no limit)."""
-    reject_out(out, "clip")
     low, high = (a_min if min is None else min), (a_max if max is None else max)
     result = value(a) if low is None and high is None else operand(a)
     low, high = (_reachable(limit, dtype_of(result)) for limit in (low, high))
@@ -197,15 +197,15 @@ def angle(z: ArrayLike, deg: bool = False) -> Array:
     return ufuncs.degrees(result) if deg else result
 
 
-def isposinf(x: ArrayLike, out: None = None) -> Array:
+@takes_out
+def isposinf(x: ArrayLike, out: Array = None) -> Array:
     """Whether x is inf."""
-    reject_out(out, "isposinf")
     return ufuncs.equal(x, np.inf)
 
 
-def isneginf(x: ArrayLike, out: None = None) -> Array:
+@takes_out
+def isneginf(x: ArrayLike, out: Array = None) -> Array:
     """Whether x is -inf."""
-    reject_out(out, "isneginf")
     return ufuncs.equal(x, -np.inf)
 
 
@@ -229,9 +229,9 @@ def imag(x: ArrayLike) -> Array:
     return full_of(0, dtype_of(operand(x)), shape_of(operand(x)))
 
 
-def round(a: ArrayLike, decimals: int = 0, out: None = None) -> Array:
+@takes_out
+def round(a: ArrayLike, decimals: int = 0, out: Array = None) -> Array:
     """a to so many decimals, ties to even."""
-    reject_out(out, "round")
     x = value(a)
     if x.dtype == BOOL:
         x = value(x, np.dtype(np.int8))
@@ -244,9 +244,9 @@ def round(a: ArrayLike, decimals: int = 0, out: None = None) -> Array:
     return value(down(ufuncs.rint(up(x, scale)), scale), x.dtype)
 
 
-def fix(x: ArrayLike, out: None = None) -> Array:
+@takes_out
+def fix(x: ArrayLike, out: Array = None) -> Array:
     """x rounded toward 0."""
-    reject_out(out, "fix")
     return ufuncs.trunc(x)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from tracejit.errors import ArgumentError, ShapeError
 from tracejit.ir.types import BOOL, INT32
-from tracejit.numpy import ufuncs
+from tracejit.numpy import ufuncs, views
 from tracejit.numpy.arrays import (
     Array,
     ArrayLike,
@@ -18,11 +18,11 @@ from tracejit.numpy.arrays import (
     fit,
     one_axis,
     operand,
-    reject_out,
     reshape_to,
     shape_of,
     splat,
     stretch,
+    takes_out,
     value,
 )
 from tracejit.numpy.choosing import where
@@ -63,9 +63,9 @@ def contract(
     return truth(result) if dtype == BOOL else convert(result, dtype)
 
 
-def dot(a: ArrayLike, b: ArrayLike, out: None = None) -> Array:
+@takes_out
+def dot(a: ArrayLike, b: ArrayLike, out: Array = None) -> Array:
     """The last axis of a by the second to last of b (its only one); numbers multiply."""
-    reject_out(out, "dot")
     x, y = operand(a), operand(b)
     if not shape_of(x) or not shape_of(y):
         return ufuncs.multiply(x, y)
@@ -151,9 +151,9 @@ def inner(a: ArrayLike, b: ArrayLike) -> Array:
     return contract(x, y, ((x.ndim - 1,), (y.ndim - 1,)), name="inner")
 
 
-def outer(a: ArrayLike, b: ArrayLike, out: None = None) -> Array:
+@takes_out
+def outer(a: ArrayLike, b: ArrayLike, out: Array = None) -> Array:
     """a[i] b[j] for all elements of both."""
-    reject_out(out, "outer")
     return ufuncs.multiply(reshape_to(x := ravel(a), (x.shape[0], 1)), ravel(b))
 
 
@@ -206,10 +206,14 @@ def cross(
 
 
 def diagonal(a: ArrayLike, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Array:
-    """The elements a[..., i, i + offset, ...], along a new last axis."""
+    """The elements a[..., i, i + offset, ...], along a new last axis; not to be written to."""
     x = value(a)
     if x.ndim < 2:
         raise fault(ShapeError, f"diagonal takes two axes at least, got shape {x.shape}")
+    return views.of(x, views.ReadOnly(lambda base: _diagonal(base, offset, axis1, axis2)))
+
+
+def _diagonal(x: Array, offset: int, axis1: int, axis2: int) -> Array:
     x = moveaxis(x, (axis1, axis2), (-2, -1))
     *lead, n, m = x.shape
     count = max(0, min(n, m - offset) if offset >= 0 else min(n + offset, m))
@@ -219,12 +223,12 @@ def diagonal(a: ArrayLike, offset: int = 0, axis1: int = 0, axis2: int = 1) -> A
     return flat[..., start : stop : m + 1]
 
 
+@takes_out
 def trace(
     a: ArrayLike, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = None,
-    out: None = None,
+    out: Array = None,
 ) -> Array:  # fmt: skip
     """The sum of a diagonal."""
-    reject_out(out, "trace")
     return sum_over(diagonal(a, offset, axis1, axis2), -1, dtype)
 
 

@@ -19,6 +19,7 @@ from tracejit.numpy.arrays import (
     ArrayLike,
     DTypeLike,
     convert,
+    copied,
     fault,
     full_of,
     known_number,
@@ -49,7 +50,9 @@ def array(
     """The array of a number, an array, or nested sequences, which may hold traced values."""
     given = operand(x)
     result = value(given, None if dtype is None else as_dtype(dtype))
-    if not isinstance(result, Tracer):
+    if isinstance(result, Tracer):
+        result = copied(result) if copy else result
+    else:
         result = np.array(result, copy=copy, order=order)
     missing = ndmin - result.ndim
     return result if missing <= 0 else stretch(result, (*(1,) * missing, *result.shape))
@@ -61,14 +64,15 @@ def asarray(x: ArrayLike, dtype: DTypeLike = None, copy: bool | None = None) -> 
 
 
 def copy(x: ArrayLike, order: str = "K") -> Array:
-    """A copy; a traced value, which nobody writes to, is its own."""
+    """A copy: what is written to it is not written to x."""
     return array(x)
 
 
 def astype(x: ArrayLike, dtype: DTypeLike, *, copy: bool = True) -> Array:
     """x converted: floats to integers toward 0, numbers to bools by x != 0."""
-    x = value(x)
-    return truth(x) if (dtype := as_dtype(dtype)).kind == "b" else convert(x, dtype)
+    x, dtype = value(x), as_dtype(dtype)
+    result = truth(x) if dtype.kind == "b" else convert(x, dtype)
+    return copied(result) if copy and result is x else result
 
 
 def _dtype(dtype: DTypeLike) -> np.dtype:

@@ -9,7 +9,7 @@ import numpy as np
 
 from tracejit.errors import ArgumentError, ShapeError
 from tracejit.numpy import ufuncs
-from tracejit.numpy.arrays import Array, fault, operand, reject_out, reshape_to, value
+from tracejit.numpy.arrays import Array, fault, operand, reshape_to, takes_out, value
 from tracejit.numpy.contraction import contract, diagonal
 from tracejit.numpy.promotion import result_dtype
 from tracejit.numpy.reductions import sum as sum_over
@@ -22,12 +22,12 @@ __all__ = [
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 
-def einsum(*operands: Any, out: None = None, optimize: Any = True, **options: Any) -> Array:
+@takes_out
+def einsum(*operands: Any, out: Array = None, optimize: Any = True, **options: Any) -> Array:
     """Sums of products by labels: einsum("ij,jk->ik", a, b); or with lists, einsum(a, [0, 1], ...).
 
     Labels that the result lacks are summed over; without `->` it has those that occur once.
     """
-    reject_out(out, "einsum")
     if options.get("dtype") is not None:
         operands = tuple([value(x, options["dtype"]) if _is_array(x) else x for x in operands])
     inputs, result, xs = _parsed(operands)

@@ -30,11 +30,11 @@ from tracejit.numpy.arrays import (
     lifted,
     one_axis,
     operand,
-    reject_out,
     reshape_to,
     shape_of,
     splat,
     stretch,
+    takes_out,
     value,
 )
 from tracejit.numpy.kinds import truth
@@ -43,7 +43,7 @@ from tracejit.ops import elementwise, indexing, structure
 from tracejit.trace.tracer import Tracer, bind, is_traced
 
 __all__ = [
-    "compress", "extract", "ix_", "put_along_axis", "ravel_multi_index", "take",
+    "compress", "extract", "ix_", "ravel_multi_index", "take",
     "take_along_axis", "unravel_index",
 ]  # fmt: skip
 
@@ -111,7 +111,7 @@ class Index:
 def parse(index: Any, shape: Shape) -> Index:
     """The index of an array of this shape, checked."""
     parts = [_normal(p) for p in (index if isinstance(index, tuple) else (index,))]
-    used = sum(_axes_of(p) for p in parts)
+    used = sum(axes_of(p) for p in parts)
     if used > len(shape):
         raise fault(IndexingError, f"{used} indices for an array of rank {len(shape)}")
     dots = [i for i, p in enumerate(parts) if p is Ellipsis]
@@ -122,7 +122,7 @@ def parse(index: Any, shape: Shape) -> Index:
     return _assemble(_without_masks(parts, shape), shape)
 
 
-def _axes_of(part: Any) -> int:
+def axes_of(part: Any) -> int:
     """How many axes a part of an index is for."""
     if part is None or part is Ellipsis:
         return 0
@@ -170,7 +170,7 @@ def _without_masks(parts: list[Any], shape: Shape) -> list[Any]:
             result.extend(_where_true(part))
         else:
             result.append(part)
-        axis += _axes_of(part)
+        axis += axes_of(part)
     return result
 
 
@@ -356,12 +356,12 @@ def placing_order(index: Index, count: int) -> Axes:
 # Functions
 
 
+@takes_out
 def take(
-    a: ArrayLike, indices: ArrayLike, axis: int | None = None, out: None = None,
+    a: ArrayLike, indices: ArrayLike, axis: int | None = None, out: Array = None,
     mode: str | None = None,
 ) -> Array:  # fmt: skip
     """The elements at indices along an axis (None: of all, flattened); mode raise, clip or wrap."""
-    reject_out(out, "take")
     x, at = (ravel(a), 0) if axis is None else (value(a), axis)
     at = one_axis(at, x.ndim)
     found = operand(indices)
@@ -395,26 +395,16 @@ def take_along_axis(arr: ArrayLike, indices: ArrayLike, axis: int | None = -1) -
     return transpose(bind(indexing.gather, x, i, axes=(batch,), batch=batch), back)
 
 
-def put_along_axis(
-    arr: ArrayLike, indices: ArrayLike, values: ArrayLike, axis: int | None
-) -> Array:
-    """Not supported: it would change its operand."""
-    raise fault(
-        UnsupportedError, "put_along_axis would change its operand",
-        "x.at[rows, indices].set(values), with rows = np.arange(n)[:, None], makes a new one",
-    )  # fmt: skip
-
-
 def extract(condition: ArrayLike, arr: ArrayLike) -> Array:
     """The elements where a known condition holds, along one axis."""
     return compress(ravel(condition), ravel(arr))
 
 
+@takes_out
 def compress(
-    condition: ArrayLike, a: ArrayLike, axis: int | None = None, out: None = None
+    condition: ArrayLike, a: ArrayLike, axis: int | None = None, out: Array = None
 ) -> Array:
     """The parts along an axis where a known condition holds."""
-    reject_out(out, "compress")
     return take(a, _where_true(truth(operand(condition)))[0], axis)
 
 

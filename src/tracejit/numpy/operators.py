@@ -17,13 +17,24 @@ from tracejit.numpy import (
     contraction,
     creation,
     indexing,
+    mutation,
     reductions,
     shaping,
     sorting,
+    subscripts,
     ufuncs,
     updates,
 )
-from tracejit.numpy.arrays import Array, fault, shape_argument, value
+from tracejit.numpy.arrays import (
+    TRACERS,
+    Array,
+    copied,
+    fault,
+    reshape_to,
+    shape_argument,
+    value,
+    write,
+)
 from tracejit.numpy.promotion import is_weak
 from tracejit.numpy.ufunc import Ufunc
 from tracejit.trace.tracer import Tracer
@@ -48,25 +59,25 @@ def _operator(body: Callable[..., Any], swap: bool = False) -> Callable[..., Any
                 return NotImplemented
             rest = (value(rest[0]),)
         result = body(*rest, x) if swap else body(x, *rest)
-        if x.weak and type(result) is Tracer and result.dtype != BOOL and all(map(is_weak, rest)):
+        if x.weak and type(result) in TRACERS and result.dtype != BOOL and all(map(is_weak, rest)):
             result.weak = True
         return result
 
     return apply
 
 
-def _in_place_operator(body: Callable[..., Any]) -> Callable[..., Any]:
-    """x op= y: the operator's result, in the dtype of x where NumPy would write it into x.
+def _in_place_operator(
+    function: Ufunc, body: Callable[..., Any] | None = None
+) -> Callable[..., Any]:
+    """x op= y: written into x, an array, by NumPy's rule of what dtypes that allows.
 
-    x is a name for a new value; other names of the old one do not see it.
+    A number (rank 0) is a value, of which x becomes another one.
     """
-    operator = _operator(body)
+    operator, name = _operator(body or function.body), f"{function.__name__} in place"
 
     def apply(x: Any, y: Any) -> Any:
         result = operator(x, y)
-        if result is NotImplemented or not x.ndim or x.dtype == result.dtype:
-            return result
-        return value(result, x.dtype) if np.can_cast(result.dtype, x.dtype, "same_kind") else result
+        return result if result is NotImplemented or not x.ndim else write(x, result, name)
 
     return apply
 
@@ -96,18 +107,12 @@ def _round(x: Tracer, ndigits: int | None = None) -> Array:
     return choosing.round(x, ndigits or 0)
 
 
-def _setitem(x: Tracer, index: Any, value: Any) -> None:
-    raise fault(
-        UnsupportedError, f"assignment to elements of a traced {x.aval}",
-        "make the changed array: x = x.at[index].set(value), or .add, .multiply, .min, .max",
-    )  # fmt: skip
-
-
 # Methods
 
 
 def _reshape(x: Tracer, *shape: Any, order: str = "C", copy: bool | None = None) -> Array:
-    return shaping.reshape(x, shape[0] if len(shape) == 1 else shape_argument(shape), order)
+    target = shape[0] if len(shape) == 1 else shape_argument(shape)
+    return shaping.reshape(x, target, order, copy=copy)
 
 
 def _transpose(x: Tracer, *axes: Any) -> Array:
@@ -120,22 +125,19 @@ def _astype(
     x: Tracer, dtype: Any, order: str = "K", casting: str = "unsafe", subok: bool = True,
     copy: bool = True,
 ) -> Array:  # fmt: skip
-    return creation.astype(x, dtype)
+    return creation.astype(x, dtype, copy=copy)
 
 
-def _compress(x: Tracer, condition: Any, axis: int | None = None, out: None = None) -> Array:
+def _flatten(x: Tracer, order: str = "C") -> Array:
+    return copied(shaping.ravel(x, order))
+
+
+def _compress(x: Tracer, condition: Any, axis: int | None = None, out: Array = None) -> Array:
     return indexing.compress(condition, x, axis, out)
 
 
-def _clip(x: Tracer, min: Any = None, max: Any = None, out: None = None, **limits: Any) -> Array:
+def _clip(x: Tracer, min: Any = None, max: Any = None, out: Array = None, **limits: Any) -> Array:
     return choosing.clip(x, min, max, out, **limits)
-
-
-def _in_place(name: str, instead: str) -> Callable[..., Any]:
-    def method(x: Tracer, *args: Any, **options: Any) -> Any:
-        raise fault(UnsupportedError, f"the method {name} would change a traced array", instead)
-
-    return method
 
 
 _METHODS = {
@@ -146,22 +148,21 @@ _METHODS = {
         (choosing, "nonzero round"),
         (indexing, "take"),
         (contraction, "diagonal dot trace"),
-        (creation, "copy"),
         (ufuncs, "conj conjugate"),
         (sorting, "argsort searchsorted"),
     )
     for name in names.split()
 } | {
     "reshape": _reshape, "transpose": _transpose, "astype": _astype, "compress": _compress,
-    "clip": _clip, "flatten": shaping.ravel,
-    "sort": _in_place("sort", "use np.sort(x)"),
-    "fill": _in_place("fill", "use np.full_like(x, value)"),
+    "clip": _clip, "flatten": _flatten, "copy": copied,
+    "fill": mutation.fill, "sort": mutation.sort, "partition": mutation.partition,
+    "put": mutation.put, "resize": mutation.resize, "itemset": mutation.itemset,
 }  # fmt: skip
 
 
 _PROPERTIES = {
     "T": shaping.transpose, "mT": shaping.matrix_transpose, "at": updates.At,
-    "flat": shaping.ravel, "real": choosing.real, "imag": choosing.imag,
+    "flat": shaping.flat, "real": choosing.real, "imag": choosing.imag,
 }  # fmt: skip
 
 
@@ -175,11 +176,8 @@ def ufunc(ufunc: Any, method: str, inputs: tuple[Any, ...], kwargs: dict[str, An
     ours = Ufunc.registry.get(ufunc.__name__)
     if ours is None:
         raise _unknown(ufunc.__name__)
-    if any(out is not None for out in kwargs.get("out", ())):
-        raise fault(
-            UnsupportedError, f"np.{ufunc.__name__}: out=, or a op= x on an array, writes into it",
-            "a = a + x makes a new one; a = a.at[index].add(x) changes elements of a traced one",
-        )  # fmt: skip
+    if method != "__call__" and "out" in kwargs:
+        (kwargs["out"],) = kwargs["out"]
     return getattr(ours, method)(*inputs, **kwargs)
 
 
@@ -236,11 +234,12 @@ def lend() -> None:
     table: dict[str, Any] = {f"__{k}__": _operator(v.body) for k, v in _BINARY.items()}
     table |= {f"__r{k}__": _operator(v.body, swap=True) for k, v in _BINARY.items()}
     table |= {f"__{k}__": _operator(v.body) for k, v in (_COMPARING | _UNARY).items()}
-    table |= {f"__i{k}__": _in_place_operator(v.body) for k, v in _BINARY.items() if v.nout == 1}
+    table |= {f"__i{k}__": _in_place_operator(v) for k, v in _BINARY.items()}
     table |= {
-        "__round__": _round, "__getitem__": indexing.getitem, "__setitem__": _setitem,
-        "__pow__": _operator(_power), "__ipow__": _in_place_operator(_power),
+        "__round__": _round, "__getitem__": subscripts.getitem, "__setitem__": subscripts.setitem,
+        "__pow__": _operator(_power), "__ipow__": _in_place_operator(ufuncs.power, _power),
         "ufunc": ufunc, "function": function, "namespace": namespace,
+        "reshape_to": reshape_to, "set_shape": shaping.set_shape,
     }  # fmt: skip
     Tracer.operators = SimpleNamespace(**table, **_METHODS, **_PROPERTIES)
 

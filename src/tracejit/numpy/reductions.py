@@ -20,9 +20,9 @@ from tracejit.numpy.arrays import (
     convert,
     fault,
     one_axis,
-    reject_out,
     reshape_to,
     some_axes,
+    takes_out,
     value,
 )
 from tracejit.numpy.choosing import isclose
@@ -70,23 +70,23 @@ def _accumulated(
     return _with_initial(combine, y, initial)
 
 
+@takes_out
 def sum(
-    a: ArrayLike, axis: Axis = None, dtype: DTypeLike = None, out: None = None,
+    a: ArrayLike, axis: Axis = None, dtype: DTypeLike = None, out: Array = None,
     keepdims: bool = False, initial: ArrayLike | None = None, where: ArrayLike = True,
 ) -> Array:  # fmt: skip
     """The sum over axes; bools and small integers are summed in 64 bits."""
-    reject_out(out, "sum")
     return _accumulated(
         structure.reduce_sum, ufuncs.add, 0, a, axis, dtype, keepdims, initial, where
     )
 
 
+@takes_out
 def prod(
-    a: ArrayLike, axis: Axis = None, dtype: DTypeLike = None, out: None = None,
+    a: ArrayLike, axis: Axis = None, dtype: DTypeLike = None, out: Array = None,
     keepdims: bool = False, initial: ArrayLike | None = None, where: ArrayLike = True,
 ) -> Array:  # fmt: skip
     """The product over axes; bools and small integers are multiplied in 64 bits."""
-    reject_out(out, "prod")
     return _accumulated(
         reduction.reduce_prod, ufuncs.multiply, 1, a, axis, dtype, keepdims, initial, where
     )
@@ -117,30 +117,30 @@ def _extreme(
     return _with_initial(ufuncs.maximum if largest else ufuncs.minimum, y, initial)
 
 
+@takes_out
 def max(
-    a: ArrayLike, axis: Axis = None, out: None = None, keepdims: bool = False,
+    a: ArrayLike, axis: Axis = None, out: Array = None, keepdims: bool = False,
     initial: ArrayLike | None = None, where: ArrayLike = True,
 ) -> Array:  # fmt: skip
     """The largest element over axes; NaN if there is one. Ties share the derivative."""
-    reject_out(out, "max")
     return _extreme("max", a, axis, keepdims, initial, where)
 
 
+@takes_out
 def min(
-    a: ArrayLike, axis: Axis = None, out: None = None, keepdims: bool = False,
+    a: ArrayLike, axis: Axis = None, out: Array = None, keepdims: bool = False,
     initial: ArrayLike | None = None, where: ArrayLike = True,
 ) -> Array:  # fmt: skip
     """The smallest element over axes; NaN if there is one. Ties share the derivative."""
-    reject_out(out, "min")
     return _extreme("min", a, axis, keepdims, initial, where)
 
 
 amax, amin = max, min
 
 
-def ptp(a: ArrayLike, axis: Axis = None, out: None = None, keepdims: bool = False) -> Array:
+@takes_out
+def ptp(a: ArrayLike, axis: Axis = None, out: Array = None, keepdims: bool = False) -> Array:
     """The largest less the smallest element."""
-    reject_out(out, "ptp")
     return ufuncs.subtract(max(a, axis, keepdims=keepdims), min(a, axis, keepdims=keepdims))
 
 
@@ -158,41 +158,41 @@ def _place(primitive: Primitive, name: str, a: ArrayLike, axis: Any, keepdims: b
     return reshape_to(y, (1,) * rank if axis is None else kept_shape(x.shape, (at,)))
 
 
+@takes_out
 def argmax(
-    a: ArrayLike, axis: int | None = None, out: None = None, *, keepdims: bool = False
+    a: ArrayLike, axis: int | None = None, out: Array = None, *, keepdims: bool = False
 ) -> Array:
     """The index of the first largest element along an axis (None: of all, flattened)."""
-    reject_out(out, "argmax")
     return _place(reduction.argmax, "argmax", a, axis, keepdims)
 
 
+@takes_out
 def argmin(
-    a: ArrayLike, axis: int | None = None, out: None = None, *, keepdims: bool = False
+    a: ArrayLike, axis: int | None = None, out: Array = None, *, keepdims: bool = False
 ) -> Array:
     """The index of the first smallest element along an axis (None: of all, flattened)."""
-    reject_out(out, "argmin")
     return _place(reduction.argmin, "argmin", a, axis, keepdims)
 
 
 # Logic
 
 
+@takes_out
 def all(
-    a: ArrayLike, axis: Axis = None, out: None = None, keepdims: bool = False, *,
+    a: ArrayLike, axis: Axis = None, out: Array = None, keepdims: bool = False, *,
     where: ArrayLike = True,
 ) -> Array:  # fmt: skip
     """Whether all elements are not 0."""
-    reject_out(out, "all")
     x = _masked(truth(a), where, True)
     return reduce_with(reduction.reduce_and, x, some_axes(axis, x.ndim), keepdims)
 
 
+@takes_out
 def any(
-    a: ArrayLike, axis: Axis = None, out: None = None, keepdims: bool = False, *,
+    a: ArrayLike, axis: Axis = None, out: Array = None, keepdims: bool = False, *,
     where: ArrayLike = True,
 ) -> Array:  # fmt: skip
     """Whether any element is not 0."""
-    reject_out(out, "any")
     x = _masked(truth(a), where, False)
     return reduce_with(reduction.reduce_or, x, some_axes(axis, x.ndim), keepdims)
 
@@ -248,23 +248,23 @@ def _mean(x: Array, axes: tuple[int, ...], where: ArrayLike, keepdims: bool) -> 
     return ufuncs.divide(total, value(_count(x, axes, where, keepdims), x.dtype))
 
 
+@takes_out
 def mean(
-    a: ArrayLike, axis: Axis = None, dtype: DTypeLike = None, out: None = None,
+    a: ArrayLike, axis: Axis = None, dtype: DTypeLike = None, out: Array = None,
     keepdims: bool = False, *, where: ArrayLike = True,
 ) -> Array:  # fmt: skip
     """The mean over axes; of integers in floats. NaN where there are no elements."""
-    reject_out(out, "mean")
     x = value(a)
     x = convert(x, quotient_dtype(x) if dtype is None else as_dtype(dtype))
     return _mean(x, some_axes(axis, x.ndim), where, keepdims)
 
 
+@takes_out
 def var(
-    a: ArrayLike, axis: Axis = None, dtype: DTypeLike = None, out: None = None, ddof: float = 0,
+    a: ArrayLike, axis: Axis = None, dtype: DTypeLike = None, out: Array = None, ddof: float = 0,
     keepdims: bool = False, *, where: ArrayLike = True, correction: float | None = None,
 ) -> Array:  # fmt: skip
     """The mean square distance from the mean; the sum is divided by the count less ddof."""
-    reject_out(out, "var")
     x = value(a)
     x = convert(x, quotient_dtype(x) if dtype is None else as_dtype(dtype))
     axes = some_axes(axis, x.ndim)
@@ -281,12 +281,12 @@ def root(x: Array) -> Array:
     return choose_where(at_zero, 0, ufuncs.sqrt(choose_where(at_zero, 1, x)))
 
 
+@takes_out
 def std(
-    a: ArrayLike, axis: Axis = None, dtype: DTypeLike = None, out: None = None, ddof: float = 0,
+    a: ArrayLike, axis: Axis = None, dtype: DTypeLike = None, out: Array = None, ddof: float = 0,
     keepdims: bool = False, *, where: ArrayLike = True, correction: float | None = None,
 ) -> Array:  # fmt: skip
     """The root of the variance; its derivative is 0 where the variance is."""
-    reject_out(out, "std")
     return root(
         var(a, axis, dtype, ddof=ddof, keepdims=keepdims, where=where, correction=correction)
     )
@@ -306,19 +306,19 @@ def running(
     return bind(primitive, x, axis=at, reverse=False)
 
 
+@takes_out
 def cumsum(
-    a: ArrayLike, axis: int | None = None, dtype: DTypeLike = None, out: None = None
+    a: ArrayLike, axis: int | None = None, dtype: DTypeLike = None, out: Array = None
 ) -> Array:
     """The sums of more and more elements along an axis."""
-    reject_out(out, "cumsum")
     return running(reduction.cumsum, a, axis, dtype)
 
 
+@takes_out
 def cumprod(
-    a: ArrayLike, axis: int | None = None, dtype: DTypeLike = None, out: None = None
+    a: ArrayLike, axis: int | None = None, dtype: DTypeLike = None, out: Array = None
 ) -> Array:
     """The products of more and more elements along an axis."""
-    reject_out(out, "cumprod")
     return running(reduction.cumprod, a, axis, dtype)
 
 

@@ -10,29 +10,32 @@ import numpy as np
 
 from tracejit.errors import ArgumentError, AxisError, ShapeError, UnsupportedError
 from tracejit.ir.types import Shape
+from tracejit.numpy import views
 from tracejit.numpy.arrays import (
     Array,
     ArrayLike,
     Axis,
     DTypeLike,
     common_shape,
+    copied,
     fault,
     fit,
     lifted,
     one_axis,
     operand,
-    reject_out,
     reshape_to,
     shape_argument,
     shape_of,
     size_argument,
     some_axes,
     stretch,
+    takes_out,
     value,
 )
 from tracejit.numpy.promotion import as_dtype, result_dtype
 from tracejit.ops import structure
-from tracejit.trace.tracer import Tracer, bind, is_traced
+from tracejit.trace.tracer import Tracer, bind, current_trace, is_traced
+from tracejit.trace.view import View
 
 __all__ = [
     "append", "array_split", "atleast_1d", "atleast_2d", "atleast_3d", "block",
@@ -84,12 +87,37 @@ def reshape(
         return transpose(reshape_to(transpose(x), target[::-1]))
     if order not in ("C", "A", "K"):
         raise fault(ArgumentError, f"order must be 'C' or 'F', not {order!r}")
-    return reshape_to(x, target)
+    if copy or not views.may_reshape(x, target):
+        if copy is False:
+            what = f"an array of shape {x.shape} that is a view cannot become {target} in place"
+            raise fault(ArgumentError, what)
+        return copied(reshape_to(x, target))
+    return _reshaped(x, target)
+
+
+def _reshaped(x: Array, shape: Shape) -> Array:
+    """x in another shape, in which it lies in memory as it is."""
+    return views.of(x, views.Reshaped(shape))
 
 
 def ravel(a: ArrayLike, order: str = "C") -> Array:
-    """All elements along one axis."""
-    return reshape(a, (-1,), order) if size(a) else reshape(a, (0,))
+    """All elements along one axis: those of `a` where they lie in memory so, else a copy."""
+    x = value(a)
+    return reshape(x, (x.size,), order, copy=None if views.is_plain(x) else True)
+
+
+def flat(x: Tracer) -> Array:
+    """All elements along one axis, to be read and written."""
+    return _reshaped(x, (x.size,))
+
+
+def set_shape(x: Tracer, shape: Any) -> None:
+    """x.shape = shape: x itself in another shape; its views stay what they are."""
+    target = _completed(shape_argument(shape), x.size)
+    if math.prod(target) != x.size or x.owner is not current_trace():
+        what = f"a traced array of shape {x.shape} cannot be given shape {target} in place"
+        raise fault(ShapeError, what, "y = x.reshape(shape) is a view, or an error that says why")
+    x.atom = reshape_to(x, target).atom
 
 
 def squeeze(a: ArrayLike, axis: Axis = None) -> Array:
@@ -101,7 +129,7 @@ def squeeze(a: ArrayLike, axis: Axis = None) -> Array:
         axes = some_axes(axis, x.ndim)
         if any(x.shape[i] != 1 for i in axes):
             raise fault(ShapeError, f"squeeze: axes {axes} of shape {x.shape} are not of length 1")
-    return reshape_to(x, tuple(n for i, n in enumerate(x.shape) if i not in axes))
+    return _reshaped(x, tuple(n for i, n in enumerate(x.shape) if i not in axes))
 
 
 def expand_dims(a: ArrayLike, axis: int | tuple[int, ...]) -> Array:
@@ -110,7 +138,7 @@ def expand_dims(a: ArrayLike, axis: int | tuple[int, ...]) -> Array:
     count = len(axis) if isinstance(axis, (tuple, list)) else 1
     axes = some_axes(axis, x.ndim + count)
     rest = iter(x.shape)
-    return reshape_to(x, tuple(1 if i in axes else next(rest) for i in range(x.ndim + count)))
+    return _reshaped(x, tuple(1 if i in axes else next(rest) for i in range(x.ndim + count)))
 
 
 def _at_least(count: int, a: ArrayLike) -> Array:
@@ -118,8 +146,8 @@ def _at_least(count: int, a: ArrayLike) -> Array:
     if x.ndim >= count:
         return x
     if count == 3 and x.ndim:
-        return reshape_to(x, (1, *x.shape, 1) if x.ndim == 1 else (*x.shape, 1))
-    return reshape_to(x, (*(1,) * (count - x.ndim), *x.shape))
+        return _reshaped(x, (1, *x.shape, 1) if x.ndim == 1 else (*x.shape, 1))
+    return _reshaped(x, (*(1,) * (count - x.ndim), *x.shape))
 
 
 def _each(count: int, arrays: Sequence[ArrayLike]) -> Any:
@@ -149,7 +177,7 @@ def transpose(a: ArrayLike, axes: Sequence[int] | None = None) -> Array:
     """Axis i of the result is axes[i] of a; all turned round, unless said."""
     x = value(a)
     order = tuple(range(x.ndim))[::-1] if axes is None else _order(tuple(axes), x.ndim)
-    return x if order == tuple(range(x.ndim)) else bind(structure.permute, x, order=order)
+    return x if order == tuple(range(x.ndim)) else views.of(x, views.Permuted(order))
 
 
 def _order(axes: tuple[Any, ...], ndim: int) -> tuple[int, ...]:
@@ -213,7 +241,9 @@ def broadcast_to(array: ArrayLike, shape: Any, subok: bool = False) -> Array:
         fits = False
     if not fits:
         raise fault(ShapeError, f"shape {x.shape} does not broadcast to {target}")
-    return stretch(x if isinstance(x, Tracer) else np.asarray(x), target)
+    if not isinstance(x, Tracer):
+        return stretch(np.asarray(x), target)
+    return View(x, views.ReadOnly(lambda base: stretch(base, target)), stretch(x, target))
 
 
 def broadcast_arrays(*args: ArrayLike, subok: bool = False) -> tuple[Array, ...]:
@@ -258,12 +288,12 @@ def _together(arrays: Any, dtype: DTypeLike = None) -> list[Any]:
     return [lifted(fit(x, common, shape_of(x), traced=True)) for x in xs]
 
 
+@takes_out
 def concatenate(
-    arrays: Sequence[ArrayLike], axis: int | None = 0, out: None = None, *,
+    arrays: Sequence[ArrayLike], axis: int | None = 0, out: Array = None, *,
     dtype: DTypeLike = None, casting: str = "same_kind",
 ) -> Array:  # fmt: skip
     """Arrays one behind the other along an axis (None: all flattened)."""
-    reject_out(out, "concatenate")
     xs = _together(arrays, dtype)
     if axis is None:
         xs, axis = [ravel(x) for x in xs], 0
@@ -274,18 +304,18 @@ def concatenate(
             "all need the same number of axes, at least one; np.stack makes a new one",
         )  # fmt: skip
     at = one_axis(axis, xs[0].ndim)
-    return xs[0] if len(xs) == 1 else bind(structure.concatenate, *xs, axis=at)
+    return copied(xs[0]) if len(xs) == 1 else bind(structure.concatenate, *xs, axis=at)
 
 
 concat = concatenate
 
 
+@takes_out
 def stack(
-    arrays: Sequence[ArrayLike], axis: int = 0, out: None = None, *, dtype: DTypeLike = None,
+    arrays: Sequence[ArrayLike], axis: int = 0, out: Array = None, *, dtype: DTypeLike = None,
     casting: str = "same_kind",
 ) -> Array:  # fmt: skip
     """Arrays of one shape along a new axis."""
-    reject_out(out, "stack")
     xs = _together(arrays, dtype)
     if len({x.shape for x in xs}) > 1:
         raise fault(ShapeError, f"stack: shapes differ, {', '.join(str(x.shape) for x in xs)}")
@@ -343,11 +373,7 @@ def _block(arrays: Any, depth: int, rank: int) -> Array:
 
 def part(x: Array, axis: int, start: int, limit: int) -> Array:
     """x[start:limit] along one axis."""
-    first, last = [0] * x.ndim, list(x.shape)
-    first[axis], last[axis] = start, limit
-    return bind(
-        structure.slice, x, start=tuple(first), limit=tuple(last), stride=(1,) * x.ndim
-    )
+    return views.of(x, views.Sliced(axis, start, limit))
 
 
 def array_split(ary: ArrayLike, indices_or_sections: Any, axis: int = 0) -> list[Array]:
@@ -402,7 +428,7 @@ def unstack(x: ArrayLike, /, *, axis: int = 0) -> tuple[Array, ...]:
     x = value(x)
     axis = one_axis(axis, x.ndim)
     rest = (*x.shape[:axis], *x.shape[axis + 1 :])
-    return tuple([reshape_to(part(x, axis, i, i + 1), rest) for i in range(x.shape[axis])])
+    return tuple([_reshaped(part(x, axis, i, i + 1), rest) for i in range(x.shape[axis])])
 
 
 # Repeating and turning
@@ -415,8 +441,8 @@ def tile(A: ArrayLike, reps: Any) -> Array:
     lengths = (*(1,) * (rank - x.ndim), *x.shape)
     counts = (*(1,) * (rank - len(counts)), *counts)
     x = reshape_to(x, tuple(m for n in lengths for m in (1, n)))
-    x = broadcast_to(x, tuple(m for n, c in zip(lengths, counts, strict=True) for m in (c, n)))
-    return reshape_to(x, tuple(n * c for n, c in zip(lengths, counts, strict=True)))
+    x = stretch(x, tuple(m for n, c in zip(lengths, counts, strict=True) for m in (c, n)))
+    return copied(reshape_to(x, tuple(n * c for n, c in zip(lengths, counts, strict=True))))
 
 
 def repeat(
@@ -434,12 +460,12 @@ def repeat(
     if counts.size == 1:
         n, before, after = int(counts[0]), x.shape[:axis], x.shape[axis + 1 :]
         x = reshape_to(x, (*x.shape[: axis + 1], 1, *after))
-        x = broadcast_to(x, (*before, x.shape[axis], n, *after))
-        return reshape_to(x, (*before, x.shape[axis] * n, *after))
+        x = stretch(x, (*before, x.shape[axis], n, *after))
+        return copied(reshape_to(x, (*before, x.shape[axis] * n, *after)))
     if counts.shape != (x.shape[axis],):
         raise fault(ShapeError, f"repeat: {counts.size} counts for an axis of {x.shape[axis]}")
     parts = [
-        broadcast_to(part(x, axis, i, i + 1), (*x.shape[:axis], int(n), *x.shape[axis + 1 :]))
+        stretch(part(x, axis, i, i + 1), (*x.shape[:axis], int(n), *x.shape[axis + 1 :]))
         for i, n in enumerate(counts)
         if n
     ]
@@ -450,7 +476,7 @@ def flip(m: ArrayLike, axis: Axis = None) -> Array:
     """The order of elements turned round along axes (all of them, unless said)."""
     x = value(m)
     axes = tuple(i for i in some_axes(axis, x.ndim) if x.shape[i] > 1)
-    return bind(structure.reverse, x, axes=axes) if axes else x
+    return views.of(x, views.Turned(axes)) if axes else x
 
 
 def flipud(m: ArrayLike) -> Array:
@@ -478,7 +504,7 @@ def roll(a: ArrayLike, shift: Any, axis: Axis = None) -> Array:
     """Elements moved on by `shift` places; those that fall off come in at the other end."""
     if axis is None:
         return reshape(roll(ravel(a), shift, 0), shape(a))
-    x = value(a)
+    x = copied(value(a))
     shifts, axes = _several(shift), _several(axis)
     count = max(len(shifts), len(axes))
     shifts, axes = (v * count if len(v) == 1 else v for v in (shifts, axes))

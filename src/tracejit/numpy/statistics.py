@@ -20,11 +20,11 @@ from tracejit.numpy.arrays import (
     fault,
     full_of,
     operand,
-    reject_out,
     reshape_to,
     shape_of,
     size_argument,
     some_axes,
+    takes_out,
     value,
 )
 from tracejit.numpy.choosing import clip, where
@@ -156,15 +156,15 @@ def corrcoef(x: ArrayLike, y: ArrayLike | None = None, rowvar: bool = True) -> A
 # Quantiles
 
 
+@takes_out
 def quantile(
-    a: ArrayLike, q: ArrayLike, axis: Axis = None, out: None = None, overwrite_input: bool = False,
+    a: ArrayLike, q: ArrayLike, axis: Axis = None, out: Array = None, overwrite_input: bool = False,
     method: str = "linear", keepdims: bool = False,
 ) -> Array:  # fmt: skip
     """The q-quantiles over axes; those of several q come along a new first axis.
 
     method: linear, lower, higher, midpoint, nearest. NaN where there is one.
     """
-    reject_out(out, "quantile")
     x = value(a)
     x = value(x, quotient_dtype(x))
     lines, axes = _lines(x, axis)
@@ -228,7 +228,7 @@ def _first_axis(result: Array, points: tuple[int, ...], kept: tuple[int, ...] | 
 
 
 def percentile(
-    a: ArrayLike, q: ArrayLike, axis: Axis = None, out: None = None, overwrite_input: bool = False,
+    a: ArrayLike, q: ArrayLike, axis: Axis = None, out: Array = None, overwrite_input: bool = False,
     method: str = "linear", keepdims: bool = False,
 ) -> Array:  # fmt: skip
     """As quantile, with q in percent."""
@@ -236,12 +236,12 @@ def percentile(
     return quantile(a, share, axis, out, overwrite_input, method, keepdims)
 
 
+@takes_out
 def median(
-    a: ArrayLike, axis: Axis = None, out: None = None, overwrite_input: bool = False,
+    a: ArrayLike, axis: Axis = None, out: Array = None, overwrite_input: bool = False,
     keepdims: bool = False,
 ) -> Array:  # fmt: skip
     """The middle element over axes, or the mean of the middle two; NaN where there is one."""
-    reject_out(out, "median")
     x = value(a)
     x = value(x, quotient_dtype(x))
     lines, axes = _lines(x, axis)
@@ -274,7 +274,7 @@ def _present(a: ArrayLike) -> Array:
 
 
 def nansum(
-    a: ArrayLike, axis: Axis = None, dtype: DTypeLike = None, out: None = None,
+    a: ArrayLike, axis: Axis = None, dtype: DTypeLike = None, out: Array = None,
     keepdims: bool = False, initial: ArrayLike | None = None, where: ArrayLike = True,
 ) -> Array:  # fmt: skip
     """The sum of what is not NaN."""
@@ -282,7 +282,7 @@ def nansum(
 
 
 def nanprod(
-    a: ArrayLike, axis: Axis = None, dtype: DTypeLike = None, out: None = None,
+    a: ArrayLike, axis: Axis = None, dtype: DTypeLike = None, out: Array = None,
     keepdims: bool = False, initial: ArrayLike | None = None, where: ArrayLike = True,
 ) -> Array:  # fmt: skip
     """The product of what is not NaN."""
@@ -290,21 +290,21 @@ def nanprod(
 
 
 def nancumsum(
-    a: ArrayLike, axis: int | None = None, dtype: DTypeLike = None, out: None = None
+    a: ArrayLike, axis: int | None = None, dtype: DTypeLike = None, out: Array = None
 ) -> Array:
     """Running sums, NaN counting 0."""
     return cumsum(_without_nan(a, 0), axis, dtype, out)
 
 
 def nancumprod(
-    a: ArrayLike, axis: int | None = None, dtype: DTypeLike = None, out: None = None
+    a: ArrayLike, axis: int | None = None, dtype: DTypeLike = None, out: Array = None
 ) -> Array:
     """Running products, NaN counting 1."""
     return cumprod(_without_nan(a, 1), axis, dtype, out)
 
 
 def nanmax(
-    a: ArrayLike, axis: Axis = None, out: None = None, keepdims: bool = False,
+    a: ArrayLike, axis: Axis = None, out: Array = None, keepdims: bool = False,
     initial: ArrayLike | None = None, where: ArrayLike = True,
 ) -> Array:  # fmt: skip
     """The largest of what is not NaN; NaN where nothing is."""
@@ -312,7 +312,7 @@ def nanmax(
 
 
 def nanmin(
-    a: ArrayLike, axis: Axis = None, out: None = None, keepdims: bool = False,
+    a: ArrayLike, axis: Axis = None, out: Array = None, keepdims: bool = False,
     initial: ArrayLike | None = None, where: ArrayLike = True,
 ) -> Array:  # fmt: skip
     """The smallest of what is not NaN; NaN where nothing is."""
@@ -330,7 +330,7 @@ def _nan_extreme(
 
 
 def nanmean(
-    a: ArrayLike, axis: Axis = None, dtype: DTypeLike = None, out: None = None,
+    a: ArrayLike, axis: Axis = None, dtype: DTypeLike = None, out: Array = None,
     keepdims: bool = False, *, where: ArrayLike = True,
 ) -> Array:  # fmt: skip
     """The mean of what is not NaN."""
@@ -339,7 +339,7 @@ def nanmean(
 
 
 def nanvar(
-    a: ArrayLike, axis: Axis = None, dtype: DTypeLike = None, out: None = None, ddof: float = 0,
+    a: ArrayLike, axis: Axis = None, dtype: DTypeLike = None, out: Array = None, ddof: float = 0,
     keepdims: bool = False, *, where: ArrayLike = True,
 ) -> Array:  # fmt: skip
     """The variance of what is not NaN."""
@@ -348,7 +348,7 @@ def nanvar(
 
 
 def nanstd(
-    a: ArrayLike, axis: Axis = None, dtype: DTypeLike = None, out: None = None, ddof: float = 0,
+    a: ArrayLike, axis: Axis = None, dtype: DTypeLike = None, out: Array = None, ddof: float = 0,
     keepdims: bool = False, *, where: ArrayLike = True,
 ) -> Array:  # fmt: skip
     """The standard deviation of what is not NaN."""
@@ -356,25 +356,25 @@ def nanstd(
 
 
 def nanargmax(
-    a: ArrayLike, axis: int | None = None, out: None = None, *, keepdims: bool = False
+    a: ArrayLike, axis: int | None = None, out: Array = None, *, keepdims: bool = False
 ) -> Array:
     """The index of the largest of what is not NaN."""
     return argmax(_without_nan(a, -math.inf), axis, out, keepdims=keepdims)
 
 
 def nanargmin(
-    a: ArrayLike, axis: int | None = None, out: None = None, *, keepdims: bool = False
+    a: ArrayLike, axis: int | None = None, out: Array = None, *, keepdims: bool = False
 ) -> Array:
     """The index of the smallest of what is not NaN."""
     return argmin(_without_nan(a, math.inf), axis, out, keepdims=keepdims)
 
 
+@takes_out
 def nanquantile(
-    a: ArrayLike, q: ArrayLike, axis: Axis = None, out: None = None, overwrite_input: bool = False,
+    a: ArrayLike, q: ArrayLike, axis: Axis = None, out: Array = None, overwrite_input: bool = False,
     method: str = "linear", keepdims: bool = False,
 ) -> Array:  # fmt: skip
     """The q-quantiles (one q, or several) of what is not NaN; NaN where nothing is."""
-    reject_out(out, "nanquantile")
     x = value(a)
     x = value(x, quotient_dtype(x))
     lines, axes = _lines(x, axis)
@@ -390,7 +390,7 @@ def nanquantile(
 
 
 def nanpercentile(
-    a: ArrayLike, q: ArrayLike, axis: Axis = None, out: None = None, overwrite_input: bool = False,
+    a: ArrayLike, q: ArrayLike, axis: Axis = None, out: Array = None, overwrite_input: bool = False,
     method: str = "linear", keepdims: bool = False,
 ) -> Array:  # fmt: skip
     """As nanquantile, with q in percent."""
@@ -399,7 +399,7 @@ def nanpercentile(
 
 
 def nanmedian(
-    a: ArrayLike, axis: Axis = None, out: None = None, overwrite_input: bool = False,
+    a: ArrayLike, axis: Axis = None, out: Array = None, overwrite_input: bool = False,
     keepdims: bool = False,
 ) -> Array:  # fmt: skip
     """The median of what is not NaN."""

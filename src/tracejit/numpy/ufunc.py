@@ -5,26 +5,31 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+import numpy as np
+
 from tracejit.errors import ArgumentError, UnsupportedError
 from tracejit.numpy.arrays import (
     Array,
     ArrayLike,
     Axis,
     DTypeLike,
+    check_cast,
     convert,
     fault,
+    not_traced,
     operand,
-    reject_out,
     reshape_to,
     shape_of,
     value,
+    write,
 )
-from tracejit.numpy.promotion import as_dtype
+from tracejit.numpy.promotion import as_dtype, dtype_of
+from tracejit.trace.tracer import Tracer, is_traced
 
 #: What NumPy's keywords may be: values that ask for nothing special.
 _HARMLESS = {
     "casting": ("same_kind", "safe"), "order": ("K", "C"), "subok": (True, False),
-    "signature": (None,), "where": (True,),
+    "signature": (None,),
 }  # fmt: skip
 
 
@@ -42,44 +47,68 @@ class Ufunc:
         #: How reduce and accumulate are done, where they can be; lent by the reductions.
         self.reducer: Callable[..., Array] | None = None
         self.accumulator: Callable[..., Array] | None = None
+        #: a with b combined into a[indices]; lent by the updates.
+        self.updater: Callable[..., Array] | None = None
         self.registry[name] = self
 
     def __repr__(self) -> str:
         return f"<ufunc {self.__name__!r}>"
 
     def __call__(self, *args: ArrayLike, **options: Any) -> Any:
-        """Apply to operands; `dtype=` computes in that dtype."""
-        if options:
-            args = self._with_options(args, options)
+        """Apply to operands; `dtype=` computes in that dtype, `out=` is written to (`where=`: where
+        that holds)."""
+        if options or len(args) > self.nin:
+            return self._with_options(args, **options)
         if len(args) != self.nin:
             raise fault(
                 ArgumentError, f"{self.__name__} takes {self.nin} arguments, got {len(args)}"
             )
         return self.body(*[operand(x) for x in args])
 
-    def _with_options(self, args: tuple[Any, ...], options: dict[str, Any]) -> tuple[Any, ...]:
-        outs = options.pop("out", None)
-        given = [x for x in (outs if isinstance(outs, tuple) else (outs,)) if x is not None]
-        reject_out(given or None, self.__name__)
-        dtype = options.pop("dtype", None)
+    def _with_options(
+        self, args: tuple[Any, ...], out: Any = None, dtype: DTypeLike = None, where: Any = True,
+        casting: str = "same_kind", **options: Any,
+    ) -> Any:  # fmt: skip
+        args, outs = args[: self.nin], args[self.nin :]
+        if out is not None:
+            outs = out if isinstance(out, tuple) else (out,)
+        if len(outs) > self.nout or not all(x is None or hasattr(x, "dtype") for x in outs):
+            raise fault(
+                ArgumentError, f"{self.__name__} takes {self.nin} arguments, got "
+                f"{self.nin + len(outs)}", "arrays for the results may follow them, out="
+            )  # fmt: skip
+        if casting not in ("same_kind", "safe", "unsafe"):
+            raise fault(UnsupportedError, f"{self.__name__}: casting={casting!r} is not supported")
         for name, option in options.items():
             if name not in _HARMLESS:
                 raise fault(ArgumentError, f"{self.__name__} has no argument {name!r}")
             if not any(option is harmless for harmless in _HARMLESS[name]):
-                raise fault(
-                    UnsupportedError, f"{self.__name__}: {name}={option!r} is not supported",
-                    "choose with np.where(condition, f(x), y)" if name == "where" else None,
-                )  # fmt: skip
-        return args if dtype is None else tuple([value(x, as_dtype(dtype)) for x in args])
+                what = f"{self.__name__}: {name}={option!r} is not supported"
+                raise fault(UnsupportedError, what)
+        if dtype is not None:
+            args = tuple([value(x, as_dtype(dtype)) for x in args])
+        result = self(*args)
+        results = result if isinstance(result, tuple) else (result,)
+        wanted = (*outs, *(None,) * (self.nout - len(outs)))
+        written = [self._given(*pair, where, casting) for pair in zip(wanted, results, strict=True)]
+        return tuple(written) if self.nout > 1 else written[0]
+
+    def _given(self, out: Any, result: Any, where: Any, casting: str) -> Any:
+        """The result, in the array that is given for it."""
+        if out is None and where is not True:
+            raise fault(
+                UnsupportedError, f"{self.__name__}: where= without out= leaves numbers undefined",
+                "choose with np.where(condition, f(x), y)",
+            )  # fmt: skip
+        return result if out is None else write(out, result, self.__name__, casting, where)
 
     def reduce(
-        self, x: ArrayLike, axis: Axis = 0, dtype: DTypeLike = None, out: None = None,
+        self, x: ArrayLike, axis: Axis = 0, dtype: DTypeLike = None, out: Array = None,
         keepdims: bool = False, initial: ArrayLike | None = None, where: ArrayLike = True,
     ) -> Array:  # fmt: skip
         """Combine the elements along axes (the first, unless said)."""
         if self.reducer is None:
             raise self._missing("reduce")
-        reject_out(out, f"{self.__name__}.reduce")
         options: dict[str, Any] = {"axis": axis, "keepdims": keepdims}
         if dtype is not None:
             x = convert(value(x), as_dtype(dtype))
@@ -87,16 +116,17 @@ class Ufunc:
             options["initial"] = initial
         if where is not True:
             options["where"] = where
-        return self.reducer(x, **options)
+        result = self.reducer(x, **options)
+        return result if out is None else write(out, result, f"{self.__name__}.reduce")
 
     def accumulate(
-        self, x: ArrayLike, axis: int = 0, dtype: DTypeLike = None, out: None = None
+        self, x: ArrayLike, axis: int = 0, dtype: DTypeLike = None, out: Array = None
     ) -> Array:
         """The results of combining more and more elements along an axis."""
         if self.accumulator is None:
             raise self._missing("accumulate")
-        reject_out(out, f"{self.__name__}.accumulate")
-        return self.accumulator(value(x, None if dtype is None else as_dtype(dtype)), axis)
+        y = self.accumulator(value(x, None if dtype is None else as_dtype(dtype)), axis)
+        return y if out is None else write(out, y, f"{self.__name__}.accumulate")
 
     def outer(self, x: ArrayLike, y: ArrayLike, **options: Any) -> Array:
         """f(x[i], y[j]) for all i and j."""
@@ -105,9 +135,17 @@ class Ufunc:
         x, y = value(x), operand(y)
         return self(reshape_to(x, (*shape_of(x), *(1,) * len(shape_of(y)))), y, **options)
 
-    def at(self, *args: Any) -> Any:
-        """Not supported: it would change its operand."""
-        raise self._missing("at", "y = x.at[indices].add(values), or set, multiply, min, max")
+    def at(self, a: Array, indices: Any, b: ArrayLike = None, /) -> None:
+        """a[indices] = f(a[indices], b) in place, an index as often as it comes."""
+        if self.updater is None:
+            raise self._missing("at", "there is that of add, subtract, multiply, minimum, maximum")
+        if isinstance(a, Tracer):
+            check_cast(dtype_of(operand(b)), a, f"{self.__name__}.at")
+            a.assign(self.updater(a, indices, b))
+        elif is_traced(indices, b):
+            raise not_traced(a, f"{self.__name__}.at")
+        else:
+            getattr(np, self.__name__).at(a, indices, b)
 
     def reduceat(self, *args: Any, **options: Any) -> Any:
         """Not supported."""

@@ -2,7 +2,7 @@
 
 Where all of the index is known and its slices have no gaps, the elements are one window
 (dynamic_update_slice); else they are scattered. Repeated indices add up; in set the last one wins.
-A traced bool mask of the shape of x takes numbers: the result is a `select`.
+A traced bool mask takes values that are the same for all of its elements: it is a `select`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tracejit.errors import ShapeError, UnsupportedError
+from tracejit.errors import IndexingError, ShapeError, UnsupportedError
 from tracejit.ir.primitive import Primitive
 from tracejit.numpy import ufuncs
 from tracejit.numpy.arrays import (
@@ -30,6 +30,7 @@ from tracejit.numpy.choosing import where
 from tracejit.numpy.indexing import (
     Index,
     Pick,
+    axes_of,
     index_vectors,
     is_mask,
     parse,
@@ -108,30 +109,69 @@ class Update:
     def _changed(
         self, scatter: Primitive, combine: Callable[..., Array], values: ArrayLike
     ) -> Array:
-        x = self.x
-        if is_mask(self.index) and isinstance(self.index, Tracer):
-            return self._masked(combine, values)
-        index = parse(self.index, x.shape)
-        new = value(operand(values), x.dtype)
-        if _is_window(index):
-            old = None if scatter is indexing.scatter else read(x, index)
-            return _write_window(x, index, new if old is None else combine(old, new))
-        vectors, axes, updates = _scattering(x, index, new)
-        return bind(scatter, x, vectors, updates, axes=axes, batch=0)
+        parts = self.index if isinstance(self.index, tuple) else (self.index,)
+        for i, part in enumerate(parts):
+            if is_mask(part) and isinstance(part, Tracer):
+                return masked(self.x, parts, i, combine, values)
+        return _changed_at(self.x, parse(self.index, self.x.shape), scatter, combine, values)
 
-    def _masked(self, combine: Callable[..., Array], values: ArrayLike) -> Array:
-        """The change where a traced mask holds: for values that broadcast to x."""
-        x, mask, new = self.x, self.index, value(operand(values), self.x.dtype)
-        if mask.shape != x.shape[: mask.ndim] or (new.ndim and mask.ndim > 1):
+
+def replaced(x: Array, index: Index, values: ArrayLike) -> Array:
+    """x with the elements at an index replaced."""
+    return _changed_at(x, index, indexing.scatter, lambda old, new: new, values)
+
+
+def _changed_at(
+    x: Array, index: Index, scatter: Primitive, combine: Callable[..., Array], values: ArrayLike
+) -> Array:
+    """x with values combined into the elements at an index."""
+    new = value(operand(values), x.dtype)
+    if _is_window(index):
+        old = None if scatter is indexing.scatter else read(x, index)
+        return _write_window(x, index, new if old is None else combine(old, new))
+    vectors, axes, updates = _scattering(x, index, new)
+    return bind(scatter, x, vectors, updates, axes=axes, batch=0)
+
+
+def masked(
+    x: Array, parts: tuple[Any, ...], at: int, combine: Callable[..., Array], values: ArrayLike
+) -> Array:
+    """x with values combined into x[parts], of which part `at` is a traced mask.
+
+    How many elements the mask takes is not known, so all of them get the same values.
+    """
+    mask, new = parts[at], value(operand(values), x.dtype)
+    whole = (slice(None),) * mask.ndim
+    index = parse((*parts[:at], *whole, *parts[at + 1 :]), x.shape)
+    if index.picks:
+        raise fault(UnsupportedError, "an index of a traced mask and other arrays")
+    place = _place_of(parts, at, x.ndim, index)
+    axes = index.layout[place : place + mask.ndim]
+    shown = tuple(1 if a is None else index.cuts[a].length for a in index.layout)
+    if mask.shape != tuple(x.shape[a] for a in axes if a is not None):
+        raise fault(IndexingError, f"a mask of shape {mask.shape} for an array of shape {x.shape}")
+    behind = len(shown) - place - mask.ndim
+    if new.ndim > behind:
+        split = new.ndim - behind - 1
+        if new.shape[split] != 1:
             raise fault(
                 UnsupportedError,
-                f"x.at[mask] of a traced mask {mask.shape} of x {x.shape} with values {new.shape}",
-                "with a number for values the mask may be traced; else use np.where(mask, y, x)",
-            )
-        mask = reshape_to(mask, (*mask.shape, *(1,) * (x.ndim - mask.ndim)))
-        if new.ndim and new.shape != x.shape[1:]:
-            raise fault(UnsupportedError, "x.at[mask] of a traced mask takes a number")
-        return where(mask, combine(x, new), x)
+                f"values of shape {new.shape} for x[mask] of a traced mask {mask.shape}",
+                "how many elements it takes is not known while tracing: x[:] = np.where(mask, y, "
+                "x) takes values by place",
+            )  # fmt: skip
+        ones = (1,) * mask.ndim
+        new = reshape_to(new, (*new.shape[:split], *ones, *new.shape[split + 1 :]))
+    mask = reshape_to(mask, (*mask.shape, *(1,) * behind))
+    old = read(x, index)
+    return replaced(x, index, where(mask, combine(old, new), old))
+
+
+def _place_of(parts: tuple[Any, ...], at: int, ndim: int, index: Index) -> int:
+    """Where in the result the axes of the mask begin."""
+    before, after = (sum(map(axes_of, p)) for p in (parts[:at], parts[at:]))
+    dots = any(p is Ellipsis for p in parts[:at])
+    return index.layout.index(ndim - after if dots else before)
 
 
 def _is_window(index: Index) -> bool:

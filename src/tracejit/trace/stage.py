@@ -23,12 +23,16 @@ class Staged:
     """A traced function: `jaxpr` takes the captured values first, then the arguments.
 
     captured: arrays and outer tracers that the function closes over. weak: for each output, whether
-    it stands for a Python number.
+    it stands for a Python number. assigned: the places of the arguments that the function assigned
+    to, and written: the outer tracers; where that was asked for, behind the results of the function
+    the jaxpr gives the final values of the former, then of the latter.
     """
 
     jaxpr: Jaxpr
     captured: tuple[Any, ...]
     weak: tuple[bool, ...]
+    assigned: tuple[int, ...] = ()
+    written: tuple[Tracer, ...] = ()
 
 
 class Finish:
@@ -50,10 +54,13 @@ def stage(
     values: Sequence[Any] | None = None,
     weak: Sequence[bool] | None = None,
     name: str = "",
+    finals: bool = False,
 ) -> Staged:
     """Run `fun` on one tracer for each type and record it; it returns a flat sequence.
 
-    With `values` (arrays, or None for those of tracers without one) the trace is a tape.
+    With `values` (arrays, or None for those of tracers without one) the trace is a tape. finals:
+    give the final values of what is assigned to, too; else it is an error to assign to an outer
+    tracer, and the arguments are the function's own.
     """
     trace = Trace(name, values)
     weak = weak or [False] * len(types)
@@ -63,8 +70,10 @@ def stage(
                 trace.new_input(t, None if values is None else values[i], weak=weak[i])
                 for i, t in enumerate(types)
             ]
+            given = [t.atom for t in tracers]
             outs = fun(*tracers)
             atoms = [trace.lift(y) for y in outs]
+            assigned = _assigned(tracers, given) if finals else {}
     except ValueError as error:
         # NumPy's word for an element that refuses to be a number; the cause says more.
         if isinstance(error.__cause__, UnsupportedError) and "array element" in str(error):
@@ -72,12 +81,36 @@ def stage(
         raise
     finally:
         trace.alive = False
+        writes = trace.unwind()
+    if writes and not finals:
+        raise _written_from_inside(writes[0][0], name)
+    atoms += [*assigned.values(), *[atom for _, atom in writes]]
     captured = {
         var: x.value if isinstance(x, Constant) else x for var, x in trace.captured.values()
     }
-    invars = [*captured] + [t.atom for t in tracers]
+    invars = [*captured, *given]
     jaxpr, captured = Finish.step(trace.finish(invars, atoms), captured)  # type: ignore[arg-type]
-    return Staged(jaxpr, tuple(captured.values()), tuple(is_weak(y) for y in outs))
+    weak_outs, written = tuple(is_weak(y) for y in outs), tuple([x for x, _ in writes])
+    return Staged(jaxpr, tuple(captured.values()), weak_outs, tuple(assigned), written)
+
+
+def _assigned(tracers: Sequence[Tracer], given: Sequence[Atom]) -> dict[int, Atom]:
+    """The final values, in the shapes they came in, of the arguments that were assigned to."""
+    return {
+        i: Tracer.operators.reshape_to(t, was.type.shape).atom
+        for i, (t, was) in enumerate(zip(tracers, given, strict=True))
+        if t.atom is not was
+    }
+
+
+def _written_from_inside(x: Tracer, name: str) -> UnsupportedError:
+    """The error of a function that assigns to a traced array that was made outside of it."""
+    return UnsupportedError(
+        f"{name or 'a function'} assigns to a traced {x.aval} that was made outside of it",
+        where=user_frame(),
+        hint="a loop's body takes it in its carry, a branch among its operands, and returns what "
+        "it has become; a function that is differentiated or mapped takes it as an argument",
+    )
 
 
 def is_weak(x: Any) -> bool:

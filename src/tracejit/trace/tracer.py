@@ -6,6 +6,9 @@ NumPy's operators, methods and protocols, which the NumPy face lends (`Tracer.op
 Traces nest: each transform traces its function into a jaxpr of its own. A tracer of an outer trace,
 or an array, that an inner function uses becomes an input of the inner jaxpr (`Trace.capture`).
 
+Tracers are mutable, as arrays are: `Tracer.assign` gives one another value, which is another atom.
+An atom never changes, so what was recorded before a write means what it did.
+
 A trace made with values (eager `grad`, `jvp`, `vjp`) is a tape: a tracer's number is computed when
 somebody asks, so that plain Python control flow works there. Under jit and vmap it has none.
 """
@@ -17,7 +20,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from opcode import opname
 from types import FrameType
-from typing import Any, ClassVar, NoReturn, Self
+from typing import Any, ClassVar, NoReturn
 
 import numpy as np
 
@@ -40,7 +43,15 @@ from tracejit.trace.provenance import user_frame
 
 
 class Trace(Builder):
-    """A builder whose equations come from running user code."""
+    """A builder whose equations come from running user code.
+
+    writes: the tracers of enclosing traces that were assigned to in this one, by id: each with its
+    atom and its owner before. Who stages the function calls `unwind`, and sees to them.
+    by_object: whether a captured tracer is the array, whatever is written to it, rather than its
+    value of that moment. Then views are read in this trace, too.
+    """
+
+    by_object = False
 
     def __init__(self, name: str = "", values: Sequence[Any] | None = None):
         super().__init__()
@@ -49,6 +60,7 @@ class Trace(Builder):
         self.captured: dict[Any, tuple[Var, Any]] = {}
         self.values: dict[Var, Any] | None = None if values is None else {}
         self.makers: dict[Var, Equation] = {}
+        self.writes: dict[int, tuple[Tracer, Atom, Trace]] = {}
 
     def new_input(self, type: ArrayType, value: Any = None, *, weak: bool = False) -> Tracer:
         """A tracer for an argument."""
@@ -66,7 +78,7 @@ class Trace(Builder):
                 return x.atom
             if not x.owner.alive:
                 raise leaked(x)
-            return x.atom if isinstance(x.atom, Literal) else self.capture(x.atom, x)
+            return x.atom if isinstance(x.atom, Literal) else self.capture(self.capture_key(x), x)
         array = np.asarray(x)
         if array.dtype not in ALL:
             raise DTypeError(
@@ -74,6 +86,10 @@ class Trace(Builder):
                 hint="tracejit knows bool, int8 to int64, uint8 to uint64, float32 and float64",
             )
         return splat_of(array) or self.capture(id(x), x)
+
+    def capture_key(self, x: Tracer) -> Any:
+        """What tells captured tracers apart: their values, unless a subclass means the arrays."""
+        return x.atom
 
     def capture(self, key: Any, x: Any) -> Var:
         """The input that stands for a value from outside the traced function."""
@@ -84,6 +100,14 @@ class Trace(Builder):
             if self.values is not None:
                 self.values[var] = x.owner.value_of(x.atom) if outer else x
         return self.captured[key][0]
+
+    def unwind(self) -> list[tuple[Tracer, Atom]]:
+        """Give the tracers in `writes` their old values back: them, and the atoms that they had."""
+        written = [(x, x.atom) for x, _, _ in self.writes.values()]
+        for x, atom, owner in self.writes.values():
+            x.atom, x.owner = atom, owner
+        self.writes = {}
+        return written
 
     def value_of(self, atom: Atom) -> Any:
         """The number behind an atom of a tape, computed on demand; None without values."""
@@ -130,7 +154,7 @@ class Constant:
 def leaked(x: Tracer) -> LeakedTracerError:
     """The error of a tracer that is used after its trace."""
     return LeakedTracerError(
-        f"a traced value {x.atom.type} is used after its trace"
+        f"a traced value {x.aval} is used after its trace"
         f"{f' of {x.owner.name}' if x.owner.name else ''} has ended",
         where=user_frame(),
     )
@@ -207,6 +231,10 @@ class Tracer:
     def shape(self) -> tuple[int, ...]:
         return self.atom.type.shape
 
+    @shape.setter
+    def shape(self, shape: Any) -> None:
+        self.operators.set_shape(self, shape)
+
     @property
     def dtype(self) -> np.dtype:
         return self.atom.type.dtype
@@ -228,7 +256,7 @@ class Tracer:
         return self.atom.type.dtype.itemsize
 
     def __repr__(self) -> str:
-        return f"Tracer({self.atom.type})"
+        return f"Tracer({self.aval})"
 
     def __len__(self) -> int:
         if not self.shape:
@@ -238,11 +266,26 @@ class Tracer:
     def __hash__(self) -> int:
         return id(self)
 
-    def __copy__(self) -> Self:
-        return self
+    def assign(self, new: Any) -> None:
+        """Take the value of `new`, a tracer, array or literal of this very type.
 
-    def __deepcopy__(self, memo: Any) -> Self:
-        return self
+        All writes come here. Those to a tracer of an enclosing trace are noted in the current one.
+        """
+        trace = current_trace()
+        if trace is None or not self.owner.alive:
+            raise leaked(self)
+        atom = trace.lift(new)
+        assert atom.type == self.atom.type, (atom.type, self.atom.type)
+        if self.owner is not trace:
+            trace.writes.setdefault(id(self), (self, self.atom, self.owner))
+            self.owner = trace
+        self.atom = atom
+
+    def __copy__(self) -> Tracer:
+        return Tracer(self.owner, self.atom, weak=self.weak)
+
+    def __deepcopy__(self, memo: Any) -> Tracer:
+        return Tracer(self.owner, self.atom, weak=self.weak)
 
     def __format__(self, spec: str) -> str:
         return format(self._number("a format", TracedConversionError), spec) if spec else str(self)
@@ -371,10 +414,10 @@ FORWARDED = (
 ).split()
 METHODS = (
     "all any argmax argmin argsort astype clip compress conj conjugate copy cumprod cumsum "
-    "diagonal dot fill flatten max mean min nonzero prod ptp ravel repeat reshape round "
-    "searchsorted sort squeeze std sum swapaxes take trace transpose var"
+    "diagonal dot fill flatten itemset max mean min nonzero partition prod ptp put ravel repeat "
+    "reshape resize round searchsorted sort squeeze std sum swapaxes take trace transpose var"
 ).split()
-PROPERTIES = "T mT at flat real imag".split()
+PROPERTIES = "T mT at real imag".split()
 
 for _name in FORWARDED:
     setattr(Tracer, f"__{_name}__", _forward(f"__{_name}__"))
@@ -382,6 +425,10 @@ for _name in METHODS:
     setattr(Tracer, _name, _forward(_name))
 for _name in PROPERTIES:
     setattr(Tracer, _name, _forward_property(_name))
+Tracer.flat = property(  # type: ignore[attr-defined]
+    lambda self: self.operators.flat(self),
+    lambda self, values: self.operators.flat(self).__setitem__(..., values),
+)
 
 
 def is_traced(*values: Any) -> bool:
