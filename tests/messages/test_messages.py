@@ -28,26 +28,31 @@ WAYS: dict[str, Callable[..., Any]] = {
     "jit of grad": lambda f: tj.jit(tj.grad(f)),
     "grad of jit": lambda f: tj.grad(tj.jit(f)),
     "grad": tj.grad,
+    "vmap": lambda f: lambda x: tj.vmap(f)(np.array([x])),
+    "jit of vmap": lambda f: lambda x: tj.jit(tj.vmap(f))(np.array([x])),
+    "make_jaxpr": lambda f: lambda x: tj.make_jaxpr(f)(tj.ShapeDtypeStruct((), float)),
 }
+ALL = ("jit", "jit of grad", "grad of jit", "grad")
 TRACED = ("jit", "jit of grad", "grad of jit")
+WITHOUT_NUMBERS = ("vmap", "jit of vmap", "make_jaxpr")
 
 # The mistake is in the program: it is called with 2.0, in these ways.
 IN_THE_PROGRAM: dict[str, tuple[str, ...]] = {
-    "branches": TRACED,
-    "loops": TRACED,
-    "combines": TRACED,
+    "branches": WITHOUT_NUMBERS,
+    "loops": WITHOUT_NUMBERS,
+    "combines": WITHOUT_NUMBERS,
     "converts": TRACED,
     "counts": TRACED,
-    "takes_the_array": tuple(WAYS),
+    "takes_the_array": ALL,
     "calls_math": TRACED,
-    "uses_what_was_kept": tuple(WAYS),
-    "multiplies_shapes": tuple(WAYS),
-    "adds_shapes": tuple(WAYS),
-    "sums_over_no_axis": tuple(WAYS),
-    "shifts_floats": tuple(WAYS),
-    "uses_complex": tuple(WAYS),
+    "uses_what_was_kept": ALL,
+    "multiplies_shapes": ALL,
+    "adds_shapes": ALL,
+    "sums_over_no_axis": ALL,
+    "shifts_floats": ALL,
+    "uses_complex": ALL,
     "lacks_a_lowering": TRACED,
-    "transposes_sine": tuple(WAYS),
+    "transposes_sine": ALL,
 }
 
 # The mistake is in how it is called: `call` is where the user did it.

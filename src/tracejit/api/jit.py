@@ -16,6 +16,7 @@ from tracejit.ir.graph import Jaxpr
 from tracejit.runtime.arguments import check_callable, name_of
 from tracejit.runtime.native_calls import Setting, admit, install_entry, kinds
 from tracejit.runtime.once import Once
+from tracejit.runtime.paths import Paths
 from tracejit.runtime.programs import (
     Call,
     Compiled,
@@ -55,16 +56,20 @@ class JitFunction(NativeCallable):
             return self.__wrapped__(*args, **kwargs)
         call, key = self._take(args, kwargs)
         if is_traced(*call.leaves):
-            return bind_call(self._traced(call, key), call.leaves)
+            return bind_call(self._traced(call, key), call)
         backend = self.backend or config.backend
         compiled = self._programs.get((key, backend))
         if compiled is None:
             traced = self._traced(call, key)
             if not traced.closed:
-                return bind_call(traced, call.leaves)
+                return bind_call(traced, call)
             compiled = self._compiled(traced, call, key, backend)
-        result = compiled(call.leaves)
-        self._enter(compiled, call, backend)
+        if compiled.paths is None:
+            result = compiled(call.leaves)
+        else:
+            compiled, result = compiled.paths(call)
+        if compiled is not None:
+            self._enter(compiled.head, call, backend)
         return result
 
     def _enter(self, compiled: Compiled, call: Call, backend: str) -> None:
@@ -88,9 +93,16 @@ class JitFunction(NativeCallable):
 
     def _compiled(self, traced: Traced, call: Call, key: Any, backend: str) -> Compiled:
         """The program of a function that was traced for this call."""
-        return self._programs.make(
-            (key, backend), lambda: compile_traced(traced, call.weak, backend, self.threads)
-        )
+
+
+        def compile(traced: Traced) -> Compiled:
+            return compile_traced(traced, call.weak, backend, self.threads)
+
+        def make() -> Compiled:
+            root = compile(traced)
+            return Paths(root, compile).root if traced.answers else root
+
+        return self._programs.make((key, backend), make)
 
     def bind(self, /, *args: Any, out: Any = None, **kwargs: Any) -> BoundCall:
         """This function for these very arguments: `call()` computes its result without looking at
@@ -114,7 +126,7 @@ class JitFunction(NativeCallable):
     def _traced(self, call: Call, key: Any) -> Traced:
         """The traced function; kept unless it holds values of a trace around it."""
         known = self._traces.get(key)
-        return known or self._traces.make(key, lambda: trace(call), keep=lambda t: t.closed)
+        return known or self._traces.make(key, lambda: trace(call), keep=lambda t: t.serves_all)
 
     def trace(self, *args: Any, **kwargs: Any) -> Jaxpr:
         """The jaxpr for such arguments: captured arrays first, then the leaves of the arguments."""
@@ -128,8 +140,8 @@ class JitFunction(NativeCallable):
 
     @property
     def cache_size(self) -> int:
-        """How many programs have been compiled."""
-        return len(self._programs)
+        """How many programs have been compiled: one for each path through the function."""
+        return sum(1 if p.paths is None else len(p.paths) for p in self._programs.values())
 
     def clear_cache(self) -> None:
         """Forget what was traced and compiled."""

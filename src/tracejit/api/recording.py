@@ -20,7 +20,7 @@ from tracejit.ir.types import ArrayType
 from tracejit.runtime.arguments import argument, name_of, result
 from tracejit.runtime.values import canonical, returned, type_of_value
 from tracejit.trace.provenance import user_frame
-from tracejit.trace.stage import is_weak, stage, value_of
+from tracejit.trace.stage import is_weak, recorded, stage
 from tracejit.trace.tracer import Tracer, current_trace
 
 Argnums = int | Sequence[int]
@@ -148,9 +148,11 @@ def record(
     flat = _Function(fun, args, kwargs or {}, places, has_aux)
     if floats_for:
         flat.require_floats(floats_for)
+    outer = current_trace()
     staged = stage(
         flat, [type_of_value(x) for x in flat.leaves],
-        values=[value_of(x) for x in flat.leaves], weak=flat.weak, name=name_of(fun),
+        values=[recorded(x) for x in flat.leaves], weak=flat.weak, name=name_of(fun),
+        decider=None if outer is None else outer.decider,
     )  # fmt: skip
     return Recording(
         name_of(fun), staged.jaxpr, staged.captured, flat.leaves, flat.in_tree, flat.out_tree,

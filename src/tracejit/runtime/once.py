@@ -37,6 +37,10 @@ class Once(Generic[T]):
         finally:
             self._makers.pop(key, None)
 
+    def values(self) -> list[T]:
+        """All that has been made and kept."""
+        return list(self._values.values())
+
     def clear(self) -> None:
         """Forget everything."""
         self._values.clear()

@@ -14,6 +14,7 @@ from tracejit.backends.native.callable import NativeCallable
 from tracejit.backends.protocol import Executable
 from tracejit.config import config
 from tracejit.control.call import call as call_primitive
+from tracejit.control.guard import Answer, Guards, without_guards
 from tracejit.ir.atoms import Var
 from tracejit.ir.builder import building
 from tracejit.ir.graph import Jaxpr
@@ -27,7 +28,7 @@ from tracejit.runtime.report import listener
 from tracejit.runtime.run import unboxed
 from tracejit.runtime.statics import Fixed, put_back
 from tracejit.runtime.values import Name, canonical, returned, type_of_value
-from tracejit.trace.stage import is_weak, stage
+from tracejit.trace.stage import apply, is_weak, recorded, stage
 from tracejit.trace.tracer import Tracer, bind, current_trace, is_traced
 
 CONVERT = Primitive.registry["convert"]  # the runtime knows no operation but this and call
@@ -52,6 +53,11 @@ class Call:
         types = tuple([(x.dtype, x.shape) for x in self.leaves])
         return self.in_tree, types, self.weak, config.tracing
 
+    def run(self) -> Any:
+        """Call the function itself."""
+        args, kwargs = put_back(self.args, self.kwargs, self.fixed)
+        return self.fun(*args, **kwargs)
+
 
 def take_apart(
     fun: Callable[..., Any],
@@ -72,18 +78,25 @@ def take_apart(
 @dataclass(frozen=True, slots=True)
 class Traced:
     """A traced function: its jaxpr takes the captured values, then the leaves. weak: the outputs
-    that are Python numbers."""
+    that are Python numbers. answers: what Python asked of traced values was answered so: the path
+    through the function that was traced, one of several if there are any."""
 
     name: str
     jaxpr: Jaxpr
     captured: tuple[Any, ...]
     weak: tuple[bool, ...]
     out_tree: tree.TreeDef
+    answers: tuple[Answer, ...] = ()
 
     @property
     def closed(self) -> bool:
         """Whether it stands alone: no value of a trace around it is in it."""
         return not is_traced(*self.captured)
+
+    @property
+    def serves_all(self) -> bool:
+        """Whether it is right for all calls of its kind, wherever they are."""
+        return self.closed and not self.answers
 
 
 class _Flat:
@@ -103,17 +116,42 @@ class _Flat:
         ]
 
 
-def trace(call: Call) -> Traced:
-    """Run the function on tracers."""
+def trace(call: Call, given: Sequence[Answer] = ()) -> Traced:
+    """Run the function on tracers: on the path that the values of this call take, where there are
+    values. given: answers that are known beforehand to the first questions about them."""
     flat, name = _Flat(call), name_of(call.fun)
     types = [type_of_value(x) for x in call.leaves]
-    staged = stage(flat, types, weak=call.weak, name=name)
-    return Traced(name, staged.jaxpr, staged.captured, staged.weak, flat.out_tree)
+    guards = _decider(call, given)
+    values = None if guards is None else [recorded(x) for x in call.leaves]
+    before = 0 if guards is None else len(guards.answers)
+    staged = stage(flat, types, values=values, weak=call.weak, name=name, decider=guards)
+    answers = () if guards is None else tuple(guards.answers[before:])
+    return Traced(name, staged.jaxpr, staged.captured, staged.weak, flat.out_tree, answers)
 
 
-def bind_call(traced: Traced, leaves: Sequence[Any]) -> Any:
-    """The call as one equation of the current trace."""
-    outs = bind(call_primitive, *traced.captured, *leaves, jaxpr=traced.jaxpr, name=traced.name)
+def _decider(call: Call, given: Sequence[Answer]) -> Guards | None:
+    """Who decides on the path; that of the trace around if the arguments belong to it."""
+    if any(isinstance(x, ArrayType) for x in call.leaves):
+        return None
+    around = current_trace() if is_traced(*call.leaves) else None
+    if around is None:
+        return Guards(given)
+    if around.decider is None and around.values is not None:  # a tape
+        return Guards()
+    return around.decider if isinstance(around.decider, Guards) else None
+
+
+def bind_call(traced: Traced, call: Call) -> Any:
+    """The call as one equation of the current trace; a path among several goes in as it is, with
+    its guards, which are never inside of what a program holds; a tape needs none."""
+    inputs = [*traced.captured, *call.leaves]
+    if not traced.answers:
+        outs = bind(call_primitive, *inputs, jaxpr=traced.jaxpr, name=traced.name)
+    elif is_traced(*call.leaves):
+        around: Any = current_trace()
+        outs = apply(traced.jaxpr if around.decider else without_guards(traced.jaxpr), inputs)
+    else:
+        return call.run()  # arguments with numbers: Python decides
     for y, weak in zip(outs, traced.weak, strict=True):
         y.weak = weak
     return traced.out_tree.unflatten(outs)
@@ -124,10 +162,17 @@ class Compiled:
 
     result: the node of the result for native entries, if there is one. entered: the kinds of calls
     that have had their chance of an entry.
+    paths: those that the program is one of, if there are several (see paths.py). others: by the
+    place of a guard, the program of the path behind it. head: the one from which the machine comes
+    here without Python.
     """
 
     def __init__(self, executable: Executable, traced: Traced, door: Sequence[np.dtype]):
         self.executable = executable
+        self.traced = traced
+        self.paths: Any = None
+        self.others: dict[int, Compiled] = {}
+        self.head = self
         self.out_tree = traced.out_tree
         self.door = door
         self.result = result_node(traced.out_tree, traced.jaxpr.out_types)
@@ -135,9 +180,20 @@ class Compiled:
         self._flat = FlatCall(executable, traced.jaxpr.out_types)
 
     def __call__(self, leaves: Sequence[Any]) -> Any:
-        """Run on canonical leaves."""
+        """Run on canonical leaves; GuardFailed where they take another path."""
         arrays = [_plain(x, dtype) for x, dtype in zip(leaves, self.door, strict=True)]
         return self.out_tree.unflatten(self._flat(*arrays))
+
+    def add(self, place: int, other: Compiled) -> None:
+        """Let another program take over at a guard, also in machine code if it has such results."""
+        link = getattr(self.executable, "link", None)
+        alike = (self.out_tree, self.traced.jaxpr.out_types) == (
+            other.out_tree, other.traced.jaxpr.out_types
+        )  # fmt: skip
+        if link is not None and alike:
+            link(place, other.executable)
+            other.head = self.head
+        self.others[place] = other
 
 
 class FlatCall(NativeCallable, method=False):

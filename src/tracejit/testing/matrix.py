@@ -41,6 +41,7 @@ TABLES: dict[str, LoweringTable] = {"native": NATIVE, "xla": XLA}
 #: What no backend needs a row for, and why.
 REMOVED_BY_PASSES = {
     ("call", "native"): "inlined", ("rewind", "native"): "inlined", ("rewind", "xla"): "inlined",
+    ("guard", "xla"): "a result",
 } | {
     (name, backend): "by lu" for name in ("solve", "log_abs_det") for backend in ("native", "xla")
 }  # fmt: skip

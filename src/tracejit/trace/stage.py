@@ -15,7 +15,17 @@ from tracejit.ir.graph import Jaxpr
 from tracejit.ir.types import ArrayType
 from tracejit.ir.walk import evaluate, inline
 from tracejit.trace.provenance import user_frame
-from tracejit.trace.tracer import Constant, Trace, Tracer, current_trace, is_traced, leaked, plain
+from tracejit.trace.tracer import (
+    Constant,
+    Decider,
+    Outer,
+    Trace,
+    Tracer,
+    current_trace,
+    is_traced,
+    leaked,
+    plain,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +65,15 @@ def stage(
     weak: Sequence[bool] | None = None,
     name: str = "",
     finals: bool = False,
+    decider: Decider | None = None,
 ) -> Staged:
     """Run `fun` on one tracer for each type and record it; it returns a flat sequence.
 
-    With `values` (arrays, or None for those of tracers without one) the trace is a tape. finals:
-    give the final values of what is assigned to, too; else it is an error to assign to an outer
-    tracer, and the arguments are the function's own.
+    With `values` (arrays, or None for those of tracers without one) the trace is a tape; with a
+    decider, too, they are for this one alone. finals: give the final values of what is assigned to,
+    too; else it is an error to assign to an outer tracer, and the arguments are the function's own.
     """
-    trace = Trace(name, values)
+    trace = Trace(name, values, decider)
     weak = weak or [False] * len(types)
     try:
         with building(trace):
@@ -123,6 +134,12 @@ def is_weak(x: Any) -> bool:
 def value_of(x: Any) -> Any:
     """The number behind a value: of a tape's tracer, of an array; None if there is none."""
     return x.owner.value_of(x.atom) if isinstance(x, Tracer) else x
+
+
+def recorded(x: Any) -> Any:
+    """The value of an argument for a trace inside of the current one: for one that is traced here,
+    wherever its number may be found."""
+    return Outer(x) if isinstance(x, Tracer) else x
 
 
 def apply(jaxpr: Jaxpr, args: Sequence[Any]) -> list[Any]:

@@ -10,7 +10,9 @@ Tracers are mutable, as arrays are: `Tracer.assign` gives one another value, whi
 An atom never changes, so what was recorded before a write means what it did.
 
 A trace made with values (eager `grad`, `jvp`, `vjp`) is a tape: a tracer's number is computed when
-somebody asks, so that plain Python control flow works there. Under jit and vmap it has none.
+somebody asks, so that plain Python control flow works there. Under vmap it has none. Under jit the
+numbers, those of one call of many, are for the trace's decider alone, which answers `if` and
+`range` and sees to it that the program is used where the answer is right.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from opcode import opname
 from types import FrameType
-from typing import Any, ClassVar, NoReturn
+from typing import Any, ClassVar, NoReturn, Protocol
 
 import numpy as np
 
@@ -42,6 +44,18 @@ from tracejit.ir.walk import evaluate_equation, literal_value
 from tracejit.trace.provenance import user_frame
 
 
+class Decider(Protocol):
+    """Who answers when Python asks a traced value for its truth or its number."""
+
+    def truth(self, x: Tracer) -> bool:
+        """What `bool(x)` is."""
+        ...
+
+    def number(self, x: Tracer) -> int:
+        """What `int(x)` is, and `operator.index(x)`."""
+        ...
+
+
 class Trace(Builder):
     """A builder whose equations come from running user code.
 
@@ -53,13 +67,20 @@ class Trace(Builder):
 
     by_object = False
 
-    def __init__(self, name: str = "", values: Sequence[Any] | None = None):
+    def __init__(
+        self,
+        name: str = "",
+        values: Sequence[Any] | None = None,
+        decider: Decider | None = None,
+    ):
         super().__init__()
         self.name = name
+        self.decider = decider
         self.alive = True
         self.captured: dict[Any, tuple[Var, Any]] = {}
         self.values: dict[Var, Any] | None = None if values is None else {}
         self.makers: dict[Var, Equation] = {}
+        self.made = 0  # so many equations are in `makers`
         self.writes: dict[int, tuple[Tracer, Atom, Trace]] = {}
 
     def new_input(self, type: ArrayType, value: Any = None, *, weak: bool = False) -> Tracer:
@@ -98,7 +119,7 @@ class Trace(Builder):
             var = Var(x.atom.type if outer else type_of(np.asarray(x)))
             self.captured[key] = (var, x if outer else Constant(x))
             if self.values is not None:
-                self.values[var] = x.owner.value_of(x.atom) if outer else x
+                self.values[var] = Outer(x) if outer else x
         return self.captured[key][0]
 
     def unwind(self) -> list[tuple[Tracer, Atom]]:
@@ -110,20 +131,32 @@ class Trace(Builder):
         return written
 
     def value_of(self, atom: Atom) -> Any:
-        """The number behind an atom of a tape, computed on demand; None without values."""
+        """The number behind an atom of a tape, computed on demand; None where there is none, or
+        where it is the decider's."""
+        if isinstance(atom, Literal):
+            return literal_value(atom)
+        return None if self.decider is not None else self.number_of(atom)
+
+    def number_of(self, atom: Atom) -> Any:
+        """The number behind an atom, in this call; None without values."""
         if isinstance(atom, Literal):
             return literal_value(atom)
         if self.values is None:
             return None
         if atom not in self.values:
             self._evaluate(atom)
-        return self.values[atom]  # type: ignore[index]
+        value = self.values[atom]  # type: ignore[index]
+        if type(value) is Outer:
+            ask = Trace.value_of if self.decider is None else Trace.number_of
+            value = self.values[atom] = ask(value.owner, value.atom)  # type: ignore[index]
+        return value
 
     def _evaluate(self, wanted: Atom) -> None:
         """Evaluate the equations that `wanted` depends on and that have no value yet."""
         assert self.values is not None
-        if len(self.makers) < len(self.equations):
-            self.makers = {v: eqn for eqn in self.equations for v in eqn.outvars}
+        for eqn in self.equations[self.made :]:
+            self.makers.update((v, eqn) for v in eqn.outvars)
+        self.made = len(self.equations)
         pending = [wanted]
         while pending:
             var = pending[-1]
@@ -135,10 +168,19 @@ class Trace(Builder):
             if missing:
                 pending.extend(missing)
                 continue
-            inputs = [self.value_of(x) for x in eqn.inputs]
+            inputs = [self.number_of(x) for x in eqn.inputs]
             known = None if any(x is None for x in inputs) else evaluate_equation(eqn, inputs)
             self.values.update(zip(eqn.outvars, known or [None] * len(eqn.outvars), strict=True))
             pending.pop()
+
+
+class Outer:
+    """The number of a tracer of an enclosing trace, which is computed there when it is needed."""
+
+    __slots__ = ("atom", "owner")
+
+    def __init__(self, x: Tracer):
+        self.owner, self.atom = x.owner, x.atom
 
 
 class Constant:
@@ -315,6 +357,8 @@ class Tracer:
         return value
 
     def __bool__(self) -> bool:
+        if self.owner.decider is not None and self.owner.alive:
+            return self.owner.decider.truth(self)
         use = "the truth of a value (if, while, and, or, not)"
         return bool(self._number(use, TracedBranchError))
 
@@ -324,6 +368,8 @@ class Tracer:
 
     def __int__(self) -> int:
         _refuse_assignment(sys._getframe(1))
+        if self.owner.decider is not None and self.owner.alive:
+            return self.owner.decider.number(self)
         return int(self._number("int()", TracedConversionError))
 
     def __complex__(self) -> complex:
@@ -331,7 +377,16 @@ class Tracer:
         return complex(self._constant("complex()"))
 
     def __index__(self) -> int:
-        return operator.index(self._number("an index, a size or range()", TracedConversionError))
+        use = "an index, a size or range()"
+        if self.owner.decider is not None and self.owner.alive:
+            _refuse_element(sys._getframe(1), self)
+            if self.atom.type.dtype.kind not in "iub":
+                raise TracedConversionError(
+                    f"{use} needs an integer, and {self.atom.type} is none", where=user_frame(),
+                    hint="int(x) is the integer part of a traced value",
+                )  # fmt: skip
+            return self.owner.decider.number(self)
+        return operator.index(self._number(use, TracedConversionError))
 
     def item(self, *args: Any) -> Any:
         return np.asarray(self._constant("item()")).item(*args)
@@ -342,11 +397,7 @@ class Tracer:
     def __array__(self, dtype: Any = None, copy: Any = None) -> NoReturn:
         caller = sys._getframe(1)
         _refuse_assignment(caller)
-        if _opcode(caller) in _READS:
-            raise TracedConversionError(
-                f"an ndarray is indexed by a traced {self.atom.type}", where=user_frame(),
-                hint="tracejit.numpy.take(a, i, axis=0) is a[i] for a traced i",
-            )  # fmt: skip
+        _refuse_element(caller, self)
         raise TracedConversionError(
             f"NumPy asked for the array behind {self.atom.type}, which is traced",
             where=user_frame(),
@@ -390,6 +441,16 @@ def _refuse_assignment(caller: FrameType) -> None:
             "a traced value is assigned to elements of an ndarray", where=user_frame(),
             hint="make the changed array: a = tracejit.numpy.zeros(n), then a = a.at[i].set(v); "
             "or np.stack and np.concatenate the parts",
+        )  # fmt: skip
+
+
+def _refuse_element(caller: FrameType, x: Tracer) -> None:
+    """Raise if Python asks on behalf of a[i]: there would be a program for each i."""
+    if _opcode(caller) in _READS:
+        raise TracedConversionError(
+            f"an ndarray or a list is indexed by a traced {x.atom.type}", where=user_frame(),
+            hint="tracejit.numpy.take(a, i, axis=0) is a[i] for a traced i; under jit, a[int(i)] "
+            "makes a program for each i",
         )  # fmt: skip
 
 

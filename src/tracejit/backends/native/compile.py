@@ -45,15 +45,17 @@ from tracejit.backends.native.emit import (
 )
 from tracejit.backends.native.entry import bound_entry, native_entry
 from tracejit.backends.native.explain import Recorder
-from tracejit.backends.native.leaving import NO_MEMORY, raise_kept
+from tracejit.backends.native.leaving import FIRST_GUARD, NO_MEMORY, raise_kept
 from tracejit.backends.native.nest import Buffer, Nest, Scalar
 from tracejit.backends.native.parts import emit_pieces
+from tracejit.backends.native.paths import Path
 from tracejit.backends.native.program import Program
 from tracejit.backends.native.shared import addresses, is_shared, new_module
 from tracejit.backends.native.summary import Summary
 from tracejit.backends.native.target import Code, Features, assembly, host, object_code
 from tracejit.backends.protocol import Observer
 from tracejit.config import config
+from tracejit.control.guard import GuardFailed, guards_of
 from tracejit.ir.graph import Jaxpr
 from tracejit.ir.printing import print_jaxpr
 from tracejit.ir.types import ArrayType
@@ -119,6 +121,10 @@ class NativeExecutable:
                 self._code.set_pointer(cell, address)
         for i, x in enumerate(self.constants):
             self._code.set_pointer(f"constant.{i}", x.ctypes.data)
+        places = [eqn.params["place"] for eqn in guards_of(jaxpr)]
+        unlocked = self._code.address("unlocked") if self.summary.is_long else self.kernel
+        self._path = Path(self.kernel, unlocked, self.summary.is_long, 1 + max(places, default=-1))
+        self._linked: list[NativeExecutable] = []
 
     def __call__(self, *arrays: Any) -> tuple[np.ndarray, ...]:
         """Run: arrays of the jaxpr's types in, fresh arrays out."""
@@ -127,11 +133,11 @@ class NativeExecutable:
         self.run_into(inputs, outputs)
         return tuple(outputs)
 
-    def run_into(self, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray]) -> int:
-        """Run on arrays of the jaxpr's types, contiguous and aligned, that do not overlap; the code
-        with which the program was left, 0 at its end (see leaving.py).
+    def run_into(self, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray]) -> None:
+        """Run on arrays of the jaxpr's types, contiguous and aligned, that do not overlap.
 
-        Raises MemoryError where there is none for a workspace, and what was raised on the way.
+        Raises MemoryError where there is none for a workspace, GuardFailed where the arrays take
+        another path, and what was raised on the way.
         """
         places = _pointers(inputs), _pointers(outputs)
         if self.summary.is_long:
@@ -142,7 +148,8 @@ class NativeExecutable:
             raise MemoryError(f"no workspace of {self.summary.workspace_bytes} bytes")
         if code < 0:
             raise_kept()
-        return code
+        if code >= FIRST_GUARD:
+            raise GuardFailed(code - FIRST_GUARD)
 
     def limit_threads(self, count: int) -> None:
         """Use so many threads at most, whatever `config.threads` says."""
@@ -166,14 +173,20 @@ class NativeExecutable:
     def entry(self, signature: CallSignature, gate: Gate) -> NativeEntry | None:
         """What `install` takes, for calls like these; None where they stay in Python."""
         signature = replace(signature, release_gil=self.summary.is_long)
-        return native_entry(signature, self.kernel, owner=self, gate=gate)
+        path = self._path.address
+        return native_entry(signature, self.kernel, owner=self, gate=gate, path=path)
 
     def bound_entry(
         self, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray], result: object
     ) -> NativeEntry | None:
         """What `install` takes, for a call without arguments that is `run_into` on these arrays."""
-        kernel = self._code.address("unlocked") if self.summary.is_long else self.kernel
-        return bound_entry(kernel, inputs, outputs, result, owner=self)
+        kernel, path = self._path.unlocked, self._path.address
+        return bound_entry(kernel, inputs, outputs, result, owner=self, path=path)
+
+    def link(self, place: int, other: NativeExecutable) -> None:
+        """Let calls that leave at a guard enter another program, of the same inputs and outputs."""
+        self._linked.append(other)
+        self._path.link(place, other._path)
 
     def explain(self, name: str) -> Explanation:
         """What was decided, and why."""

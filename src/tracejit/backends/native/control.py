@@ -1,4 +1,4 @@
-"""Lowering of loops and branches: loops and branches of the same native function.
+"""Lowering of loops, branches and guards: loops and branches of the same native function.
 
 What a loop carries is in registers, and in memory that is not copied from round to round: see
 carries.py. Rows of a scan's operands are read, and rows of its results written, in place.
@@ -12,10 +12,12 @@ from typing import Any
 from tracejit.backends.native.carries import Carries, locate
 from tracejit.backends.native.elementwise import register_type
 from tracejit.backends.native.emit import I64, Block, Function, Value, constant
+from tracejit.backends.native.leaving import FIRST_GUARD, leave_if
 from tracejit.backends.native.lowering import LOWERINGS, Statement
 from tracejit.backends.native.nest import Buffer, Nest, Scalar
 from tracejit.backends.native.program import Location
 from tracejit.control.cond import cond
+from tracejit.control.guard import guard
 from tracejit.control.loop import while_
 from tracejit.control.scan import scan
 from tracejit.ir.graph import Equation, Jaxpr
@@ -157,11 +159,21 @@ def _cond(program: Any, eqn: Equation) -> None:
         program.settle(v, Scalar(phi.value))
 
 
+def _guard(program: Any, eqn: Equation) -> None:
+    """A comparison and a branch; the code with which a program is left says which guard it was."""
+    fn: Function = program.fn
+    (pred,), p = eqn.inputs, eqn.params
+    holds = program.scalar(pred)
+    fails = fn.not_(holds) if p["expected"] else holds
+    leave_if(program, fails, lambda: constant(I64, FIRST_GUARD + p["place"]))
+
+
 LOWERINGS.rows(
     __name__,
     {
         scan: Statement(_scan, updates=_scan_updates),
         while_: Statement(_while, updates=_while_updates),
         cond: Statement(_cond),
+        guard: Statement(_guard),
     },
 )

@@ -52,7 +52,7 @@ missed:
   ret ptr %answer
 }
 
-; The vectorcall function of a bound call, which has one record: next, kernel, result, place of
+; The vectorcall function of a bound call, which has one record: next, kernel, path, result, place of
 ; the outputs, inputs..., outputs... A call with arguments is one of _miss, as is one that the
 ; kernel declines.
 define ptr @bound(ptr %self, ptr %args, i64 %nargsf, ptr %kwnames) nounwind {
@@ -66,16 +66,30 @@ run:
   %record.at = getelementptr i8, ptr %self, i64 $chain
   %record = load ptr, ptr %record.at
   %kernel.at = getelementptr i64, ptr %record, i64 $BOUND_KERNEL
-  %kernel = load ptr, ptr %kernel.at
+  %kernel.first = load ptr, ptr %kernel.at
   %place.at = getelementptr i64, ptr %record, i64 $BOUND_OUTPUTS
   %place = load i64, ptr %place.at
   %inputs = getelementptr i64, ptr %record, i64 $BOUND_HEADER
   %outputs = getelementptr i64, ptr %record, i64 %place
   %result.at = getelementptr i64, ptr %record, i64 $BOUND_RESULT
   %result = load ptr, ptr %result.at
+  %path.at = getelementptr i64, ptr %record, i64 $BOUND_PATH
+  %path.first = load ptr, ptr %path.at
+  br label %enter
+enter:
+  %kernel = phi ptr [%kernel.first, %run], [%kernel.next, %path.next]
+  %path = phi ptr [%path.first, %run], [%path.other, %path.next]
   %status = call i64 %kernel(ptr %inputs, ptr %outputs)
   %fine = icmp eq i64 %status, 0
-  br i1 %fine, label %done, label %left
+  br i1 %fine, label %done, label %other.path
+other.path:
+  %path.other = call ptr @path_behind(ptr %path, i64 %status)
+  %at.end = icmp eq ptr %path.other, null
+  br i1 %at.end, label %left, label %path.next
+path.next:
+  %kernel.other.at = getelementptr i64, ptr %path.other, i64 $PATH_UNLOCKED
+  %kernel.next = load ptr, ptr %kernel.other.at
+  br label %enter
 left:
   %raised = icmp slt i64 %status, 0
   br i1 %raised, label %raise, label %missed
@@ -205,28 +219,57 @@ made:
   br i1 %unmade, label %fail, label %run
 run:
   %kernel.at = getelementptr i64, ptr %record, i64 $KERNEL
-  %kernel = load ptr, ptr %kernel.at
+  %kernel.first = load ptr, ptr %kernel.at
   %release.at = getelementptr i64, ptr %record, i64 $RELEASE
-  %release = load i64, ptr %release.at
+  %release.first = load i64, ptr %release.at
+  %path.at = getelementptr i64, ptr %record, i64 $PATH
+  %path.first = load ptr, ptr %path.at
+  br label %enter
+enter:
+  %kernel = phi ptr [%kernel.first, %run], [%kernel.next, %path.next]
+  %release = phi i64 [%release.first, %run], [%release.next, %path.next]
+  %path = phi ptr [%path.first, %run], [%path.other, %path.next]
+  %held = phi i1 [false, %run], [%held.now, %path.next]
   %keep = icmp eq i64 %release, 0
-  br i1 %keep, label %run.kept, label %run.released
+  br i1 %keep, label %run.kept, label %release.gil
 run.kept:
   %status.kept = call i64 %kernel(ptr %inputs, ptr %outputs)
   br label %ran
-run.released:
+release.gil:
+  br i1 %held, label %run.released, label %hold.arguments
+hold.arguments:
   %incref = load ptr, ptr $Py_IncRef
   call void @each(ptr %incref, ptr %queue, i64 %inputs.place)
+  br label %run.released
+run.released:
   %save = load ptr, ptr $PyEval_SaveThread
   %thread = call ptr %save()
   %status.released = call i64 %kernel(ptr %inputs, ptr %outputs)
   %restore = load ptr, ptr $PyEval_RestoreThread
   call void %restore(ptr %thread)
-  %drop = load ptr, ptr $Py_DecRef
-  call void @each(ptr %drop, ptr %queue, i64 %inputs.place)
   br label %ran
 ran:
   %status = phi i64 [%status.kept, %run.kept], [%status.released, %run.released]
+  %held.now = phi i1 [%held, %run.kept], [true, %run.released]
   %fine = icmp eq i64 %status, 0
+  br i1 %fine, label %ended, label %other.path
+other.path:
+  %path.other = call ptr @path_behind(ptr %path, i64 %status)
+  %at.end = icmp eq ptr %path.other, null
+  br i1 %at.end, label %ended, label %path.next
+path.next:
+  %kernel.other.at = getelementptr i64, ptr %path.other, i64 $PATH_KERNEL
+  %kernel.next = load ptr, ptr %kernel.other.at
+  %release.other.at = getelementptr i64, ptr %path.other, i64 $PATH_RELEASE
+  %release.next = load i64, ptr %release.other.at
+  br label %enter
+ended:
+  br i1 %held.now, label %let.arguments.go, label %over
+let.arguments.go:
+  %drop = load ptr, ptr $Py_DecRef
+  call void @each(ptr %drop, ptr %queue, i64 %inputs.place)
+  br label %over
+over:
   br i1 %fine, label %ready, label %left
 left:
   %raised = icmp slt i64 %status, 0
@@ -328,6 +371,28 @@ some:
   br label %done
 done:
   ret void
+}
+
+; The path behind the guard at which a program was left, or null: for other codes, and where no such
+; path is known. A path is a row of words: kernel, unlocked kernel, whether to release the GIL, how
+; many guards there are, and for each of them the path behind it.
+define internal ptr @path_behind(ptr %path, i64 %status) nounwind {
+start:
+  %alone = icmp eq ptr %path, null
+  br i1 %alone, label %no, label %look
+look:
+  %place = sub i64 %status, $FIRST_GUARD
+  %count.at = getelementptr i64, ptr %path, i64 $PATH_GUARDS
+  %count = load i64, ptr %count.at
+  %is.guard = icmp ult i64 %place, %count
+  br i1 %is.guard, label %yes, label %no
+yes:
+  %others = getelementptr i64, ptr %path, i64 $PATH_OTHERS
+  %other.at = getelementptr ptr, ptr %others, i64 %place
+  %other = load atomic ptr, ptr %other.at monotonic, align 8
+  ret ptr %other
+no:
+  ret ptr null
 }
 
 ; Set the exception that a kernel has kept.

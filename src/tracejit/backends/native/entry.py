@@ -13,8 +13,9 @@ where one differs it goes on, with the call untouched, to the next record, and a
     i64 kernel(ptr inputs, ptr outputs)            two arrays of data pointers, one per leaf
 
 and builds the result. A kernel that returns more than 0 declines: its outputs are dropped and the
-call goes on as if the signature had not matched. So a failed guard tries the record of another
-path. One that returns less has kept an exception (see leaving.py), which the call raises.
+call goes on as if the signature had not matched. So it is with a failed guard, unless the kernel of
+the path behind it is known (see paths.py), which then takes the same inputs and outputs. One that
+returns less has kept an exception (see leaving.py), which the call raises.
 
 A call whose arguments and results are fixed has an entry of its own (`bound_entry`): the two
 arrays of pointers stand in its record, and nothing is checked or made.
@@ -67,8 +68,9 @@ from tracejit.backends.native.call_signature import (
     is_native,
 )
 from tracejit.backends.native.callable import ALWAYS_OPEN, CHAIN_OFFSET, GUESTS, Gate, NativeEntry
-from tracejit.backends.native.leaving import raise_kept
+from tracejit.backends.native.leaving import FIRST_GUARD, raise_kept
 from tracejit.backends.native.library import library_object, library_target, library_text
+from tracejit.backends.native.paths import PATH_WORDS
 
 _FILES = ("entry", "entry_check", "entry_make")
 
@@ -82,7 +84,7 @@ _TUPLE, _LIST, _DICT, _OBJECT = _CONTAINERS
 
 # The words of a record's header; areas of the frame are given by the word where they begin.
 _HEADER = (
-    *("NEXT", "GATE", "KERNEL", "POSITIONAL", "KEYWORDS", "RELEASE", "FRAME"),
+    *("NEXT", "GATE", "KERNEL", "PATH", "POSITIONAL", "KEYWORDS", "RELEASE", "FRAME"),
     *("INPUTS", "ROOM", "OUTPUTS", "OBJECTS", "OURS", "SPARES", "TURN"),
     *("TELLING", "TELLING_CHECK"),
 )
@@ -94,12 +96,14 @@ of 256 KiB is one that NumPy would use for the result of an operator, if nobody 
 """
 
 # The words of a bound call's record before its pointers.
-_BOUND_HEADER = ("NEXT", "BOUND_KERNEL", "BOUND_RESULT", "BOUND_OUTPUTS")
+_BOUND_HEADER = ("NEXT", "BOUND_KERNEL", "BOUND_PATH", "BOUND_RESULT", "BOUND_OUTPUTS")
 
 _CONSTANTS: Mapping[str, int] = {
     **{name: number for number, name in enumerate(_STEPS)},
     **{name: number for number, name in enumerate(_HEADER)},
     **{name: number for number, name in enumerate(_BOUND_HEADER)},
+    **{name: number for number, name in enumerate(PATH_WORDS)},
+    **{"FIRST_GUARD": FIRST_GUARD},
     **{"HEADER": len(_HEADER), "BOUND_HEADER": len(_BOUND_HEADER)},
     **{"GUESTS": GUESTS, "chain": CHAIN_OFFSET, "contiguous_aligned": abi.CONTIGUOUS_ALIGNED},
 }
@@ -112,9 +116,15 @@ _OBJECTS: Mapping[str, object] = {
 
 
 def native_entry(
-    signature: CallSignature, kernel: int, *, owner: object, gate: Gate = ALWAYS_OPEN
+    signature: CallSignature,
+    kernel: int,
+    *,
+    owner: object,
+    gate: Gate = ALWAYS_OPEN,
+    path: int = 0,
 ) -> NativeEntry | None:
     """The entry that calls the kernel at this address; `owner` keeps the kernel's code in memory.
+    path: the address of the words from which others are found where it leaves (see paths.py).
 
     It takes calls while its gate is open.
     None where the call stays in Python: `abi.SUPPORTED` is false, a dtype has no native scalar
@@ -124,7 +134,7 @@ def native_entry(
     if abi.LAYOUT is None or not is_native(signature):
         return None
     record = _Record(signature, abi.LAYOUT)
-    words = record.words(kernel, gate)
+    words = record.words(kernel, gate, path)
     code = runtime()
     row = (ctypes.c_int64 * len(words))(*words)
     owners = (owner, gate, code, record.kept)
@@ -138,6 +148,7 @@ def bound_entry(
     result: object,
     *,
     owner: object,
+    path: int = 0,
 ) -> NativeEntry | None:
     """The only entry of an object whose call, without arguments, runs the kernel on these arrays
     and returns this object. Arrays are C-contiguous and aligned; no output overlaps another array.
@@ -146,7 +157,7 @@ def bound_entry(
     """
     if abi.LAYOUT is None:
         return None
-    words = [0, kernel, id(result), len(_BOUND_HEADER) + len(inputs)]
+    words = [0, kernel, path, id(result), len(_BOUND_HEADER) + len(inputs)]
     assert len(words) == len(_BOUND_HEADER)
     words += [x.ctypes.data for x in (*inputs, *outputs)]
     code = runtime()
@@ -171,7 +182,7 @@ class _Record:
         self.makes: list[int] = []
         self.packs: list[int] = []
 
-    def words(self, kernel: int, gate: Gate) -> list[int]:
+    def words(self, kernel: int, gate: Gate, path: int) -> list[int]:
         """The whole record; `kept` are then the objects whose addresses are in it."""
         names = self.names([name for name, _ in self.signature.keywords])
         checks = self.checks()
@@ -179,7 +190,7 @@ class _Record:
         sizes = (self.nodes, self.inputs, self.inputs + self.room, self.outputs, self.objects)
         *starts, ours = accumulate(sizes)  # the queue begins at 0
         frame = ours + 1 + self.ours
-        header = [0, ctypes.addressof(gate.words), kernel]
+        header = [0, ctypes.addressof(gate.words), kernel, path]
         header += [len(self.signature.positional), len(names), int(self.signature.release_gil)]
         header += [frame, *starts, ours, self.spare_row(), 0, self.signature.telling or 0]
         header += [self.telling_check and len(header) + len(names) + self.telling_check]

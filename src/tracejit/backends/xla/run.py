@@ -15,6 +15,7 @@ import numpy as np
 
 from tracejit.backends.explanation import Explanation, Step
 from tracejit.backends.xla.lower import lower
+from tracejit.control.guard import guard, guards_of, without_guards
 from tracejit.errors import CompileError
 from tracejit.ir.graph import Jaxpr
 from tracejit.passes.pipeline import Observer
@@ -23,10 +24,16 @@ from tracejit.passes.standard import SIMPLIFY
 
 
 class XlaExecutable:
-    """A jaxpr compiled by XLA for jax's default device, where its constants are kept."""
+    """A jaxpr compiled by XLA for jax's default device, where its constants are kept.
+
+    XLA has no way out of a program: what its guards ask comes out as further results.
+    """
 
     def __init__(self, jaxpr: Jaxpr, name: str, constants: Sequence[np.ndarray] = ()):
-        self.jaxpr = jaxpr
+        self.guards = guards_of(jaxpr)
+        asked = [eqn.inputs[0] for eqn in self.guards]
+        path = without_guards(jaxpr) if asked else jaxpr
+        self.jaxpr = Jaxpr(path.invars, path.equations, (*path.outvars, *asked))
         self.name = name
         try:
             with jax.enable_x64(True):
@@ -40,9 +47,16 @@ class XlaExecutable:
         return tuple([_writeable(np.asarray(y)) for y in self.on_device(*arrays)])
 
     def on_device(self, *arrays: Any) -> tuple[jax.Array, ...]:
-        """The results as jax arrays, on the device, perhaps still being computed."""
+        """The results as jax arrays, on the device, perhaps still being computed; GuardFailed where
+        the arrays take another path."""
         with jax.enable_x64(True):
-            return self._compiled(*self._constants, *arrays)
+            outs = self._compiled(*self._constants, *arrays)
+        if not self.guards:
+            return outs
+        count = len(outs) - len(self.guards)
+        for eqn, pred in zip(self.guards, outs[count:], strict=True):
+            guard.evaluate(pred, **eqn.params)
+        return outs[:count]
 
     def texts(self) -> dict[str, str]:
         """`stablehlo` and `hlo`."""

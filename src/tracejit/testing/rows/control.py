@@ -11,6 +11,7 @@ from typing import Any
 
 from tracejit.control.call import call
 from tracejit.control.cond import cond
+from tracejit.control.guard import guard
 from tracejit.control.loop import while_
 from tracejit.control.rewind import rewind
 from tracejit.control.scan import scan
@@ -160,4 +161,10 @@ def _whiles() -> Iterator[Sample]:
     yield Sample(while_, args, params, reverse=False, note="until small")
 
 
-ROWS: tuple[Sample, ...] = (*_calls(), *_conds(), *_scans(), *_rewinds(), *_whiles())
+def _guards() -> Iterator[Sample]:
+    """That hold: who runs them leaves where they do not."""
+    for expected in (True, False):
+        yield Sample(guard, (splat(expected, "bool[]"),), {"expected": expected, "place": 0})
+
+
+ROWS: tuple[Sample, ...] = (*_calls(), *_conds(), *_scans(), *_rewinds(), *_whiles(), *_guards())
