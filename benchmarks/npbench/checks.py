@@ -46,7 +46,8 @@ DIRECTIONS = 2
 STEPS = {"azimint_hist": ("radius",), "azimint_naive": ("radius",)}
 
 #: Programs that are the function of a symmetric matrix: NumPy reads one triangle of it, the
-#: derivative is symmetric, so they agree along symmetric directions.
+#: derivative is symmetric, so they agree along symmetric directions. One that rescales rows and
+#: columns keeps the matrix positive definite.
 SYMMETRIC = ("cholesky2",)
 
 
@@ -131,8 +132,7 @@ class Checks:
             tangents = {}
             for i in gradient:
                 if self.program.argument_names[i] not in skipped:
-                    t = rng.standard_normal(args[i].shape) * (np.max(np.abs(args[i])) or 1.0)
-                    tangents[i] = t + t.T if self.program.name in SYMMETRIC else t
+                    tangents[i] = self._tangent(args[i], rng)
             want, noise = quotient(loss, args, tangents)
             terms = [gradient[i].astype(np.float64) * t for i, t in tangents.items()]
             got = sum(float(np.sum(term)) for term in terms)
@@ -144,6 +144,14 @@ class Checks:
             if not abs(got - want) <= allowed * size + noise:
                 return f"the derivative is {got:.9g}, the difference quotient {want:.9g}"
         return ""
+
+
+    def _tangent(self, x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """A random direction, as large as x."""
+        if self.program.name in SYMMETRIC:
+            scale = rng.standard_normal(len(x))
+            return x * np.add.outer(scale, scale)
+        return rng.standard_normal(x.shape) * (np.max(np.abs(x)) or 1.0)
 
 
 def quotient(
