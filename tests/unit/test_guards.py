@@ -270,15 +270,30 @@ def test_numbers_that_would_be_lost_are_refused() -> None:
         tj.jit(lambda x: x if x > 0 else -x)(np.ones(2))
 
 
+def test_nothing_runs_behind_a_guard_that_fails() -> None:
+    """A loop of the other path might not end."""
+
+    @tj.jit
+    def f(x: Any, n: Any) -> Any:
+        if x.sum() > 0.0:
+            return lax.while_loop(lambda i: i != n, lambda i: i + 1, 0) * 1.0
+        return x.sum()
+
+    x = np.ones(5)
+    assert f(x, 7) == 7.0
+    assert f(-x, -1) == f(-x, -2) == -5.0
+    assert f(x, 3) == 3.0
+
+
 def test_too_many_paths_name_the_line_and_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(paths, "MOST_PATHS", 4)
 
     @tj.jit
     def f(x: Any, n: Any) -> Any:
-        i = 0
-        while i < n:
-            i = i + 1
-        return x * i
+        for i in (0, 1, 2, 3, 9):
+            if n == i:
+                return x * i
+        return x
 
     for n in range(4):
         assert f(2.0, np.int64(n)) == 2.0 * n
@@ -315,5 +330,3 @@ def test_a_function_of_chance_is_right_for_its_arguments() -> None:
     for _ in range(30):
         x, y = rng.normal(size=2)
         assert np.isclose(f(x, y), abs(x) + abs(y))
-
-

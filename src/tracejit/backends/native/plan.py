@@ -8,8 +8,10 @@
 A variable is *stored* if it is an output, comes from a reduction or a statement, or is needed by
 address; other arrays are computed in place where they are read, and scalars once, in registers.
 What is finished gets a level: 1 more than what it needs finished. Statements of one level and one
-space share a nest. An array that is dear and would be computed in two nests, at several indices, or
-again and again along another axis, is stored after all.
+space share a nest. Effects (guards are some) keep their order, and what has code of its own, such
+as a loop that may not end, does not come before an effect that it is behind. An array that is dear
+and would be computed in two nests, at several indices, or again and again along another axis, is
+stored after all.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from tracejit.backends.native.elementwise import TWINS
 from tracejit.backends.native.halo import halos
 from tracejit.backends.native.lowering import Pointwise, Reader, Reduction, Statement, rule_of
 from tracejit.ir.atoms import Atom, Var
+from tracejit.ir.effects import is_effectful
 from tracejit.ir.graph import Equation, Jaxpr
 from tracejit.ir.walk import count_equations, held_jaxprs
 
@@ -178,8 +181,14 @@ class Plan:
         self._kernels: dict[Any, Step] = {}
         self._others: list[Step] = []
         self._scalars: dict[int, list[Step]] = {}
+        behind = 0  # the level behind the last effect, which statements and numbers wait for
         for eqn in self.jaxpr.equations:
             rule, first = self.rules[eqn], self._first_level(eqn)
+            number = isinstance(rule, (Pointwise, Reader)) and not eqn.outvars[0].ndim
+            if number or isinstance(rule, Statement):
+                first = max(first, behind)
+            if is_effectful(eqn):
+                behind = first + 1
             for v in eqn.outvars:
                 self._ready[v] = first
             if isinstance(rule, (Pointwise, Reader)):
