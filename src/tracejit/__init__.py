@@ -24,6 +24,7 @@ from tracejit.errors import did_you_mean
 if TYPE_CHECKING:
     from tracejit.api.arrays import Array, block_until_ready, device_get, device_put, float0
     from tracejit.api.batching import vmap
+    from tracejit.api.effects import check, pure_callback
     from tracejit.api.gradients import grad, value_and_grad
     from tracejit.api.inspect import ShapeDtypeStruct, eval_shape, explain, make_jaxpr, stages
     from tracejit.api.jacobians import hessian, jacfwd, jacobian, jacrev
@@ -36,12 +37,15 @@ __all__ = [
     "Array",
     "ShapeDtypeStruct",
     "block_until_ready",
+    "check",
     "config",
+    "debug",
     "device_get",
     "device_put",
     "disable_jit",
     "errors",
     "eval_shape",
+    "experimental",
     "explain",
     "float0",
     "grad",
@@ -57,6 +61,7 @@ __all__ = [
     "make_jaxpr",
     "nn",
     "numpy",
+    "pure_callback",
     "random",
     "scipy",
     "stages",
@@ -68,12 +73,13 @@ __all__ = [
     "vmap",
 ]
 
-_MODULES = ("lax", "nn", "numpy", "random", "scipy", "tree_util")
+_MODULES = ("debug", "experimental", "lax", "nn", "numpy", "random", "scipy", "tree_util")
 
 # Where the other names come from.
 _HOMES = {
     "arrays": ("Array", "block_until_ready", "device_get", "device_put", "float0"),
     "batching": ("vmap",),
+    "effects": ("check", "pure_callback"),
     "gradients": ("grad", "value_and_grad"),
     "inspect": ("ShapeDtypeStruct", "eval_shape", "explain", "make_jaxpr", "stages"),
     "jacobians": ("hessian", "jacfwd", "jacobian", "jacrev"),

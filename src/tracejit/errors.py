@@ -18,6 +18,7 @@
     |-- IRError                         a jaxpr that breaks the rules of the language
     |   |-- VerifyError                 ... found by the verifier
     |   `-- IRSyntaxError               ... found by the parser                  (also ValueError)
+    |-- CheckError                      a condition of check() that does not hold (also ValueError)
     |-- UnsupportedError                outside what tracejit does        (also NotImplementedError)
     |   `-- MissingRuleError            a primitive without a rule for a transform
     |       `-- MissingLoweringError    ... or for a backend
@@ -38,6 +39,7 @@ __all__ = [
     "ArgumentError",
     "AxisError",
     "BackendError",
+    "CheckError",
     "CompileError",
     "ConfigError",
     "DTypeError",
@@ -178,6 +180,10 @@ class GradError(ArgumentError):
 
 class ConfigError(ArgumentError):
     """A configuration knob that does not exist, or a value that it does not take."""
+
+
+class CheckError(TracejitError, ValueError):
+    """A condition that `check` was told of did not hold when the program ran."""
 
 
 # ---- the language and the machines

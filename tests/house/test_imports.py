@@ -26,7 +26,7 @@ ROOMS = {
     "errors": "base", "config": "base", "tree": "base", "treedef": "base",
     "ir": "ir", "trace": "trace", "ops": "ops", "transforms": "transforms", "control": "control",
     "numpy": "face", "lax": "face", "random": "face", "scipy": "face", "nn": "face",
-    "tree_util": "face",
+    "tree_util": "face", "debug": "face", "experimental": "face",
     "passes": "passes",
     "backends": "backends", "backends.eager": "eager", "backends.native": "native",
     "backends.xla": "xla",

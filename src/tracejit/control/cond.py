@@ -1,8 +1,9 @@
 """cond: one of several bodies of equal types, chosen by an index.
 
 Only the chosen body runs, except where a batch has an index for each member: then all run, and
-`select` chooses. What the linear part needs of the known part differs from branch to branch; the
-residuals share slots by type, and a branch fills the slots that it does not use with zeros.
+`select` chooses; where a body has effects the members run one by one. What the linear part needs of
+the known part differs from branch to branch; the residuals share slots by type, and a branch fills
+the slots that it does not use with zeros.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from tracejit.control.bodies import (
     spread,
     zero_tangents,
 )
+from tracejit.control.members import one_by_one
 from tracejit.errors import DTypeError, MissingRuleError
 from tracejit.ir.atoms import Atom, Literal, Var, zero
 from tracejit.ir.current import current
@@ -83,6 +85,8 @@ def _batch(
     size: int, inputs: Sequence[Atom], batched: Sequence[bool], *, branches: Branches
 ) -> Sequence[Atom]:
     (index, *operands), (many_indices, *mask) = inputs, tuple(batched)
+    if many_indices and any(map(has_effects, branches)):
+        return one_by_one(size, inputs, batched, lambda xs: cond.bind(*xs, branches=branches))
     live = _union([batching.batch(branch, size, tuple(mask))[1] for branch in branches])
     if not many_indices:
         bodies = tuple(batching.batch(branch, size, tuple(mask), live)[0] for branch in branches)

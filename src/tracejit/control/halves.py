@@ -47,7 +47,7 @@ def split(eqn: Equation, unknown: Sequence[bool]) -> tuple[Equations, Equations]
         varying = _reached(equations, {*dict(known.xs), *dict(carries)})
         back = Parts()
     ahead, fixed = _hand_over(residuals, varying, equations, known, known_vars, back, eqn)
-    steps = [e for e in equations if not fixed.keys() >= set(e.outvars)]
+    steps = [e for e in equations if is_effectful(e) or not fixed.keys() >= set(e.outvars)]
     made = [*[after for _, _, after in known.carry], *known.ys]
     steps = linearize.live_equations(steps, made)
     read = {x for e in steps for x in e.inputs}.union(made)

@@ -28,11 +28,12 @@ from tracejit.control.bodies import (
     zero_tangents,
 )
 from tracejit.control.cond import choose
+from tracejit.control.members import one_by_one
 from tracejit.errors import DTypeError, MissingRuleError
 from tracejit.ir.atoms import Atom, Var
 from tracejit.ir.builder import building
 from tracejit.ir.current import current
-from tracejit.ir.effects import without_effects
+from tracejit.ir.effects import has_effects, without_effects
 from tracejit.ir.graph import Equation, Jaxpr
 from tracejit.ir.primitive import Joint, Primitive
 from tracejit.ir.types import BOOL, ArrayType, array_type
@@ -116,6 +117,11 @@ def _batch(
     cond_consts, body_consts, init = divide(inputs, *counts)
     full = batch_all(size, init, in_carry)
     start = [x if many else y for x, y, many in zip(full, init, carry, strict=True)]
+    if each and (has_effects(cond) or has_effects(body)):
+        params = {"num_cond_consts": num_cond_consts, "num_body_consts": num_body_consts}
+        return one_by_one(
+            size, inputs, batched, lambda xs: while_.bind(*xs, cond=cond, body=body, **params)
+        )
     if each:
         return _while_any(wide_cond, wide_body, cond_consts, body_consts, start)
     outs = while_.bind(

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 
 from tracejit.control.residuals import thin_out
 from tracejit.ir.atoms import Atom, Var, zero
+from tracejit.ir.effects import is_effectful
 from tracejit.ir.graph import Equation, Jaxpr
 from tracejit.ir.types import with_axis
 from tracejit.ops import indexing, structure
@@ -74,7 +75,7 @@ class Loop:
 
     @staticmethod
     def of(eqn: Equation) -> Loop | None:
-        return Loop(eqn) if eqn.primitive.name == "scan" else None
+        return Loop(eqn) if eqn.primitive.name == "scan" and not is_effectful(eqn) else None
 
     @property
     def body(self) -> Jaxpr:

@@ -45,13 +45,15 @@ def _needed(jaxpr: Jaxpr) -> Sequence[Equation]:
     kept: list[Equation] = []
     for eqn in reversed(jaxpr.equations):
         if not needed.isdisjoint(eqn.outvars):
-            kept.append(_quiet(eqn))
+            kept.append(quiet(eqn) or eqn)
             needed.update(x for x in eqn.inputs if isinstance(x, Var))
     return kept[::-1]
 
 
-def _quiet(eqn: Equation) -> Equation:
-    """An equation, its bodies without effects."""
+def quiet(eqn: Equation) -> Equation | None:
+    """An equation without the effects that its results do not need; None where it has none."""
+    if not eqn.outvars and is_effectful(eqn):
+        return None
     if not is_effectful(eqn) or eqn.primitive.effects == "ordered":
         return eqn
     params = dict(eqn.params)

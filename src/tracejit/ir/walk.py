@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from tracejit.errors import TracejitError
 from tracejit.ir.atoms import Atom, Literal, Var
 from tracejit.ir.builder import Builder
 from tracejit.ir.current import current
-from tracejit.ir.graph import Equation, Jaxpr
+from tracejit.ir.graph import Equation, Jaxpr, Provenance
 
 
 def evaluate(jaxpr: Jaxpr, *arrays: Any) -> tuple[Any, ...]:
@@ -30,8 +31,13 @@ def evaluate(jaxpr: Jaxpr, *arrays: Any) -> tuple[Any, ...]:
 
 def evaluate_equation(eqn: Equation, inputs: Sequence[Any]) -> tuple[Any, ...]:
     """The values of one equation, in the dtypes of its variables."""
-    with np.errstate(all="ignore"):
-        outs = eqn.primitive.evaluate(*inputs, **eqn.params)
+    try:
+        with np.errstate(all="ignore"):
+            outs = eqn.primitive.evaluate(*inputs, **eqn.params)
+    except TracejitError as error:  # a check, or a callback whose result is none of its type
+        here = eqn.provenance
+        error.at(Provenance(here.file, here.line, here.function) if here.file else None)
+        raise
     return tuple(
         np.asarray(y, dtype=var.dtype) if getattr(y, "dtype", None) != var.dtype else y
         for y, var in zip(outs, eqn.outvars, strict=True)

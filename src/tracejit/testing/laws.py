@@ -196,7 +196,8 @@ def check_all(sample: Sample, *backends: Backend) -> None:
     """Every law that applies to the row."""
     check_typing(sample)
     check_batch(sample)
-    check_text(sample)
+    if sample.has_text:
+        check_text(sample)
     for backend in backends:
         check_backends(sample, backend)
         if sample.is_differentiable and sample.reverse:

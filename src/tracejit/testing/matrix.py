@@ -21,6 +21,7 @@ from tracejit.backends.table import LoweringTable
 from tracejit.backends.xla import LOWERINGS as XLA
 from tracejit.ir.primitive import Derivatives, Linear, Primitive, Zero
 from tracejit.testing.rows import (
+    callback,
     contraction,
     control,
     elementwise,
@@ -34,7 +35,8 @@ from tracejit.testing.rows import (
 
 GAP = "GAP"
 FAMILIES = (
-    elementwise, special, structure, reduction, contraction, linalg, indexing, random, control
+    elementwise, special, structure, reduction, contraction, linalg, indexing, random, control,
+    callback,
 )  # fmt: skip
 #: Eager has no table: a primitive's own value is what it runs.
 TABLES: dict[str, LoweringTable] = {"native": NATIVE, "xla": XLA}

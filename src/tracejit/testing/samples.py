@@ -33,6 +33,7 @@ class Sample:
     smooth: whether the operation has a derivative here, so that the laws of the calculus apply.
     reverse: whether it has an adjoint; a loop without a known end has not.
     rtol: how near a derivative comes to the quotient of differences.
+    has_text: whether its parameters are data, so that the text of its program says all of it.
     needs: what a backend may lack: "subnormals", where it flushes them to zero.
     note: tells rows of the same types apart.
     """
@@ -45,6 +46,7 @@ class Sample:
     smooth: bool = True
     reverse: bool = True
     rtol: float = 1e-7
+    has_text: bool = True
     needs: frozenset[str] = frozenset()
     note: str = ""
 
@@ -103,6 +105,11 @@ def differentiable(samples: Iterable[Sample]) -> list[Sample]:
 def in_double(samples: Iterable[Sample]) -> list[Sample]:
     """Those whose derivative can be compared with quotients of differences."""
     return [s for s in differentiable(samples) if s.is_double]
+
+
+def with_text(samples: Iterable[Sample]) -> list[Sample]:
+    """Those of which the text says all."""
+    return [s for s in samples if s.has_text]
 
 
 def with_adjoint(samples: Iterable[Sample]) -> list[Sample]:

@@ -11,9 +11,11 @@ import numpy as np
 from tracejit.errors import UnsupportedError
 from tracejit.ir.atoms import Atom
 from tracejit.ir.builder import building
+from tracejit.ir.effects import has_effects
 from tracejit.ir.graph import Jaxpr
 from tracejit.ir.types import ArrayType
 from tracejit.ir.walk import evaluate, inline
+from tracejit.trace.effects import settle, takes_place_now
 from tracejit.trace.provenance import user_frame
 from tracejit.trace.tracer import (
     Constant,
@@ -144,7 +146,7 @@ def recorded(x: Any) -> Any:
 
 def apply(jaxpr: Jaxpr, args: Sequence[Any]) -> list[Any]:
     """Run a jaxpr on tracers and arrays: inlined into the current trace, or by NumPy at once."""
-    if not is_traced(*args):
+    if not is_traced(*args) and (takes_place_now() or not has_effects(jaxpr)):
         outs = evaluate(jaxpr, *[np.asarray(x) for x in args])
         return [plain(y, v.type) for y, v in zip(outs, jaxpr.outvars, strict=True)]
     trace = current_trace()
@@ -152,4 +154,7 @@ def apply(jaxpr: Jaxpr, args: Sequence[Any]) -> list[Any]:
         raise leaked(next(x for x in args if isinstance(x, Tracer)))
     atoms: list[Atom] = [trace.lift(x) for x in args]
     trace.provenance = user_frame()
-    return [Tracer(trace, y) for y in inline(jaxpr, atoms, trace)]
+    first = len(trace.equations)
+    results = inline(jaxpr, atoms, trace)
+    settle(trace, first)
+    return [Tracer(trace, y) for y in results]

@@ -40,7 +40,8 @@ from tracejit.ir.current import stack
 from tracejit.ir.graph import Equation
 from tracejit.ir.primitive import Primitive
 from tracejit.ir.types import ALL, ArrayType, array_type, type_of
-from tracejit.ir.walk import evaluate_equation, literal_value
+from tracejit.ir.walk import literal_value
+from tracejit.trace.effects import is_recorded, number_of, settle
 from tracejit.trace.provenance import user_frame
 
 
@@ -169,7 +170,7 @@ class Trace(Builder):
                 pending.extend(missing)
                 continue
             inputs = [self.number_of(x) for x in eqn.inputs]
-            known = None if any(x is None for x in inputs) else evaluate_equation(eqn, inputs)
+            known = None if any(x is None for x in inputs) else number_of(eqn, inputs)
             self.values.update(zip(eqn.outvars, known or [None] * len(eqn.outvars), strict=True))
             pending.pop()
 
@@ -217,7 +218,8 @@ def bind(primitive: Primitive, *args: Any, **params: Any) -> Any:
         if isinstance(x, Tracer):
             break
     else:
-        return _evaluate_now(primitive, args, params)
+        if not is_recorded(primitive, params):
+            return _evaluate_now(primitive, args, params)
     trace = current_trace()
     if trace is None:
         raise leaked(next(x for x in args if isinstance(x, Tracer)))
@@ -227,6 +229,8 @@ def bind(primitive: Primitive, *args: Any, **params: Any) -> Any:
         outs = trace.emit(primitive, atoms, params)
     except TracejitError as error:
         raise error.at(trace.provenance) from None
+    if trace.values is not None:
+        settle(trace, len(trace.equations) - 1)
     tracers = tuple([Tracer(trace, out) for out in outs])
     return tracers[0] if primitive.single else tracers
 
@@ -235,10 +239,10 @@ def _evaluate_now(primitive: Primitive, args: Sequence[Any], params: dict[str, A
     arrays = [literal_value(x) if isinstance(x, Literal) else np.asarray(x) for x in args]
     try:
         types = primitive.typing(*[type_of(x) for x in arrays], **params)
+        with np.errstate(all="ignore"):
+            outs = primitive.evaluate(*arrays, **params)
     except TracejitError as error:
         raise error.at(user_frame()) from None
-    with np.errstate(all="ignore"):
-        outs = primitive.evaluate(*arrays, **params)
     results = tuple([plain(y, t) for y, t in zip(outs, types, strict=True)])
     return results[0] if primitive.single else results
 

@@ -16,6 +16,7 @@ import numpy as np
 from tracejit.backends.explanation import Explanation
 from tracejit.backends.native import (  # noqa: F401  each fills its rows of the table
     blas,
+    callbacks,
     contraction,
     control,
     elementwise,
@@ -119,6 +120,12 @@ class NativeExecutable:
             if cell.startswith(blas.BLAS):
                 address = blas.blas(cell.removeprefix(blas.BLAS))
                 self._code.set_pointer(cell, address)
+        self._trampolines = {
+            cell: callbacks.trampoline(eqn) for eqn, cell in callbacks.callbacks(jaxpr).items()
+        }
+        for cell in self._trampolines.keys() & set(built.cells):
+            function = ctypes.cast(self._trampolines[cell], ctypes.c_void_p)
+            self._code.set_pointer(cell, function.value or 0)
         for i, x in enumerate(self.constants):
             self._code.set_pointer(f"constant.{i}", x.ctypes.data)
         places = [eqn.params["place"] for eqn in guards_of(jaxpr)]
@@ -278,7 +285,7 @@ def emit_kernel(
     target, module, summary = host(), new_module(), summary or Summary()
     for i in range(n_constants):
         module.globals[f"constant.{i}"] = POINTER
-    summary.is_long = effort(jaxpr) >= LONG or not _HAS_GIL
+    summary.is_long = effort(jaxpr) >= LONG or callbacks.runs_python(jaxpr) or not _HAS_GIL
     fn, threads, workspace = (_begin_long if summary.is_long else _begin_short)(module, target)
     inputs, outputs = fn.args[:2]
     places = [fn.fixed(PTR, Value(PTR, f"@constant.{i}")) for i in range(n_constants)]
@@ -288,7 +295,7 @@ def emit_kernel(
     arena = Arena(workspace)
     locations = [_input(fn, p, v.type) for p, v in zip(places, jaxpr.invars, strict=True)]
     program = Program(fn, target, arena, jaxpr, summary).place(locations)
-    program.threads = threads
+    program.threads, program.callbacks = threads, callbacks.callbacks(jaxpr)
     results = [fn.fixed(PTR, outputs, PTR.bytes * i) for i in range(len(jaxpr.outvars))]
     targets = [
         Buffer(p, y.shape, y.dtype) if y.ndim else None

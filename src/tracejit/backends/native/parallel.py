@@ -33,13 +33,13 @@ def parallel(program: Any, count: int, body: Body) -> None:
     program for one thread (`program.threads` is None) this is a loop.
     """
     if program.threads is None or count < 2:
-        program.repeat(count, lambda i: _apart(program, lambda: body(i)))
+        program.repeat(count, lambda i: apart(program, lambda: body(i)))
         return
     with in_part(program, [I64, PTR]) as part:
         _, index, scratch = part.fn.args
         arena, threads = program.arena, program.threads
         program.arena, program.threads = Arena(scratch), None
-        _apart(program, lambda: body(index))
+        apart(program, lambda: body(index))
         nbytes = program.arena.size
         program.arena, program.threads = arena, threads
     fn, frame = program.fn, part.finish()
@@ -51,7 +51,7 @@ def parallel(program: Any, count: int, body: Body) -> None:
     ])  # fmt: skip
 
 
-def _apart(program: Any, emit: Callable[[], None]) -> None:
+def apart(program: Any, emit: Callable[[], None]) -> None:
     """Emit code that leaves nothing behind: neither locations of variables nor memory."""
     known = len(program.locations)
     temporaries, blocks, registers = program.temporaries, program.blocks, program.registers

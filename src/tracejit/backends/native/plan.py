@@ -65,13 +65,15 @@ class Step:
 class Plan:
     """Decides what is stored, and groups it into steps.
 
-    stored: what lies in memory, each with the reason, for `explain`.
+    stored: what lies in memory, each with the reason, for `explain`. effects: the equations that
+    have one; their order stays.
     """
 
     def __init__(self, jaxpr: Jaxpr):
         self.jaxpr = jaxpr
         self.makers: dict[Var, Equation] = {v: e for e in jaxpr.equations for v in e.outvars}
         self.rules = {eqn: rule_of(eqn) for eqn in jaxpr.equations}
+        self.effects = {eqn for eqn in jaxpr.equations if is_effectful(eqn)}
         self.twins = self._twins()
         self.stored = self._must_be_stored()
         self.halos = halos(jaxpr, self.stored)
@@ -187,7 +189,7 @@ class Plan:
             number = isinstance(rule, (Pointwise, Reader)) and not eqn.outvars[0].ndim
             if number or isinstance(rule, Statement):
                 first = max(first, behind)
-            if is_effectful(eqn):
+            if eqn in self.effects:
                 behind = first + 1
             for v in eqn.outvars:
                 self._ready[v] = first

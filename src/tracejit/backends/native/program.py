@@ -39,7 +39,7 @@ from tracejit.backends.native.target import Features
 from tracejit.backends.native.tiles import emit_region
 from tracejit.backends.native.updates import put_off_updates, updated
 from tracejit.ir.atoms import Atom, Literal, Var
-from tracejit.ir.graph import Jaxpr
+from tracejit.ir.graph import Equation, Jaxpr
 from tracejit.ir.types import ArrayType, array_type
 
 #: Where a variable is: in memory, or in a register (one number for all its elements).
@@ -56,8 +56,9 @@ class Program:
 
     within: for a held jaxpr, the step of the whole program that it is a part of. threads: how many
     may share the loops of the program, an i64; None where there is one. exit: how the program is
-    left before its end. ready: results whose targets hold all that the operand given has and that
-    the result does not change.
+    left before its end. callbacks: the variables with the addresses of trampolines (callbacks.py).
+    ready: results whose targets hold all that the operand given has and that the result does not
+    change.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class Program:
         self.within = within
         self.threads: Value | None = None
         self.exit = Exit(fn)
+        self.callbacks: Mapping[Equation, str] = {}
         self.number = 0
         self._find_last_reads()
 
@@ -440,7 +442,7 @@ class Program:
         """A program for a held jaxpr, in the same function and workspace."""
         within = self.number if self.within is None else self.within
         inner = Program(self.fn, self.target, self.arena, jaxpr, self.summary, within)
-        inner.threads, inner.exit = self.threads, self.exit
+        inner.threads, inner.exit, inner.callbacks = self.threads, self.exit, self.callbacks
         return inner
 
     def place(self, locations: Sequence[Location | None]) -> Program:

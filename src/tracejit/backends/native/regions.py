@@ -212,7 +212,7 @@ class _Growth:
         self._join(first, axis)
 
     def run(self, steps: Sequence[Step]) -> None:
-        plan = self.search.plan
+        plan, effects = self.search.plan, False  # ... whether one comes behind the region
         for step in steps:
             reads = plan.reads(step)
             axis = None
@@ -221,9 +221,13 @@ class _Growth:
                 axis = self._axis(step)
             if axis is not None:
                 self._join(step, axis)
-            elif reads.isdisjoint(self.late) and reads.isdisjoint(self.region.rows):
+            elif (
+                reads.isdisjoint(self.late) and reads.isdisjoint(self.region.rows)
+                and not (effects and step.statement in plan.effects)
+            ):
                 self.before.append(step)
             else:
+                effects = effects or step.statement in plan.effects
                 self.after.append(step)
                 self.late.update(plan.results(step))
         self._trim(steps)

@@ -126,6 +126,8 @@ class _Order:
             reads = self.reads[self.steps[n]]
             if not reads.isdisjoint(eqn.outvars):
                 break
+            if eqn in self.plan.effects and self.steps[n].statement in self.plan.effects:
+                break
             if x in reads:
                 place = n
         self.steps.insert(place, self.steps.pop(first))

@@ -7,6 +7,7 @@ function of jax arrays, in the file of its family; `lower` walks a jaxpr with th
 from __future__ import annotations
 
 from tracejit.backends.xla import (
+    callbacks,
     contraction,
     control,
     elementwise,
@@ -22,7 +23,8 @@ from tracejit.backends.xla.table import LOWERINGS
 
 #: The files that fill the table.
 FAMILIES = (
-    elementwise, structure, reduction, contraction, indexing, linalg, special, random, control
+    elementwise, structure, reduction, contraction, indexing, linalg, special, random, control,
+    callbacks,
 )  # fmt: skip
 
 __all__ = ["BACKEND", "FAMILIES", "LOWERINGS"]

@@ -17,6 +17,7 @@ from tracejit.backends.explanation import Explanation, Step
 from tracejit.backends.xla.lower import lower
 from tracejit.control.guard import guard, guards_of, without_guards
 from tracejit.errors import CompileError
+from tracejit.ir.effects import has_effects
 from tracejit.ir.graph import Jaxpr
 from tracejit.passes.pipeline import Observer
 from tracejit.passes.stages import dump
@@ -35,6 +36,8 @@ class XlaExecutable:
         path = without_guards(jaxpr) if asked else jaxpr
         self.jaxpr = Jaxpr(path.invars, path.equations, (*path.outvars, *asked))
         self.name = name
+        self._raised: list[BaseException] = []  # by callbacks
+        self._calls_back = has_effects(self.jaxpr)
         try:
             with jax.enable_x64(True):
                 self._constants = [jax.device_put(np.asarray(x)) for x in constants]
@@ -44,7 +47,16 @@ class XlaExecutable:
 
     def __call__(self, *arrays: Any) -> tuple[np.ndarray, ...]:
         """NumPy arrays out. jax arrays among the arguments stay where they are."""
-        return tuple([_writeable(np.asarray(y)) for y in self.on_device(*arrays)])
+        try:
+            outs = tuple([_writeable(np.asarray(y)) for y in self.on_device(*arrays)])
+            if self._calls_back:
+                jax.effects_barrier()
+        except jax.errors.JaxRuntimeError:
+            if not self._raised:
+                raise
+            error, self._raised[:] = self._raised[0], []
+            raise error from None
+        return outs
 
     def on_device(self, *arrays: Any) -> tuple[jax.Array, ...]:
         """The results as jax arrays, on the device, perhaps still being computed; GuardFailed where
@@ -92,7 +104,7 @@ class XlaExecutable:
 
     def _lowered(self) -> jax.stages.Lowered:
         def run(*arrays: jax.Array) -> tuple[jax.Array, ...]:
-            return lower(self.jaxpr, arrays)
+            return lower(self.jaxpr, arrays, self._raised)
 
         run.__name__ = self.name
         arguments = [jax.ShapeDtypeStruct(t.shape, t.dtype) for t in self.jaxpr.in_types]

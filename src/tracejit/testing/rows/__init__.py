@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tracejit.testing.rows import (
+    callback,
     contraction,
     control,
     elementwise,
@@ -26,4 +27,5 @@ SAMPLES: tuple[Sample, ...] = (
     *linalg.ROWS,
     *random.ROWS,
     *control.ROWS,
+    *callback.ROWS,
 )

@@ -1,0 +1,139 @@
+"""Python code called from machine code: callbacks, and checks that fail.
+
+    callback:   operands' addresses -> i64 trampoline(ptr operands, ptr results)    each time
+    check:      br ok, on, out        out: the same, and leave
+
+A trampoline is a C function made by ctypes, which takes the GIL, if this thread has not got it. It
+returns a code with which the program is left at once, unless it is 0 (leaving.py). A check that
+holds costs a test and a jump: what its message shows is computed where it fails.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from tracejit.backends.native.elementwise import memory_type
+from tracejit.backends.native.emit import I64, POINTER, PTR, Function, Value, constant
+from tracejit.backends.native.leaving import keep, leave_if
+from tracejit.backends.native.lowering import LOWERINGS, Statement
+from tracejit.backends.native.nest import Nest
+from tracejit.backends.native.parallel import apart
+from tracejit.control.callback import callback_, check, pure_callback
+from tracejit.ir.atoms import Atom
+from tracejit.ir.graph import Equation, Jaxpr
+from tracejit.ir.types import ArrayType
+from tracejit.ir.walk import evaluate_equation, held_jaxprs
+
+#: What the variables are called that hold the addresses of trampolines.
+CALLBACK = "callback."
+#: The primitives that run Python in the middle of a program, and that before its end.
+CALLING, LEAVING = (callback_, pure_callback), (check,)
+
+_FUNCTION = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.POINTER(ctypes.c_void_p)] * 2)
+
+
+def callbacks(jaxpr: Jaxpr) -> dict[Equation, str]:
+    """The equations of a program that need a trampoline, and what holds its address."""
+    return {eqn: f"{CALLBACK}{i}" for i, eqn in enumerate(dict.fromkeys(_calling(jaxpr)))}
+
+
+def runs_python(jaxpr: Jaxpr) -> bool:
+    """Whether a program goes on after Python has run: others may run it meanwhile."""
+    return any(eqn.primitive in CALLING for eqn in _calling(jaxpr))
+
+
+def _calling(jaxpr: Jaxpr) -> Iterator[Equation]:
+    for eqn in jaxpr.equations:
+        if eqn.primitive in CALLING or eqn.primitive in LEAVING:
+            yield eqn
+        for _, body in held_jaxprs(eqn) if eqn.params else ():
+            yield from _calling(body)
+
+
+def trampoline(eqn: Equation) -> Any:
+    """The C function that evaluates an equation: to be kept as long as the program."""
+    in_types = [x.type for x in eqn.inputs]
+    nbytes = [v.type.nbytes for v in eqn.outvars]
+
+    def enter(operands: Any, results: Any) -> int:
+        try:
+            arrays = [_copy(operands[i], t) for i, t in enumerate(in_types)]
+            for i, y in enumerate(evaluate_equation(eqn, arrays)):
+                dense = np.ascontiguousarray(y)
+                ctypes.memmove(results[i], dense.ctypes.data, nbytes[i])
+        except BaseException as error:
+            return keep(error)
+        return 0
+
+    return _FUNCTION(enter)
+
+
+def _copy(address: int, type: ArrayType) -> np.ndarray:
+    """What lies there, in an array of its own."""
+    data = bytearray(ctypes.string_at(address, type.nbytes))
+    return np.frombuffer(data, type.dtype).reshape(type.shape)
+
+
+# Lowering.
+
+
+def _call(program: Any, eqn: Equation) -> None:
+    fn: Function = program.fn
+    results = [program.allocate(v) for v in eqn.outvars]
+    status = _jump(program, eqn, [y.pointer for y in results])
+    leave_if(program, fn.not_equal(status, constant(I64, 0)), lambda: status)
+    for v, y in zip(eqn.outvars, results, strict=True):
+        program.settle(v, y)
+
+
+def _check(program: Any, eqn: Equation) -> None:
+    ok = program.scalar(eqn.inputs[0])
+    codes: list[Value] = []
+
+    def fail() -> Value:
+        apart(program, lambda: codes.append(_jump(program, eqn, [])))
+        return codes[0]
+
+    leave_if(program, program.fn.not_(ok), fail)
+
+
+def _jump(program: Any, eqn: Equation, results: Sequence[Value]) -> Value:
+    """Call the trampoline of an equation: its code."""
+    fn: Function = program.fn
+    operands = [_address(program, x) for x in eqn.inputs]
+    name = program.callbacks[eqn]
+    fn.module.globals[name] = POINTER
+    function = fn.load(PTR, Value(PTR, f"@{name}"))
+    return fn.call_pointer(function, I64, [_row(fn, operands), _row(fn, results)])
+
+
+def _address(program: Any, x: Atom) -> Value:
+    """Where an operand lies in memory."""
+    if x.ndim:
+        return program.buffer(x).pointer
+    fn: Function = program.fn
+    place = fn.alloca(memory_type(x.dtype), align=8)
+    fn.store(Nest(program, []).to_memory(program.scalar(x), x.dtype), place)
+    return place
+
+
+def _row(fn: Function, pointers: Sequence[Value]) -> Value:
+    """The pointers, one behind the other, on the stack."""
+    row = fn.alloca(PTR, max(1, len(pointers)), align=8)
+    for i, pointer in enumerate(pointers):
+        fn.store(pointer, fn.offset(row, i, PTR))
+    return row
+
+
+LOWERINGS.rows(
+    __name__,
+    {
+        callback_: Statement(_call),
+        pure_callback: Statement(_call),
+        check: Statement(_check, stored=lambda eqn: ()),
+    },
+)
