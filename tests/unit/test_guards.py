@@ -10,7 +10,7 @@ import pytest
 
 import tracejit as tj
 from tracejit import lax
-from tracejit.errors import TracedBranchError, TracedConversionError
+from tracejit.errors import TracedBranchError, TracedConversionError, TreeError
 from tracejit.runtime import paths
 
 BACKENDS = ("native", "eager", "xla")
@@ -330,3 +330,41 @@ def test_a_function_of_chance_is_right_for_its_arguments() -> None:
     for _ in range(30):
         x, y = rng.normal(size=2)
         assert np.isclose(f(x, y), abs(x) + abs(y))
+
+
+@on_all
+def test_bound_calls_take_the_path_of_what_they_read(backend: str) -> None:
+    x = np.array([1.0, 2.0])
+    f = tj.jit(lambda x: x * 2.0 if x.sum() > 0.0 else -x, backend=backend)
+    call = f.bind(x)
+    for value in (1.0, -3.0, 5.0, -1.0):
+        x[:] = value
+        np.testing.assert_array_equal(call(), x * 2.0 if value > 0 else -x)
+        assert call() is call.result
+    assert f.cache_size == 2
+
+
+def test_a_bound_call_whose_result_changes_its_kind() -> None:
+    x = np.array([1.0, 2.0])
+    call = tj.jit(lambda x: x if x.sum() > 0.0 else x.sum()).bind(x)
+    call()
+    x -= 7.0
+    with pytest.raises(TreeError, match="on the path that it takes now"):
+        call()
+    x += 9.0
+    np.testing.assert_array_equal(call(), x)
+
+
+def test_what_shows_a_program_shows_the_path_of_its_arguments() -> None:
+    def f(x: Any) -> Any:
+        return np.sqrt(x) if x > 0 else x * x
+
+    assert "sqrt" in str(tj.make_jaxpr(f)(2.0)) and "mul" in str(tj.make_jaxpr(f)(-2.0))
+    assert "guard(%1, expected=true, place=0)" in str(tj.make_jaxpr(f)(2.0))
+    assert "guard" in str(tj.explain(f)(np.array(2.0)))
+    assert "guard" in str(tj.stages(tj.jit(tj.grad(f)))(2.0)["whole"])
+    assert "sqrt" in str(tj.jit(f).trace(2.0))
+    with pytest.raises(TracedBranchError, match=r"lax\.cond"):
+        tj.make_jaxpr(f)(tj.ShapeDtypeStruct((), "float64"))
+    with pytest.raises(TracedBranchError):
+        tj.eval_shape(f, 2.0)

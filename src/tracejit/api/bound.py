@@ -11,7 +11,7 @@ and what is written may not be what is read. Everything is checked here, nothing
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NoReturn
 
@@ -21,7 +21,7 @@ from tracejit import tree
 from tracejit.backends.native.callable import NativeCallable, install
 from tracejit.backends.protocol import Executable
 from tracejit.errors import ArgumentError, DTypeError, ShapeError, TreeError
-from tracejit.ir.types import ArrayType
+from tracejit.ir.types import ArrayType, array_type
 from tracejit.runtime.arguments import argument, name_of
 from tracejit.runtime.programs import Call, Compiled, Traced
 from tracejit.runtime.values import Name
@@ -49,10 +49,13 @@ class BoundCall(NativeCallable, method=False):
         inputs: Sequence[np.ndarray],
         outputs: Sequence[np.ndarray],
         result: Any,
+        run: Callable[..., Sequence[np.ndarray]] | None = None,
     ):
-        """inputs, outputs: arrays of the executable's types that it may use in place."""
+        """inputs, outputs: arrays of the executable's types that it may use in place. run: what
+        gives fresh results for the inputs where they may take other paths than the executable's.
+        """
         self._name = name
-        self._executable = executable
+        self._run = run or executable
         self._inputs = tuple(inputs)
         self._outputs = tuple(outputs)
         self._result = result
@@ -69,7 +72,7 @@ class BoundCall(NativeCallable, method=False):
                 where=user_frame(),
                 hint="write new values into the arrays that bind was given (x[:] = ...)",
             )
-        for mine, fresh in zip(self._outputs, self._executable(*self._inputs), strict=True):
+        for mine, fresh in zip(self._outputs, self._run(*self._inputs), strict=True):
             np.copyto(mine, fresh)
         return self._result
 
@@ -85,9 +88,9 @@ class BoundCall(NativeCallable, method=False):
         return f"<bound call of {self._name}>"
 
 
-def bound_call(compiled: Compiled, traced: Traced, call: Call, out: Any) -> BoundCall:
+def bound_call(compiled: Compiled, call: Call, out: Any) -> BoundCall:
     """A program bound to the arguments of a call, and to the arrays of `out`."""
-    name = name_of(call.fun)
+    name, traced = name_of(call.fun), compiled.traced
     sources = [
         partial(argument, call.fun, call.args, call.kwargs, i) for i in range(len(call.given))
     ]
@@ -105,7 +108,23 @@ def bound_call(compiled: Compiled, traced: Traced, call: Call, out: Any) -> Boun
         outputs, result = _given(out, traced, name), out
         paths = [partial(str, path) for path in tree.paths(traced.out_tree, "out")]
         _check_apart([*zip(inputs, sources, strict=True)], [*zip(outputs, paths, strict=True)])
-    return BoundCall(name, compiled.executable, inputs, outputs, result)
+    run = partial(_on_any_path, compiled, call) if compiled.paths else compiled.executable
+    return BoundCall(name, compiled.head.executable, inputs, outputs, result, run)
+
+
+def _on_any_path(compiled: Compiled, call: Call, *inputs: np.ndarray) -> list[np.ndarray]:
+    """The leaves of the result on the path that the inputs, which are those of the call, take."""
+    _, result = compiled.paths(call)
+    leaves, out_tree = tree.flatten(result)
+    types = [array_type(np.asarray(x).dtype, np.shape(x)) for x in leaves]
+    if out_tree != compiled.out_tree or types != list(compiled.traced.jaxpr.out_types):
+        raise TreeError(
+            f"{name_of(call.fun)} returns {show(out_tree)} of {', '.join(map(str, types))} on the "
+            f"path that it takes now, and {show(compiled.out_tree)} of "
+            f"{', '.join(map(str, compiled.traced.jaxpr.out_types))} when it was bound",
+            where=user_frame(), hint="return the same on every path, or do not bind",
+        )  # fmt: skip
+    return leaves
 
 
 def check_concrete(call: Call, values: Sequence[Any]) -> None:

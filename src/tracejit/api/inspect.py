@@ -5,7 +5,8 @@
     stages(f, backend="native")(x)    traced, differentiated, each pass, the machine's own forms
     explain(f, backend="native")(x)   what the backend decided and why; memory, traffic, operations
 
-Arguments may be arrays, or stand for them: `ShapeDtypeStruct((3,), "float64")`.
+Arguments may be arrays, or stand for them: `ShapeDtypeStruct((3,), "float64")`. Where Python's `if`
+and `while` depend on values, arrays are needed: what is shown is the path that they take.
 """
 
 from __future__ import annotations
@@ -35,8 +36,9 @@ from tracejit.runtime.programs import (
 )
 from tracejit.runtime.report import listening
 from tracejit.runtime.statics import Statics
-from tracejit.runtime.values import abstract
+from tracejit.runtime.values import Name, abstract, canonical, is_number
 from tracejit.trace.provenance import user_frame
+from tracejit.trace.tracer import Tracer
 
 T = TypeVar("T")
 
@@ -191,7 +193,13 @@ def _abstract_call(
     fun: Callable[..., Any], statics: Statics, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Call:
     rest, named, fixed = statics.split(args, kwargs)
-    return take_apart(fun, rest, named, fixed, leaf=abstract)
+    return take_apart(fun, rest, named, fixed, leaf=_leaf)
+
+
+def _leaf(x: Any, name: Name) -> Any:
+    """An array or a number as it is, so that its values can decide; else its type."""
+    known = hasattr(x, "__array__") or is_number(x)
+    return canonical(x, name) if known and not isinstance(x, Tracer) else abstract(x, name)
 
 
 def _shapes(out_tree: tree.TreeDef, jaxpr: Jaxpr) -> Any:

@@ -121,7 +121,9 @@ class JitFunction(NativeCallable):
         traced = self._traced(call, key)
         check_concrete(call, traced.captured)
         compiled = self._compiled(traced, call, key, self.backend or config.backend)
-        return bound_call(compiled, traced, call, out)
+        if compiled.paths is not None:
+            compiled = compiled.paths(call)[0] or compiled
+        return bound_call(compiled, call, out)
 
     def _traced(self, call: Call, key: Any) -> Traced:
         """The traced function; kept unless it holds values of a trace around it."""
