@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from tracejit.ir.atoms import Atom, Var
 from tracejit.ir.primitive import Primitive
@@ -37,15 +37,22 @@ class Provenance:
 NOWHERE = Provenance()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Equation:
-    """outvars = primitive[params](inputs). Every equation yields a tuple."""
+class Equation(NamedTuple):
+    """outvars = primitive[params](inputs). Every equation yields a tuple; equal only to itself.
+
+    A tuple because that is the frozen class that is made fastest: a trace is as fast as this.
+    """
 
     primitive: Primitive
     inputs: tuple[Atom, ...]
     params: dict[str, Any]
     outvars: tuple[Var, ...]
     provenance: Provenance = NOWHERE
+
+
+Equation.__eq__ = object.__eq__  # type: ignore[method-assign]
+Equation.__ne__ = object.__ne__  # type: ignore[method-assign]
+Equation.__hash__ = object.__hash__  # type: ignore[method-assign]
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False, weakref_slot=True)

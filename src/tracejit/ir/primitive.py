@@ -82,6 +82,9 @@ class Pointwise:
 
 ZERO, POINTWISE = Zero(), Pointwise()
 
+#: Of so many types of operands each primitive remembers the type of the result.
+_REMEMBERED = 1024
+
 Jvp = Derivatives | Linear | Joint | Zero | Callable[..., Sequence[Atom]]
 Typing = Callable[..., tuple[ArrayType, ...]]
 
@@ -125,6 +128,8 @@ class Primitive:
         self.split = split
         self.scales = scales
         self.masks = masks
+        self._types: dict[int, tuple[ArrayType, tuple[ArrayType, ...]]] = {}
+        self.is_pointwise = isinstance(batch, Pointwise)
         self.effects = effects
         self.__doc__ = doc
         self.registry[name] = self
@@ -141,14 +146,33 @@ class Primitive:
         """Bind with atoms; always a tuple."""
         return current().emit(self, inputs, params)
 
+    def result_types(
+        self, inputs: Sequence[Atom], params: dict[str, Any]
+    ) -> tuple[ArrayType, ...]:
+        """The types of the results; the type rule raises for wrong operands.
+
+        What it says of operands of one type, element by element, is remembered.
+        """
+        if not params and self.is_pointwise and inputs:
+            first = inputs[0].type
+            for x in inputs:
+                if x.type is not first:
+                    break
+            else:
+                known = self._types.get(id(first))
+                if known is not None and known[0] is first:
+                    return known[1]
+                if len(self._types) >= _REMEMBERED:
+                    self._types.clear()
+                types = self.typing(*[first] * len(inputs))
+                self._types[id(first)] = first, types
+                return types
+        return self.typing(*[x.type for x in inputs], **params)
+
     def evaluate(self, *arrays: Any, **params: Any) -> tuple[Any, ...]:
         """The values by NumPy, always a tuple, of the dtypes that typing says."""
         outs = self._evaluate(*arrays, **params)
         return (outs,) if self.single else tuple(outs)
-
-    @property
-    def is_pointwise(self) -> bool:
-        return isinstance(self.batch, Pointwise)
 
 # Constructors.
 

@@ -18,6 +18,7 @@ from tracejit.numpy import (
     creation,
     indexing,
     mutation,
+    quick,
     reductions,
     shaping,
     sorting,
@@ -242,6 +243,7 @@ def lend() -> None:
         "reshape_to": reshape_to, "set_shape": shaping.set_shape,
     }  # fmt: skip
     Tracer.operators = SimpleNamespace(**table, **_METHODS, **_PROPERTIES)
+    quick.lend(_BINARY | _COMPARING)
 
 
 lend()

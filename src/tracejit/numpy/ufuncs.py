@@ -24,6 +24,7 @@ from tracejit.numpy.arrays import (
 )
 from tracejit.numpy.kinds import (
     Body,
+    binds_floats,
     comparing,
     of_bits,
     of_float,
@@ -86,7 +87,9 @@ def _divide(x: Any, y: Any) -> Array:
     return bind(ops.div, *unify((x, y), quotient_dtype(x, y)))
 
 
-divide = _binary("divide", _divide, "x / y, the true quotient: integers are converted.")
+divide = _binary(
+    "divide", binds_floats(ops.div, _divide), "x / y, the true quotient: integers are converted."
+)
 true_divide = divide
 
 
@@ -212,7 +215,7 @@ def _reciprocal(x: Any) -> Array:
 power = _binary("power", _power, "x ** y.")
 pow = power
 float_power = _binary("float_power", _float_power, "x ** y in float64.")
-square = _unary("square", _square, "x * x.")
+square = _unary("square", binds_floats(ops.square, _square), "x * x.")
 sqrt = _unary("sqrt", of_float(ops.sqrt), "The square root; NaN below 0.")
 cbrt = _unary("cbrt", of_float(ops.cbrt), "The cube root.")
 reciprocal = _unary("reciprocal", _reciprocal, "1 / x, truncated for integers.")

@@ -35,14 +35,37 @@ def _place(code: CodeType, line: int) -> Provenance:
     return Provenance(near, line, code.co_name)
 
 
-def user_frame() -> Provenance:
-    """The innermost frame outside this package, NumPy and SciPy: file, line, function."""
-    frame: FrameType | None = sys._getframe(1)
+#: For each code object seen (by its id; it is kept): by instruction, the places in it; None where
+#: it is not the user's.
+_seen: dict[int, tuple[CodeType, dict[int, Provenance] | None]] = {}
+_REMEMBERED = 4096
+
+
+def user_frame(depth: int = 1) -> Provenance:
+    """The innermost frame outside this package, NumPy and SciPy: file, line, function.
+
+    depth: how many frames are known to be inside, that of this function included.
+    """
+    frame: FrameType | None = sys._getframe(depth)
     while frame is not None:
-        if _is_user_code(frame.f_code.co_filename):
-            return _place(frame.f_code, frame.f_lineno)
+        code = frame.f_code
+        known = _seen.get(id(code)) or _look(code)
+        places = known[1]
+        if places is not None:
+            place = places.get(frame.f_lasti)
+            if place is None:
+                place = places[frame.f_lasti] = _place(code, frame.f_lineno)
+            return place
         frame = frame.f_back
     return NOWHERE
+
+
+def _look(code: CodeType) -> tuple[CodeType, dict[int, Provenance] | None]:
+    """Remember a code object, and whether it is the user's."""
+    if len(_seen) >= _REMEMBERED:
+        _seen.clear()
+    known = _seen[id(code)] = code, {} if _is_user_code(code.co_filename) else None
+    return known
 
 
 def function_place(fun: Callable[..., Any]) -> Provenance:

@@ -130,7 +130,7 @@ def add_parts(program: Any, s: Accumulate, parts: Buffer, count: int) -> None:
     """Reduce so many parts of a reduction's result, one behind the other, to the result."""
     x = _stacked(s, count)
     program.locations[x] = parts
-    total = Accumulate(replace(s.eqn, inputs=(x,)), _OfParts(s.rule), (0,), s.buffer)
+    total = Accumulate(s.eqn._replace(inputs=(x,)), _OfParts(s.rule), (0,), s.buffer)
     Kernel(program, x.shape, [total]).emit()
     s.result = total.result
     del program.locations[x]
