@@ -218,6 +218,7 @@ def fori_loop(
     weak = is_weak(lower) and is_weak(upper)
 
     def step(i: Any, val: Any) -> Any:
+        i.owner.bounds_of[i.atom] = first, first + length - 1
         return body_fun(i, val)
 
     def stage_with(carry: Carry) -> Body:

@@ -22,9 +22,7 @@ from tracejit.numpy import (
     reductions,
     shaping,
     sorting,
-    subscripts,
     ufuncs,
-    updates,
 )
 from tracejit.numpy.arrays import (
     TRACERS,
@@ -38,6 +36,8 @@ from tracejit.numpy.arrays import (
 )
 from tracejit.numpy.promotion import is_weak
 from tracejit.numpy.ufunc import Ufunc
+from tracejit.numpy.windows import access, functions, writing
+from tracejit.numpy.windows.windowed import Windowed
 from tracejit.trace.tracer import Tracer
 
 #: NumPy's function -> ours; filled by the package when all of its names are there.
@@ -48,6 +48,8 @@ FUNCTIONS: dict[Any, Callable[..., Any]] = {}
 
 
 def _is_operand(x: Any) -> bool:
+    if isinstance(x, Windowed):
+        return False  # it has operators of its own
     return isinstance(x, (Tracer, int, float)) or hasattr(x, "__array__") or isinstance(x, list)
 
 
@@ -162,7 +164,7 @@ _METHODS = {
 
 
 _PROPERTIES = {
-    "T": shaping.transpose, "mT": shaping.matrix_transpose, "at": updates.At,
+    "T": shaping.transpose, "mT": shaping.matrix_transpose, "at": writing.At,
     "flat": shaping.flat, "real": choosing.real, "imag": choosing.imag,
 }  # fmt: skip
 
@@ -172,6 +174,8 @@ _PROPERTIES = {
 
 def ufunc(ufunc: Any, method: str, inputs: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """np.<ufunc>(...) or np.<ufunc>.<method>(...) with a tracer among the operands."""
+    if any(type(x) is Windowed for x in inputs):
+        return NotImplemented  # windows answer
     if not hasattr(np, ufunc.__name__):
         return _special(ufunc.__name__, method, inputs, kwargs)
     ours = Ufunc.registry.get(ufunc.__name__)
@@ -196,6 +200,8 @@ def _special(name: str, method: str, inputs: tuple[Any, ...], kwargs: dict[str, 
 
 def function(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """np.<function>(...) with a tracer among the arguments."""
+    if any(type(x) is Windowed for x in args):
+        return NotImplemented
     ours = FUNCTIONS.get(func)
     if ours is None:
         raise _unknown(func.__name__, getattr(func, "__module__", "numpy") or "numpy")
@@ -237,11 +243,12 @@ def lend() -> None:
     table |= {f"__{k}__": _operator(v.body) for k, v in (_COMPARING | _UNARY).items()}
     table |= {f"__i{k}__": _in_place_operator(v) for k, v in _BINARY.items()}
     table |= {
-        "__round__": _round, "__getitem__": subscripts.getitem, "__setitem__": subscripts.setitem,
+        "__round__": _round, "__getitem__": access.getitem, "__setitem__": writing.setitem,
         "__pow__": _operator(_power), "__ipow__": _in_place_operator(ufuncs.power, _power),
         "ufunc": ufunc, "function": function, "namespace": namespace,
         "reshape_to": reshape_to, "set_shape": shaping.set_shape,
     }  # fmt: skip
+    functions.lend()
     Tracer.operators = SimpleNamespace(**table, **_METHODS, **_PROPERTIES)
     quick.lend(_BINARY | _COMPARING)
 

@@ -63,7 +63,7 @@ def _is_element(index: Index, given: Any) -> bool:
 
 def setitem(x: Tracer, given: Any, new: Any) -> None:
     """x[given] = new, converted to the dtype of x, as NumPy does."""
-    if isinstance(new, View) and new.base is x and _is_same_window(new.way, given):
+    if isinstance(new, View) and new.base is x and is_same_window(new.way, given):
         return
     parts = given if isinstance(given, tuple) else (given,)
     at = next((i for i, p in enumerate(parts) if is_mask(p) and isinstance(p, Tracer)), None)
@@ -79,7 +79,8 @@ def setitem(x: Tracer, given: Any, new: Any) -> None:
     x.assign(replaced(x, index, new))
 
 
-def _is_same_window(way: Any, given: Any) -> bool:
+def is_same_window(way: Any, given: Any) -> bool:
+    """Whether a way is that to the part at an index."""
     return isinstance(way, Window) and _alike(way.given, given)
 
 

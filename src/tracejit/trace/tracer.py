@@ -64,6 +64,8 @@ class Trace(Builder):
     atom and its owner before. Who stages the function calls `unwind`, and sees to them.
     by_object: whether a captured tracer is the array, whatever is written to it, rather than its
     value of that moment. Then views are read in this trace, too.
+    bounds_of: the least and the greatest value of integers of which they are known. numbering: what
+    the NumPy face knows of its integers (numpy/windows/affine.py).
     """
 
     by_object = False
@@ -83,6 +85,8 @@ class Trace(Builder):
         self.makers: dict[Var, Equation] = {}
         self.made = 0  # so many equations are in `makers`
         self.writes: dict[int, tuple[Tracer, Atom, Trace]] = {}
+        self.bounds_of: dict[Any, tuple[float, float]] = {}
+        self.numbering: Any = None
 
     def new_input(self, type: ArrayType, value: Any = None, *, weak: bool = False) -> Tracer:
         """A tracer for an argument."""
