@@ -368,3 +368,41 @@ def test_what_shows_a_program_shows_the_path_of_its_arguments() -> None:
         tj.make_jaxpr(f)(tj.ShapeDtypeStruct((), "float64"))
     with pytest.raises(TracedBranchError):
         tj.eval_shape(f, 2.0)
+
+
+@on_all
+def test_effects_are_seen_once(backend: str, capsys: pytest.CaptureFixture[str]) -> None:
+    @tj.jit(backend=backend)
+    def f(x: Any) -> Any:
+        y = x * 2.0
+        tj.debug.print("y={}", y)
+        if y > 3.0:
+            tj.debug.print("large")
+            return y * y
+        return y
+
+    assert [float(f(x)) for x in (1.0, 5.0, 0.5, 2.0)] == [2.0, 100.0, 1.0, 16.0]
+    lines = ["y=2.0", "y=10.0", "large", "y=1.0", "y=4.0", "large"]
+    assert capsys.readouterr().out.split() == lines
+
+
+def test_a_check_stands_before_what_it_protects() -> None:
+    @tj.jit
+    def f(x: Any) -> Any:
+        tj.check(x < 100.0, "too large: {x}", x=x)
+        return x if x > 0.0 else -x
+
+    assert (f(1.0), f(-1.0)) == (1.0, 1.0)
+    for _ in range(2):
+        with pytest.raises(tj.errors.CheckError, match="too large: 200"):
+            f(200.0)
+
+
+def test_a_tape_with_effects_decides() -> None:
+    def f(x: Any) -> Any:
+        y = x * 2.0
+        tj.check(y < 100.0, "too large")
+        z = y + 1.0
+        return z * z if z > 0 and y > 0 else z
+
+    assert tj.grad(f)(1.0) == 12.0 and tj.grad(f)(-3.0) == 2.0

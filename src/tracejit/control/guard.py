@@ -25,6 +25,7 @@ import numpy as np
 from tracejit.errors import TracedBranchError, TracedConversionError
 from tracejit.ir.atoms import Atom, Literal, zero
 from tracejit.ir.builder import building
+from tracejit.ir.effects import is_effectful
 from tracejit.ir.graph import Equation, Jaxpr
 from tracejit.ir.primitive import ZERO, Primitive
 from tracejit.ir.types import BOOL, INT64, ArrayType
@@ -32,6 +33,7 @@ from tracejit.ops.elementwise import convert, eq, ne
 from tracejit.ops.structure import reshape
 from tracejit.trace.provenance import user_frame
 from tracejit.trace.tracer import Trace, Tracer
+from tracejit.transforms.linearize import free_variables
 
 #: What a value said: its truth, or its number.
 Answer = bool | int
@@ -83,6 +85,45 @@ def without_guards(jaxpr: Jaxpr) -> Jaxpr:
     """The same path, whatever the values."""
     rest = tuple([eqn for eqn in jaxpr.equations if eqn.primitive is not guard])
     return Jaxpr(jaxpr.invars, rest, jaxpr.outvars)
+
+
+def cut_behind_guards(jaxpr: Jaxpr) -> tuple[Jaxpr, Jaxpr]:
+    """What comes up to the last guard, without the guards; and the rest, which takes its results.
+    What the guards ask are further results of the first part, in order."""
+    asked = guards_of(jaxpr)
+    count = 1 + jaxpr.equations.index(asked[-1])
+    rest = jaxpr.equations[count:]
+    made = {v for eqn in rest for v in eqn.outvars}
+    passed = tuple(free_variables(rest, jaxpr.outvars, made))
+    ahead = tuple([eqn for eqn in jaxpr.equations[:count] if eqn.primitive is not guard])
+    results = (*passed, *[eqn.inputs[0] for eqn in asked])
+    return Jaxpr(jaxpr.invars, ahead, results), Jaxpr(passed, rest, jaxpr.outvars)
+
+
+def guards_first(jaxpr: Jaxpr) -> Jaxpr:
+    """The guards, and what they need, before other effects: those are then not seen where a guard
+    fails, and seen once on the path that is right. An effect whose result is asked for stays ahead,
+    with the effects before it."""
+    others = {
+        n for n, eqn in enumerate(jaxpr.equations)
+        if is_effectful(eqn) and eqn.primitive is not guard
+    }  # fmt: skip
+    if not others:
+        return jaxpr
+    needed: set[Atom] = set()
+    ahead: set[int] = set()
+    last = -1  # the last effect that a guard needs
+    for n in reversed(range(len(jaxpr.equations))):
+        eqn = jaxpr.equations[n]
+        wanted = not needed.isdisjoint(eqn.outvars)
+        if wanted and n in others:
+            last = max(last, n)
+        if wanted or eqn.primitive is guard or (n < last and n in others):
+            ahead.add(n)
+            needed.update(eqn.inputs)
+    first = [e for n, e in enumerate(jaxpr.equations) if n in ahead]
+    rest = [e for n, e in enumerate(jaxpr.equations) if n not in ahead]
+    return Jaxpr(jaxpr.invars, (*first, *rest), jaxpr.outvars)
 
 
 class Guards:

@@ -14,7 +14,7 @@ from tracejit.backends.native.callable import NativeCallable
 from tracejit.backends.protocol import Executable
 from tracejit.config import config
 from tracejit.control.call import call as call_primitive
-from tracejit.control.guard import Answer, Guards, without_guards
+from tracejit.control.guard import Answer, Guards, guards_first, without_guards
 from tracejit.ir.atoms import Var
 from tracejit.ir.builder import building
 from tracejit.ir.graph import Jaxpr
@@ -126,7 +126,8 @@ def trace(call: Call, given: Sequence[Answer] = ()) -> Traced:
     before = 0 if guards is None else len(guards.answers)
     staged = stage(flat, types, values=values, weak=call.weak, name=name, decider=guards)
     answers = () if guards is None else tuple(guards.answers[before:])
-    return Traced(name, staged.jaxpr, staged.captured, staged.weak, flat.out_tree, answers)
+    jaxpr = guards_first(staged.jaxpr) if answers else staged.jaxpr
+    return Traced(name, jaxpr, staged.captured, staged.weak, flat.out_tree, answers)
 
 
 def _decider(call: Call, given: Sequence[Answer]) -> Guards | None:

@@ -59,3 +59,4 @@ def settle(tape: Any, first: int) -> None:
             tape.values.update(zip(eqn.outvars, outs, strict=True))
         kept += [] if after is None else [after]
     tape.equations[first:] = kept
+    tape.made = min(tape.made, first)

@@ -15,10 +15,12 @@ import numpy as np
 
 from tracejit.backends.explanation import Explanation, Step
 from tracejit.backends.xla.lower import lower
-from tracejit.control.guard import guard, guards_of, without_guards
+from tracejit.backends.xla.table import full
+from tracejit.control.guard import cut_behind_guards, guard, guards_of
 from tracejit.errors import CompileError
 from tracejit.ir.effects import has_effects
 from tracejit.ir.graph import Jaxpr
+from tracejit.ir.types import BOOL
 from tracejit.passes.pipeline import Observer
 from tracejit.passes.stages import dump
 from tracejit.passes.standard import SIMPLIFY
@@ -27,14 +29,13 @@ from tracejit.passes.standard import SIMPLIFY
 class XlaExecutable:
     """A jaxpr compiled by XLA for jax's default device, where its constants are kept.
 
-    XLA has no way out of a program: what its guards ask comes out as further results.
+    XLA has no way out of a program: what is behind the guards is a branch, taken where they hold,
+    and what they ask comes out as further results.
     """
 
     def __init__(self, jaxpr: Jaxpr, name: str, constants: Sequence[np.ndarray] = ()):
         self.guards = guards_of(jaxpr)
-        asked = [eqn.inputs[0] for eqn in self.guards]
-        path = without_guards(jaxpr) if asked else jaxpr
-        self.jaxpr = Jaxpr(path.invars, path.equations, (*path.outvars, *asked))
+        self.jaxpr = jaxpr
         self.name = name
         self._raised: list[BaseException] = []  # by callbacks
         self._calls_back = has_effects(self.jaxpr)
@@ -104,11 +105,31 @@ class XlaExecutable:
 
     def _lowered(self) -> jax.stages.Lowered:
         def run(*arrays: jax.Array) -> tuple[jax.Array, ...]:
+            if self.guards:
+                return self._lower_guarded(arrays)
             return lower(self.jaxpr, arrays, self._raised)
 
         run.__name__ = self.name
         arguments = [jax.ShapeDtypeStruct(t.shape, t.dtype) for t in self.jaxpr.in_types]
         return jax.jit(run).lower(*arguments)
+
+
+    def _lower_guarded(self, arrays: Sequence[jax.Array]) -> tuple[jax.Array, ...]:
+        """The results, 0 where a guard fails, and what the guards ask."""
+        ahead, rest = cut_behind_guards(self.jaxpr)
+        outs = lower(ahead, arrays, self._raised)
+        passed, asked = outs[: len(rest.invars)], outs[len(rest.invars) :]
+        hold = full(True, BOOL)
+        for eqn, pred in zip(self.guards, asked, strict=True):
+            hold = hold & (pred == eqn.params["expected"])
+
+        def go_on(*xs: jax.Array) -> tuple[jax.Array, ...]:
+            return lower(rest, xs, self._raised)
+
+        def leave(*xs: jax.Array) -> tuple[jax.Array, ...]:
+            return tuple([full(0, t.dtype, t.shape) for t in rest.out_types])
+
+        return (*jax.lax.cond(hold, go_on, leave, *passed), *asked)
 
 
 def _writeable(y: np.ndarray) -> np.ndarray:
