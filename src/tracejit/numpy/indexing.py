@@ -39,6 +39,7 @@ from tracejit.numpy.arrays import (
 )
 from tracejit.numpy.kinds import truth
 from tracejit.numpy.shaping import broadcast_to, concatenate, ravel, transpose
+from tracejit.numpy.windows.affine import affine
 from tracejit.ops import elementwise, indexing, structure
 from tracejit.trace.tracer import Tracer, bind, is_traced
 
@@ -251,8 +252,8 @@ def _indices(part: Any, n: int, axis: int) -> Any:
 
 
 def wrapped(i: Any, n: int) -> Any:
-    """Traced indices as int64, the negative ones counted from the end."""
-    if i.dtype.kind == "u":
+    """Traced indices as int64, the negative ones (if there may be any) counted from the end."""
+    if i.dtype.kind == "u" or (not i.shape and affine(i).range[0] >= 0):
         return convert(i, INT64)
     i = convert(i, INT64)
     below = bind(elementwise.lt, i, splat(0, INT64, shape_of(i)))

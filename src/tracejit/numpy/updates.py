@@ -1,7 +1,8 @@
 """x.at[index].set(values), and add, multiply, divide, power, min, max: x with elements changed.
 
-Where all of the index is known and its slices have no gaps, the elements are one window
-(dynamic_update_slice); else they are scattered. Repeated indices add up; in set the last one wins.
+Where all of the index is known (or certain to be in range) and its slices have no gaps, the
+elements are one window (dynamic_update_slice); else they are scattered. Repeated indices add up; in
+set the last one wins.
 A traced bool mask takes values that are the same for all of its elements: it is a `select`.
 """
 
@@ -38,6 +39,7 @@ from tracejit.numpy.indexing import (
     read,
 )
 from tracejit.numpy.shaping import broadcast_to, flip, transpose
+from tracejit.numpy.windows.affine import affine
 from tracejit.ops import indexing
 from tracejit.ops.structure import inverse_order
 from tracejit.trace.tracer import Tracer, bind
@@ -126,7 +128,7 @@ def _changed_at(
 ) -> Array:
     """x with values combined into the elements at an index."""
     new = value(operand(values), x.dtype)
-    if _is_window(index):
+    if _is_window(index, x.shape, scatter is indexing.scatter):
         old = None if scatter is indexing.scatter else read(x, index)
         return _write_window(x, index, new if old is None else combine(old, new))
     vectors, axes, updates = _scattering(x, index, new)
@@ -174,9 +176,24 @@ def _place_of(parts: tuple[Any, ...], at: int, ndim: int, index: Index) -> int:
     return index.layout.index(ndim - after if dots else before)
 
 
-def _is_window(index: Index) -> bool:
-    """Whether the elements are a block: slices without gaps, and single numbers."""
-    return not index.picks and all(c.stride == 1 for c in index.cuts.values())
+def _is_window(index: Index, shape: tuple[int, ...], replaces: bool) -> bool:
+    """Whether the elements are a block: slices without gaps, and single numbers.
+
+    Traced numbers that are certain to be in range (indices of loops) will do where the block is
+    replaced; others are scattered, as that drops what is out of range.
+    """
+    if any(c.stride != 1 for c in index.cuts.values()):
+        return False
+    picks = index.picks.items()
+    return not picks or (replaces and all(_is_certain(i, shape[axis]) for axis, i in picks))
+
+
+def _is_certain(i: Any, n: int) -> bool:
+    """Whether a traced number is certain to be an index of n elements."""
+    if not isinstance(i, Tracer) or i.shape:
+        return False
+    low, high = affine(i).range
+    return low >= 0 and high < n
 
 
 def _fitted(new: Array, shape: tuple[int, ...]) -> Array:
@@ -189,14 +206,18 @@ def _fitted(new: Array, shape: tuple[int, ...]) -> Array:
 
 def _write_window(x: Array, index: Index, new: Array) -> Array:
     """x with a block replaced."""
-    lengths = tuple(1 if c.drop else c.length for c in index.cuts.values())
-    shown = tuple(1 if a is None else index.cuts[a].length for a in index.layout)
+    single = [isinstance(e, Pick) or e.drop for e in index.entries]
+    lengths = tuple(1 if s else index.cuts[a].length for a, s in enumerate(single))
+    shown = tuple(1 if a is None else index.cuts[a].length for a in index.layout if a != -1)
     new = reshape_to(_fitted(new, shown), lengths)
     turned = tuple(i for i, c in index.cuts.items() if c.reversed)
     new = flip(new, turned) if turned else new
     if lengths == x.shape:
         return new
-    starts = [splat(c.start, np.dtype(np.int64), ()) for c in index.cuts.values()]
+    starts = [
+        e.indices if isinstance(e, Pick) else splat(e.start, np.dtype(np.int64), ())
+        for e in index.entries
+    ]
     return bind(indexing.dynamic_update_slice, x, new, *starts)
 
 

@@ -103,8 +103,8 @@ class Windowed:
         return fault(
             UnsupportedError, f"{what} does not take {described(self)}",
             "the length of x[a:b] with traced a and b, or of x[mask], is not known while tracing: "
-            "functions element by element, reductions, dot, flip, cumsum, where and assignment take "
-            "such parts; x[a : a + 3] is an array; np.where(mask, x, 0) keeps the shape",
+            "functions element by element, reductions, dot, flip, cumsum and assignment take such "
+            "parts; x[a : a + 3] is an array, and np.where(mask, x, 0) keeps the shape",
         )  # fmt: skip
 
 
