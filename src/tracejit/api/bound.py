@@ -25,6 +25,7 @@ from tracejit.ir.types import ArrayType, array_type
 from tracejit.runtime.arguments import argument, name_of
 from tracejit.runtime.programs import Call, Compiled, Traced
 from tracejit.runtime.values import Name
+from tracejit.runtime.write_back import writable
 from tracejit.trace.provenance import user_frame
 from tracejit.trace.tracer import is_traced
 from tracejit.treedef import show
@@ -38,6 +39,8 @@ class BoundCall(NativeCallable, method=False):
     ones hold zeros. The arrays of the arguments, and those of the results, live as long as this
     object; their contents may change between calls, their memory may not (no `x.resize`).
 
+    Arrays that the function assigns to are written to at each call.
+
     Two threads that share a bound call share its results, too: give each thread its own. Later
     changes of `tracejit.config` concern later calls of `bind`.
     """
@@ -49,15 +52,18 @@ class BoundCall(NativeCallable, method=False):
         inputs: Sequence[np.ndarray],
         outputs: Sequence[np.ndarray],
         result: Any,
+        assigned: Sequence[int] = (),
         run: Callable[..., Sequence[np.ndarray]] | None = None,
     ):
-        """inputs, outputs: arrays of the executable's types that it may use in place. run: what
-        gives fresh results for the inputs where they may take other paths than the executable's.
+        """inputs, outputs: arrays of the executable's types that it may use in place. assigned: the
+        inputs that get what the executable gives behind the outputs. run: what gives fresh results
+        for the inputs where they may take other paths than the executable's.
         """
         self._name = name
         self._run = run or executable
         self._inputs = tuple(inputs)
         self._outputs = tuple(outputs)
+        self._written = tuple([self._inputs[i] for i in assigned])
         self._result = result
         make = getattr(executable, "bound_entry", None)
         entry = make and make(self._inputs, self._outputs, result)
@@ -72,7 +78,8 @@ class BoundCall(NativeCallable, method=False):
                 where=user_frame(),
                 hint="write new values into the arrays that bind was given (x[:] = ...)",
             )
-        for mine, fresh in zip(self._outputs, self._run(*self._inputs), strict=True):
+        results = self._run(*self._inputs)
+        for mine, fresh in zip((*self._outputs, *self._written), results, strict=True):
             np.copyto(mine, fresh)
         return self._result
 
@@ -100,31 +107,37 @@ def bound_call(compiled: Compiled, call: Call, out: Any) -> BoundCall:
             call.given, call.leaves, compiled.door, sources, strict=True
         )
     ]
-    types = traced.jaxpr.out_types
+    both = [*zip(inputs, sources, strict=True)]
+    writable(call.given, traced.assigned, call.name, traced=False)
+    types = traced.out_types
     if out is None:
         outputs = [np.zeros(t.shape, t.dtype) for t in types]
         result = traced.out_tree.unflatten(outputs)
     else:
         outputs, result = _given(out, traced, name), out
         paths = [partial(str, path) for path in tree.paths(traced.out_tree, "out")]
-        _check_apart([*zip(inputs, sources, strict=True)], [*zip(outputs, paths, strict=True)])
+        read = [(x, s) for i, (x, s) in enumerate(both) if i not in traced.assigned]
+        written = [both[i] for i in traced.assigned]
+        _check_apart(read, [*written, *zip(outputs, paths, strict=True)])
     run = partial(_on_any_path, compiled, call) if compiled.paths else compiled.executable
-    return BoundCall(name, compiled.head.executable, inputs, outputs, result, run)
+    head = compiled.head.executable
+    return BoundCall(name, head, inputs, outputs, result, traced.assigned, run)
 
 
 def _on_any_path(compiled: Compiled, call: Call, *inputs: np.ndarray) -> list[np.ndarray]:
-    """The leaves of the result on the path that the inputs, which are those of the call, take."""
+    """The leaves of the result, and what is assigned to, on the path that the inputs take, which
+    are those of the call."""
     _, result = compiled.paths(call)
     leaves, out_tree = tree.flatten(result)
     types = [array_type(np.asarray(x).dtype, np.shape(x)) for x in leaves]
-    if out_tree != compiled.out_tree or types != list(compiled.traced.jaxpr.out_types):
+    if out_tree != compiled.out_tree or types != list(compiled.traced.out_types):
         raise TreeError(
             f"{name_of(call.fun)} returns {show(out_tree)} of {', '.join(map(str, types))} on the "
             f"path that it takes now, and {show(compiled.out_tree)} of "
-            f"{', '.join(map(str, compiled.traced.jaxpr.out_types))} when it was bound",
+            f"{', '.join(map(str, compiled.traced.out_types))} when it was bound",
             where=user_frame(), hint="return the same on every path, or do not bind",
         )  # fmt: skip
-    return leaves
+    return [*leaves, *[inputs[i] for i in compiled.assigned]]  # which the call has written to
 
 
 def check_concrete(call: Call, values: Sequence[Any]) -> None:
@@ -157,7 +170,7 @@ def _given(out: Any, traced: Traced, name: str) -> list[np.ndarray]:
         raise TreeError(what, where=user_frame(), hint="a * is an array")
     found = tree.leaves(out)
     for y, type, path in zip(
-        found, traced.jaxpr.out_types, tree.paths(traced.out_tree, "out"), strict=True
+        found, traced.out_types, tree.paths(traced.out_tree, "out"), strict=True
     ):
         _check_result(y, type, path, name)
     return [np.asarray(y) for y in found]

@@ -169,7 +169,7 @@ def _inspected(
         found = Stages()
         with listening(found):
             call = _abstract_call(fun, statics, args, kwargs)
-            traced = trace(call)
+            traced = trace(call, finals=True)
             if not traced.closed:
                 raise UnsupportedError(
                     f"{caller} of {traced.name}, which uses values of a trace around it",

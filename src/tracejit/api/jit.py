@@ -65,7 +65,7 @@ class JitFunction(NativeCallable):
                 return bind_call(traced, call)
             compiled = self._compiled(traced, call, key, backend)
         if compiled.paths is None:
-            result = compiled(call.leaves)
+            result = compiled(call)
         else:
             compiled, result = compiled.paths(call)
         if compiled is not None:
@@ -82,7 +82,7 @@ class JitFunction(NativeCallable):
             compiled.entered.add(kind)
             install_entry(
                 self, compiled.executable, call.args, call.kwargs, call.fixed, compiled.result,
-                setting, self.donates,
+                setting, self.donates, compiled.assigned,
             )  # fmt: skip
 
     def _take(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Call, Any]:
@@ -128,7 +128,9 @@ class JitFunction(NativeCallable):
     def _traced(self, call: Call, key: Any) -> Traced:
         """The traced function; kept unless it holds values of a trace around it."""
         known = self._traces.get(key)
-        return known or self._traces.make(key, lambda: trace(call), keep=lambda t: t.serves_all)
+        return known or self._traces.make(
+            key, lambda: trace(call, finals=True), keep=lambda t: t.serves_all
+        )
 
     def trace(self, *args: Any, **kwargs: Any) -> Jaxpr:
         """The jaxpr for such arguments: captured arrays first, then the leaves of the arguments."""

@@ -1,8 +1,9 @@
 """A function recorded at a point: what every derivative starts from.
 
 The arguments to differentiate become inputs of the recording; all others reach the function as
-the user gave them. The recording is a tape: it knows the numbers, where there are numbers, so that
-plain Python control flow works. In a trace without numbers (under jit) it has none either.
+the user gave them, arrays as copies, so that what it assigns to is its own. The recording is a
+tape: it knows the numbers, where there are numbers, so that plain Python control flow works. In a
+trace without numbers (under jit) it has none either.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from tracejit.ir.types import ArrayType
 from tracejit.runtime.arguments import argument, name_of, result
 from tracejit.runtime.values import canonical, returned, type_of_value
 from tracejit.trace.provenance import user_frame
-from tracejit.trace.stage import is_weak, recorded, stage
+from tracejit.trace.stage import is_weak, own, recorded, stage
 from tracejit.trace.tracer import Tracer, current_trace
 
 Argnums = int | Sequence[int]
@@ -107,10 +108,11 @@ class _Function:
                 )
 
     def __call__(self, *tracers: Tracer) -> list[Any]:
-        args = list(self.args)
+        args = [own(x) for x in self.args]
+        kwargs = {name: own(x) for name, x in self.kwargs.items()}
         for i, arg in zip(self.argnums, self.in_tree.unflatten(tracers), strict=True):
             args[i] = arg
-        out, aux = self.fun(*args, **self.kwargs), None
+        out, aux = self.fun(*args, **kwargs), None
         if self.has_aux:
             out, aux = pair(out, self.fun)
         leaves, self.out_tree = tree.flatten(out)

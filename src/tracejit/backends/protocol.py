@@ -52,10 +52,13 @@ class Backend(Protocol):
         name: str = "",
         observer: Observer | None = None,
         constants: Sequence[np.ndarray] = (),
+        written: Sequence[int] = (),
     ) -> Executable:
         """Compile a jaxpr; `name` is what profiles and texts call it.
 
-        `constants` are the values of the first invars: the executable takes the others.
+        `constants` are the values of the first invars: the executable takes the others. The last
+        outvars are final values of the inputs `written` (counted behind the constants): an entry of
+        the executable, which takes arrays where they are, writes them there.
         The observer is told of every pass that the backend runs over the jaxpr.
         Raises MissingLoweringError for a primitive that the backend has no row for, CompileError
         where the machine refuses.

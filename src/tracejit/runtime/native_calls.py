@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import namedtuple
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache, partial
 from inspect import getattr_static
 from types import MemberDescriptorType
@@ -19,6 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tracejit import tree
+from tracejit.backends.native import abi
 from tracejit.backends.native.call_signature import (
     COMPARED,
     CallSignature,
@@ -108,18 +110,20 @@ def install_entry(
     result: Node | None,
     setting: Setting,
     keeps_large: bool = False,
+    written: Sequence[int] = (),
 ) -> None:
     """Let later calls with arguments like these enter the executable, where both can do that.
 
     args, kwargs: without the static arguments, which are in `fixed` (see statics.py).
-    keeps_large: see `CallSignature`.
+    keeps_large: see `CallSignature`. written: the leaves that the executable writes to.
     """
     make = getattr(executable, "entry", None)
     if make is None or result is None or len(installed(obj)) >= MOST_ENTRIES:
         return
     statics: dict[int | str, Node | None] = {place: Static(x) for place, x in fixed}
-    positional = [statics.get(i) or argument_node(x) for i, x in enumerate(args)]
-    named = [(name, argument_node(kwargs[name])) for name in sorted(kwargs)]
+    as_they_are = _AsTheyAre(written) if written else None
+    positional = [statics.get(i) or argument_node(x, as_they_are) for i, x in enumerate(args)]
+    named = [(name, argument_node(kwargs[name], as_they_are)) for name in sorted(kwargs)]
     named += [(name, node) for name, node in statics.items() if isinstance(name, str)]
     nodes = [node for node in (*positional, *dict(named).values()) if node is not None]
     if len(nodes) < len(positional) + len(named):
@@ -175,16 +179,37 @@ def _differ(x: Node, y: Node) -> bool:
     return x != y
 
 
-def argument_node(x: Any) -> Node | None:
-    """The node of an argument, its leaves in the order of `tree.flatten`; None if there is none."""
+class _AsTheyAre:
+    """Nodes of the leaves of a call, in their order, that writes to some of them: arrays are not
+    copied, and those have to be writeable."""
+
+    def __init__(self, written: Sequence[int]):
+        self.written = written
+        self.count = 0
+
+    def __call__(self, node: Node | None) -> Node | None:
+        """The node of the next leaf."""
+        place, self.count = self.count, self.count + 1
+        if not isinstance(node, Leaf) or node.kind != "array":
+            return node
+        flags = abi.CONTIGUOUS_ALIGNED | (abi.WRITEABLE if place in self.written else 0)
+        return replace(node, needs=flags)
+
+
+def argument_node(
+    x: Any, leaf: Callable[[Node | None], Node | None] | None = None
+) -> Node | None:
+    """The node of an argument, its leaves in the order of `tree.flatten`; None if there is none.
+    leaf: makes the node of a leaf what it has to be."""
     kind = type(x)
     container = node_of(kind)
     if x is None or container is None:
-        return describe(x)
+        node = describe(x)
+        return leaf(node) if leaf and x is not None else node
     if container.kind == "static":
         return Static(x)
     items, data = container.split(x)
-    children = [argument_node(item) for item in items]
+    children = [argument_node(item, leaf) for item in items]
     usual = tuple(x) if kind is dict else ()
     plain = container.kind != "dataclass" or _has_plain_attributes(kind, data)
     return _container(container.kind, kind, data, children, usual) if plain else None

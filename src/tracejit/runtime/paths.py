@@ -28,6 +28,7 @@ from tracejit.control.guard import GuardFailed, guards_of, without_guards
 from tracejit.errors import TracedBranchError
 from tracejit.runtime.programs import Call, Compiled, Traced, trace
 from tracejit.runtime.run import run
+from tracejit.runtime.write_back import write_back
 
 #: The paths that one kind of arguments may take.
 MOST_PATHS = 256
@@ -54,14 +55,16 @@ class Paths:
         found: Compiled | Traced = self.root
         while isinstance(found, Compiled):
             try:
-                return found, found(call.leaves)
+                return found, found(call)
             except GuardFailed as failed:
                 tried.append(found)
                 found = found.others.get(failed.place) or self._grow(tried, failed.place, call)
         if not found.closed:
             return None, call.run()
         outs = run(without_guards(found.jaxpr), [*found.captured, *call.leaves])
-        return None, found.out_tree.unflatten(outs)
+        n = len(found.weak)
+        write_back(call.given, found.assigned, outs[n:])
+        return None, found.out_tree.unflatten(outs[:n])
 
     def _grow(self, tried: list[Compiled], place: int, call: Call) -> Compiled | Traced:
         """The path of a call behind a guard where its latest program ends; as it was traced, if it
@@ -70,14 +73,14 @@ class Paths:
         with self._lock:
             if place in parent.others:
                 return parent.others[place]
-            traced = trace(call)
+            traced = trace(call, finals=True)
             if self._known.get(_key(traced)) in tried:
                 answers = parent.traced.answers
                 turned = (not answers[place],) if isinstance(answers[place], bool) else ()
-                traced = trace(call, (*answers[:place], *turned))
+                traced = trace(call, (*answers[:place], *turned), finals=True)
             known = self._known.get(_key(traced))
             if known in tried:
-                return trace(call)
+                return trace(call, finals=True)
             if not traced.closed:
                 return traced
             if known is not None:

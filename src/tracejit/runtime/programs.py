@@ -28,6 +28,7 @@ from tracejit.runtime.report import listener
 from tracejit.runtime.run import unboxed
 from tracejit.runtime.statics import Fixed, put_back
 from tracejit.runtime.values import Name, canonical, returned, type_of_value
+from tracejit.runtime.write_back import writable, write_back
 from tracejit.trace.stage import apply, is_weak, recorded, stage
 from tracejit.trace.tracer import Tracer, bind, current_trace, is_traced
 
@@ -47,6 +48,10 @@ class Call:
     weak: tuple[bool, ...]
     in_tree: tree.TreeDef
     fixed: Fixed
+
+    def name(self, index: int) -> Name:
+        """What messages call a leaf."""
+        return partial(argument, self.fun, self.args, self.kwargs, index)
 
     def types_key(self) -> Hashable:
         """Equal for calls that one traced program serves, static values apart."""
@@ -79,7 +84,9 @@ def take_apart(
 class Traced:
     """A traced function: its jaxpr takes the captured values, then the leaves. weak: the outputs
     that are Python numbers. answers: what Python asked of traced values was answered so: the path
-    through the function that was traced, one of several if there are any."""
+    through the function that was traced, one of several if there are any. assigned, written: the
+    leaves, and the tracers from outside, that it assigns to; the jaxpr gives their final values
+    behind the leaves of the result."""
 
     name: str
     jaxpr: Jaxpr
@@ -87,11 +94,18 @@ class Traced:
     weak: tuple[bool, ...]
     out_tree: tree.TreeDef
     answers: tuple[Answer, ...] = ()
+    assigned: tuple[int, ...] = ()
+    written: tuple[Tracer, ...] = ()
+
+    @property
+    def out_types(self) -> tuple[ArrayType, ...]:
+        """The types of the leaves of the result."""
+        return self.jaxpr.out_types[: self.out_tree.num_leaves]
 
     @property
     def closed(self) -> bool:
         """Whether it stands alone: no value of a trace around it is in it."""
-        return not is_traced(*self.captured)
+        return not self.written and not is_traced(*self.captured)
 
     @property
     def serves_all(self) -> bool:
@@ -116,18 +130,24 @@ class _Flat:
         ]
 
 
-def trace(call: Call, given: Sequence[Answer] = ()) -> Traced:
+def trace(call: Call, given: Sequence[Answer] = (), *, finals: bool = False) -> Traced:
     """Run the function on tracers: on the path that the values of this call take, where there are
-    values. given: answers that are known beforehand to the first questions about them."""
+    values. given: answers that are known beforehand to the first questions about them. finals: what
+    it assigns to arguments is given, too; else these are its own."""
     flat, name = _Flat(call), name_of(call.fun)
     types = [type_of_value(x) for x in call.leaves]
     guards = _decider(call, given)
     values = None if guards is None else [recorded(x) for x in call.leaves]
     before = 0 if guards is None else len(guards.answers)
-    staged = stage(flat, types, values=values, weak=call.weak, name=name, decider=guards)
+    staged = stage(
+        flat, types, values=values, weak=call.weak, name=name, decider=guards, finals=finals
+    )
     answers = () if guards is None else tuple(guards.answers[before:])
     jaxpr = guards_first(staged.jaxpr) if answers else staged.jaxpr
-    return Traced(name, jaxpr, staged.captured, staged.weak, flat.out_tree, answers)
+    return Traced(
+        name, jaxpr, staged.captured, staged.weak, flat.out_tree, answers, staged.assigned,
+        staged.written,
+    )  # fmt: skip
 
 
 def _decider(call: Call, given: Sequence[Answer]) -> Guards | None:
@@ -145,6 +165,7 @@ def _decider(call: Call, given: Sequence[Answer]) -> Guards | None:
 def bind_call(traced: Traced, call: Call) -> Any:
     """The call as one equation of the current trace; a path among several goes in as it is, with
     its guards, which are never inside of what a program holds; a tape needs none."""
+    writable(call.given, traced.assigned, call.name, traced=True)
     inputs = [*traced.captured, *call.leaves]
     if not traced.answers:
         outs = bind(call_primitive, *inputs, jaxpr=traced.jaxpr, name=traced.name)
@@ -153,9 +174,13 @@ def bind_call(traced: Traced, call: Call) -> Any:
         outs = apply(traced.jaxpr if around.decider else without_guards(traced.jaxpr), inputs)
     else:
         return call.run()  # arguments with numbers: Python decides
-    for y, weak in zip(outs, traced.weak, strict=True):
+    for y, weak in zip(outs, traced.weak, strict=False):
         y.weak = weak
-    return traced.out_tree.unflatten(outs)
+    n, k = len(traced.weak), len(traced.assigned)
+    write_back(call.given, traced.assigned, outs[n : n + k])
+    for x, value in zip(traced.written, outs[n + k :], strict=True):
+        x.assign(value)
+    return traced.out_tree.unflatten(outs[:n])
 
 
 class Compiled:
@@ -165,7 +190,8 @@ class Compiled:
     that have had their chance of an entry.
     paths: those that the program is one of, if there are several (see paths.py). others: by the
     place of a guard, the program of the path behind it. head: the one from which the machine comes
-    here without Python.
+    here without Python. assigned: the leaves that a call
+    writes to.
     """
 
     def __init__(self, executable: Executable, traced: Traced, door: Sequence[np.dtype]):
@@ -175,21 +201,28 @@ class Compiled:
         self.others: dict[int, Compiled] = {}
         self.head = self
         self.out_tree = traced.out_tree
+        self.assigned = traced.assigned
         self.door = door
-        self.result = result_node(traced.out_tree, traced.jaxpr.out_types)
+        self.result = result_node(traced.out_tree, traced.out_types)
         self.entered: set[tuple[type, ...]] = set()
-        self._flat = FlatCall(executable, traced.jaxpr.out_types)
+        self._flat = FlatCall(executable, traced.jaxpr.out_types, bool(traced.assigned))
 
-    def __call__(self, leaves: Sequence[Any]) -> Any:
-        """Run on canonical leaves; GuardFailed where they take another path."""
-        arrays = [_plain(x, dtype) for x, dtype in zip(leaves, self.door, strict=True)]
-        return self.out_tree.unflatten(self._flat(*arrays))
+    def __call__(self, call: Call) -> Any:
+        """Run on the leaves of a call, and write back what it assigns to; GuardFailed where they
+        take another path."""
+        if self.assigned:
+            writable(call.given, self.assigned, call.name, traced=False)
+        arrays = [_plain(x, dtype) for x, dtype in zip(call.leaves, self.door, strict=True)]
+        outs = self._flat(*arrays)
+        n = self.out_tree.num_leaves
+        write_back(call.given, self.assigned, outs[n:])
+        return self.out_tree.unflatten(outs[:n])
 
     def add(self, place: int, other: Compiled) -> None:
         """Let another program take over at a guard, also in machine code if it has such results."""
         link = getattr(self.executable, "link", None)
-        alike = (self.out_tree, self.traced.jaxpr.out_types) == (
-            other.out_tree, other.traced.jaxpr.out_types
+        alike = (self.out_tree, self.traced.jaxpr.out_types, self.assigned) == (
+            other.out_tree, other.traced.jaxpr.out_types, other.assigned
         )  # fmt: skip
         if link is not None and alike:
             link(place, other.executable)
@@ -204,14 +237,18 @@ class FlatCall(NativeCallable, method=False):
     enters machine code from then on.
     """
 
-    def __init__(self, executable: Executable, out_types: Sequence[ArrayType]):
+    def __init__(
+        self, executable: Executable, out_types: Sequence[ArrayType], writes: bool = False
+    ):
+        """writes: entries of the executable write to its inputs, so there are to be none."""
         self._executable = executable
+        self._writes = writes
         self._out_types = out_types
         self._misses = 0
 
     def _miss(self, *arrays: Any) -> Sequence[Any]:
         self._misses += 1
-        if self._misses == 2:
+        if self._misses == 2 and not self._writes:
             install_flat(self, self._executable, arrays, self._out_types)
         return unboxed(self._executable(*arrays))
 
@@ -230,8 +267,9 @@ def compile_traced(
     that a call may use, where the backend can be told; None leaves it to the configuration."""
     jaxpr = _with_door(traced.jaxpr, len(traced.captured), tuple(weak))
     executable = backends.load(backend).compile(
-        jaxpr, name=traced.name, observer=listener(), constants=traced.captured
-    )
+        jaxpr, name=traced.name, observer=listener(), constants=traced.captured,
+        written=traced.assigned,
+    )  # fmt: skip
     limit = getattr(executable, "limit_threads", None)
     if threads is not None and limit is not None:
         limit(threads)

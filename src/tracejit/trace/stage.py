@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -95,6 +96,7 @@ def stage(
     finally:
         trace.alive = False
         writes = trace.unwind()
+    writes = [(x, atom) for x, atom in writes if id(x) not in trace.own]
     if writes and not finals:
         raise _written_from_inside(writes[0][0], name)
     atoms += [*assigned.values(), *[atom for _, atom in writes]]
@@ -105,6 +107,16 @@ def stage(
     jaxpr, captured = Finish.step(trace.finish(invars, atoms), captured)  # type: ignore[arg-type]
     weak_outs, written = tuple(is_weak(y) for y in outs), tuple([x for x, _ in writes])
     return Staged(jaxpr, tuple(captured.values()), weak_outs, tuple(assigned), written)
+
+
+def own(x: Any) -> Any:
+    """An argument that comes from outside of the current trace as one that the function may assign
+    to, and nobody sees it; what is no array as it is."""
+    trace = current_trace()
+    if isinstance(x, Tracer) and trace is not None and x.owner is not trace:
+        x = copy(x)
+        trace.own[id(x)] = x
+    return x.copy() if type(x) is np.ndarray else x
 
 
 def _assigned(tracers: Sequence[Tracer], given: Sequence[Atom]) -> dict[int, Atom]:

@@ -62,6 +62,7 @@ class Trace(Builder):
 
     writes: the tracers of enclosing traces that were assigned to in this one, by id: each with its
     atom and its owner before. Who stages the function calls `unwind`, and sees to them.
+    own: tracers of enclosing traces, by id, that are nobody else's.
     by_object: whether a captured tracer is the array, whatever is written to it, rather than its
     value of that moment. Then views are read in this trace, too.
     bounds_of: the least and the greatest value of integers of which they are known. numbering: what
@@ -87,6 +88,7 @@ class Trace(Builder):
         self.writes: dict[int, tuple[Tracer, Atom, Trace]] = {}
         self.bounds_of: dict[Any, tuple[float, float]] = {}
         self.numbering: Any = None
+        self.own: dict[int, Tracer] = {}
 
     def new_input(self, type: ArrayType, value: Any = None, *, weak: bool = False) -> Tracer:
         """A tracer for an argument."""

@@ -58,6 +58,7 @@ class EagerBackend:
         name: str = "",
         observer: Observer | None = None,
         constants: Sequence[np.ndarray] = (),
+        written: Sequence[int] = (),
     ) -> EagerExecutable:
         """The jaxpr as it is: a reference runs no passes, so there is nothing to observe."""
         return EagerExecutable(jaxpr, constants)

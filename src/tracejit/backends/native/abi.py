@@ -26,6 +26,7 @@ import numpy as np
 WORD = 8
 HEAD = object.__basicsize__  # bytes before the first field of an object's own
 CONTIGUOUS_ALIGNED = 0x0001 | 0x0100  # NPY_ARRAY_C_CONTIGUOUS | NPY_ARRAY_ALIGNED
+WRITEABLE = 0x0400  # NPY_ARRAY_WRITEABLE
 SCALARS = tuple(
     getattr(np, name)
     for name in (

@@ -27,11 +27,14 @@ class Leaf:
     "int" or "bool" (which have no dtype of their own).
 
     As a result only "array", a fresh C-contiguous ndarray, and "scalar", a NumPy scalar object.
+    needs: flags of an array that is not to be copied, because the kernel writes to it, or to others
+    that it must not overlap.
     """
 
     kind: str
     dtype: np.dtype = np.dtype(object)
     shape: tuple[int, ...] = ()
+    needs: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,8 +46,9 @@ from tracejit.backends.native.emit import (
 )
 from tracejit.backends.native.entry import bound_entry, native_entry
 from tracejit.backends.native.explain import Recorder
+from tracejit.backends.native.finals import Finals, store_number
 from tracejit.backends.native.leaving import FIRST_GUARD, NO_MEMORY, raise_kept
-from tracejit.backends.native.nest import Buffer, Nest, Scalar
+from tracejit.backends.native.nest import Buffer, Scalar
 from tracejit.backends.native.parts import emit_pieces
 from tracejit.backends.native.paths import Path
 from tracejit.backends.native.program import Program
@@ -79,10 +80,11 @@ class NativeBackend:
         name: str = "",
         observer: Observer | None = None,
         constants: Sequence[Any] = (),
+        written: Sequence[int] = (),
     ) -> NativeExecutable:
         """Compile a jaxpr; `constants` are the values of its first inputs, fixed here."""
         jaxpr = VECTORS(SIMPLIFY(jaxpr, observer), observer)
-        return NativeExecutable(jaxpr, constants)
+        return NativeExecutable(jaxpr, constants, written)
 
 
 class NativeExecutable:
@@ -90,16 +92,18 @@ class NativeExecutable:
 
     kernel: its address, with the ABI of `entry.py`. A short one works in one workspace that belongs
     to it, so it runs under the GIL. A long one (`effort.LONG`) runs without the GIL: it takes one
-    of several workspaces, and may use several threads (`parallel.py`). summary: what was counted
-    while it was made.
+    of several workspaces, and may use several threads (`parallel.py`). It writes the last results
+    to the inputs `written`; where one of these overlaps with another input, it declines.
+    summary: what was counted while it was made.
     """
 
-    def __init__(self, jaxpr: Jaxpr, constants: Sequence[Any] = ()):
+    def __init__(self, jaxpr: Jaxpr, constants: Sequence[Any] = (), written: Sequence[int] = ()):
         self.constants = [_dense(x, v.type) for x, v in zip(constants, jaxpr.invars, strict=False)]
         self.in_types = [v.type for v in jaxpr.invars[len(constants) :]]
-        self.out_types = jaxpr.out_types
+        self.written = tuple(written)
+        self.out_types = jaxpr.out_types[: len(jaxpr.outvars) - len(self.written)]
         self.jaxpr = jaxpr
-        built = build(jaxpr, len(self.constants))
+        built = build(jaxpr, len(self.constants), self.written)
         self.summary = built.summary
         exports = _EXPORTS[self.summary.is_long]
         self._code = Code(built.code, [*exports, *built.cells], addresses(built.shared))
@@ -136,12 +140,15 @@ class NativeExecutable:
     def __call__(self, *arrays: Any) -> tuple[np.ndarray, ...]:
         """Run: arrays of the jaxpr's types in, fresh arrays out."""
         inputs = [_dense(x, t) for x, t in zip(arrays, self.in_types, strict=True)]
+        for i in self.written:
+            inputs[i] = inputs[i].copy()
         outputs = [np.empty(t.shape, t.dtype) for t in self.out_types]
         self.run_into(inputs, outputs)
-        return tuple(outputs)
+        return (*outputs, *[inputs[i] for i in self.written])
 
     def run_into(self, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray]) -> None:
-        """Run on arrays of the jaxpr's types, contiguous and aligned, that do not overlap.
+        """Run on arrays of the jaxpr's types, contiguous and aligned, that do not overlap; there
+        are no outputs for what is written to inputs.
 
         Raises MemoryError where there is none for a workspace, GuardFailed where the arrays take
         another path, and what was raised on the way.
@@ -198,13 +205,13 @@ class NativeExecutable:
     def explain(self, name: str) -> Explanation:
         """What was decided, and why."""
         recorder = Recorder()
-        emit_kernel(self.jaxpr, len(self.constants), recorder)
+        emit_kernel(self.jaxpr, len(self.constants), self.written, recorder)
         most = self._own_threads or config.threads if self.summary.loops_shared else 1
         return recorder.explanation(name, self.jaxpr, threads=most)
 
     def texts(self) -> dict[str, str]:
         """The kernels, the LLVM assembly and the machine's."""
-        module, summary = emit_kernel(self.jaxpr, len(self.constants))
+        module, summary = emit_kernel(self.jaxpr, len(self.constants), self.written)
         text = str(module)
         return {"kernels": "\n".join(summary.lines), "llvm": text, "assembly": assembly(text)}
 
@@ -244,14 +251,14 @@ class Built(NamedTuple):
     summary: Summary
 
 
-def build(jaxpr: Jaxpr, n_constants: int) -> Built:
+def build(jaxpr: Jaxpr, n_constants: int, written: Sequence[int] = ()) -> Built:
     """The object code of a jaxpr's kernel: from the disk, where it was kept, or compiled."""
-    key = key_of("kernel", lambda: _identity(jaxpr, n_constants))
+    key = key_of("kernel", lambda: _identity(jaxpr, n_constants, written))
     if key is not None and (kept := find(key)) is not None:
         counts = kept.facts["summary"]
         summary = Summary(**(counts | {"statements": Counter(counts["statements"])}))
         return Built(kept.code, kept.facts["cells"], kept.facts["shared"], summary)
-    module, summary = emit_kernel(jaxpr, n_constants)
+    module, summary = emit_kernel(jaxpr, n_constants, written)
     cells = [name for name, text in module.globals.items() if text == POINTER]
     shared = [name for name in module.declarations if is_shared(name)]
     text = str(module)
@@ -268,18 +275,19 @@ _ADDRESS = "inttoptr (i64"
 _TEXTS = re.compile(r'"(?:[^"\\]|\\.)*"')
 
 
-def _identity(jaxpr: Jaxpr, n_constants: int) -> str | None:
+def _identity(jaxpr: Jaxpr, n_constants: int, written: Sequence[int]) -> str | None:
     """A text that is equal for programs of equal code; None where a parameter is no data, which
     is printed as a name in angle brackets.
     """
     text = print_jaxpr(jaxpr)
     if "<" in text and "<" in _TEXTS.sub("", text):
         return None
-    return f"{n_constants} constants\n{text}"
+    writes = f", writing to {[*written]}" if written else ""
+    return f"{n_constants} constants{writes}\n{text}"
 
 
 def emit_kernel(
-    jaxpr: Jaxpr, n_constants: int, summary: Summary | None = None
+    jaxpr: Jaxpr, n_constants: int, written: Sequence[int] = (), summary: Summary | None = None
 ) -> tuple[Module, Summary]:
     """The LLVM module of a jaxpr's kernel, and what was counted on the way."""
     target, module, summary = host(), new_module(), summary or Summary()
@@ -296,18 +304,21 @@ def emit_kernel(
     locations = [_input(fn, p, v.type) for p, v in zip(places, jaxpr.invars, strict=True)]
     program = Program(fn, target, arena, jaxpr, summary).place(locations)
     program.threads, program.callbacks = threads, callbacks.callbacks(jaxpr)
-    results = [fn.fixed(PTR, outputs, PTR.bytes * i) for i in range(len(jaxpr.outvars))]
-    targets = [
+    n_results = len(jaxpr.outvars) - len(written)
+    results = [fn.fixed(PTR, outputs, PTR.bytes * i) for i in range(n_results)]
+    targets: list[Buffer | None] = [
         Buffer(p, y.shape, y.dtype) if y.ndim else None
-        for p, y in zip(results, jaxpr.outvars, strict=True)
+        for p, y in zip(results, jaxpr.outvars, strict=False)
     ]
-    found = program.emit(targets)
+    finals = Finals(program, places, n_constants, [n_constants + i for i in written])
+    found = program.emit([*targets, *[None] * len(written)])
     numbers = [
         (pointer, location.value, y.dtype)
-        for pointer, y, location in zip(results, jaxpr.outvars, found, strict=True)
+        for pointer, y, location in zip(results, jaxpr.outvars, found, strict=False)
         if isinstance(location, Scalar)
     ]
-    emit_pieces(program, numbers, lambda number: _store_number(program, *number))
+    emit_pieces(program, numbers, lambda number: store_number(program, *number))
+    finals.write()
     summary.workspace_bytes = arena.size
     if summary.is_long:
         module.globals["workspace.bytes"] = f"internal constant i64 {arena.size}"
@@ -320,10 +331,6 @@ def emit_kernel(
     fn.ret(constant(I64, 0))
     program.exit.finish(close)
     return module, summary
-
-
-def _store_number(program: Program, pointer: Value, value: Value, dtype: np.dtype) -> None:
-    program.fn.store(Nest(program, []).to_memory(value, dtype), pointer)
 
 
 def _begin_short(module: Module, target: Features) -> tuple[Function, None, Value]:

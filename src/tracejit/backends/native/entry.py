@@ -239,9 +239,9 @@ class _Record:
 
     def check(self, node: Node, place: int) -> list[int]:
         match node:
-            case Leaf("array", dtype, shape):
+            case Leaf("array", dtype, shape, needs):
                 self.ours += 1
-                return [_ARRAY, place, self.address(dtype), len(shape), *shape]
+                return [_ARRAY, place, self.address(dtype), len(shape) | needs << 32, *shape]
             case Leaf("int"):
                 return [_INT, place]
             case Leaf("bool"):

@@ -84,7 +84,7 @@ end:
   %end.a = getelementptr i64, ptr %pc, i64 1
   ret ptr %end.a
 
-array:                                            ; input, descr, ndim, extents...
+array:                        ; input, descr, ndim and the flags that x must have, extents...
   %array.c = getelementptr i64, ptr %pc, i64 3
   %array.b = getelementptr i64, ptr %pc, i64 2
   %array.a = getelementptr i64, ptr %pc, i64 1
@@ -92,11 +92,14 @@ array:                                            ; input, descr, ndim, extents.
   %array.place = load i64, ptr %array.a
   %array.input = getelementptr ptr, ptr %inputs, i64 %array.place
   %descr = load ptr, ptr %array.b
-  %ndim = load i64, ptr %array.c
-  %ndim32 = trunc i64 %ndim to i32
+  %ndim.flags = load i64, ptr %array.c
+  %ndim32 = trunc i64 %ndim.flags to i32
+  %ndim = zext i32 %ndim32 to i64
+  %needed = lshr i64 %ndim.flags, 32
+  %needed32 = trunc i64 %needed to i32
   %dims = getelementptr i64, ptr %pc, i64 4
-  %array.ok = call i1 @array(
-    ptr %array.x, ptr %descr, i32 %ndim32, ptr %dims, ptr %array.input, ptr %ours)
+  %array.ok = call i1 @array(ptr %array.x, ptr %descr, i32 %ndim32, i32 %needed32, ptr %dims,
+    ptr %array.input, ptr %ours)
   %array.next = getelementptr i64, ptr %dims, i64 %ndim
   br i1 %array.ok, label %advance, label %no
 
@@ -237,10 +240,10 @@ no:
 }
 
 ; x is an ndarray of this dtype and shape: its data pointer goes to %input, or that of a copy where
-; it is not C-contiguous and aligned. Another descriptor object will do (arrays that were pickled
+; it is not C-contiguous and aligned, unless it is needed as it is, with these flags. Another descriptor object will do (arrays that were pickled
 ; have one) when type number and byte order are the same.
-define internal i1 @array(ptr %x, ptr %descr, i32 %ndim, ptr %dims, ptr %input, ptr %ours)
-    nounwind {
+define internal i1 @array(ptr %x, ptr %descr, i32 %ndim, i32 %needed, ptr %dims, ptr %input,
+    ptr %ours) nounwind {
 start:
   %type.at = getelementptr i8, ptr %x, i64 $ob_type
   %type = load ptr, ptr %type.at
@@ -289,6 +292,10 @@ extent:
 fits:
   %flags.at = getelementptr i8, ptr %x, i64 $array_flags
   %flags = load i32, ptr %flags.at
+  %has = and i32 %flags, %needed
+  %has.all = icmp eq i32 %has, %needed
+  br i1 %has.all, label %lying, label %no
+lying:
   %bits = and i32 %flags, $contiguous_aligned
   %dense = icmp eq i32 %bits, $contiguous_aligned
   br i1 %dense, label %yes, label %scattered
@@ -298,7 +305,7 @@ scattered:
   %owned = call i1 @own(ptr %copy, ptr %ours)
   br i1 %owned, label %yes, label %no
 yes:
-  %dense.x = phi ptr [%x, %fits], [%copy, %scattered]
+  %dense.x = phi ptr [%x, %lying], [%copy, %scattered]
   %data.at = getelementptr i8, ptr %dense.x, i64 $array_data
   %data = load ptr, ptr %data.at
   store ptr %data, ptr %input

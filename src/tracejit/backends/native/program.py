@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from tracejit.backends.native.arena import Arena, Block, replaceable
+from tracejit.backends.native.arena import Area, Arena, Block, replaceable
 from tracejit.backends.native.elementwise import memory_type, register_type
 from tracejit.backends.native.emit import I8, I32, I64, Function, Value, constant
 from tracejit.backends.native.halo import Halo
@@ -276,6 +276,15 @@ class Program:
         if self.within is not None:
             return self.within
         return self.number if owner is None else self.last[owner]
+
+    def own(self, x: Var, place: Buffer) -> None:
+        """x, an input, lies in memory that is the program's once nothing reads x any more."""
+        if x in self.last:
+            nbytes = x.type.size * place.lane.bytes
+            block = Block(Area(place.pointer, nbytes), 0, nbytes)
+            self.blocks[x] = [block]
+            self.dying.setdefault(self.last[x], []).append(x)
+            self.summary.took(self, block, x.type, x)
 
     def inherit(self, v: Var, x: Var) -> bool:
         """Give v the memory of x, which dies with this step, if it may stay there."""

@@ -149,6 +149,7 @@ class XlaBackend:
         name: str = "",
         observer: Observer | None = None,
         constants: Sequence[np.ndarray] = (),
+        written: Sequence[int] = (),
     ) -> XlaExecutable:
         """Compile for jax's default device. Ours are the simple passes, XLA has the others."""
         executable = XlaExecutable(SIMPLIFY(jaxpr, observer), name or "program", constants)
