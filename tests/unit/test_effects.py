@@ -54,6 +54,17 @@ def test_in_the_order_of_the_program(compiled: Any, capsys: Any) -> None:
         assert capsys.readouterr().out == "begin\n2.0 then 0.00\nw 3.0\n"
 
 
+def test_what_is_no_array_is_handed_on_as_it_is(compiled: Any, capsys: Any) -> None:
+    def f(x: Any) -> Any:
+        tj.debug.print("{name}: {} {x} {n}", None, x=x, name="text", n=3)
+        return x
+
+    assert compiled(f)(1.5) == 1.5
+    assert capsys.readouterr().out == "text: None 1.5 3\n"
+    assert compiled(tj.vmap(f))(np.ones(1)) == 1.0
+    assert capsys.readouterr().out == "text: None 1.0 3\n"
+
+
 def test_what_nobody_reads_is_called_and_equal_calls_are_two(compiled: Any) -> None:
     log = Log()
 

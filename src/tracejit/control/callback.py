@@ -34,29 +34,36 @@ class Callback:
     """A function of the user as a parameter of equations: from flat arrays to flat arrays.
 
     in_tree: the structure of (args, kwargs); out_tree: that of the result, None where it does not
-    matter. Each object is one of a kind: calls are equal if they have the same one.
+    matter. fixed: leaves of the arguments that are no arrays, by their places among all. Each
+    object is one of a kind: calls are equal if they have the same one.
     """
 
     def __init__(
-        self, fun: Callable[..., Any], in_tree: tree.TreeDef, out_tree: tree.TreeDef | None = None
-    ):
-        self.fun, self.in_tree, self.out_tree = fun, in_tree, out_tree
+        self, fun: Callable[..., Any], in_tree: tree.TreeDef, out_tree: tree.TreeDef | None = None,
+        fixed: Sequence[tuple[int, Any]] = (),
+    ):  # fmt: skip
+        self.fun, self.in_tree, self.out_tree, self.fixed = fun, in_tree, out_tree, tuple(fixed)
+        self.count = in_tree.num_leaves - len(self.fixed)
+        self._plain = in_tree == tree.structure(((0,) * self.count, {}))
         self.__qualname__ = str(getattr(fun, "__name__", type(fun).__name__))
 
     def __call__(self, *arrays: Any, results: Sequence[ArrayType]) -> tuple[Any, ...]:
         """The results, checked; TreeError, ShapeError or DTypeError where they are others."""
-        args, kwargs = self.in_tree.unflatten([np.array(x)[()] for x in arrays])
+        leaves = [np.array(x)[()] for x in arrays]
+        for place, x in self.fixed:
+            leaves.insert(place, x)
+        args, kwargs = (leaves, {}) if self._plain else self.in_tree.unflatten(leaves)
         with np.errstate(**_ERRSTATE):  # type: ignore[arg-type]
             out = self.fun(*args, **kwargs)
         if self.out_tree is None:
             return ()
-        leaves, structure = tree.flatten(out)
+        found, structure = tree.flatten(out)
         if structure != self.out_tree:
             raise TreeError(
                 f"{self.__qualname__} returned {structure}, and {self.out_tree} was promised",
                 hint="result_shape_dtypes has the structure of the result",
             )
-        return tuple([self._result(y, t) for y, t in zip(leaves, results, strict=True)])
+        return tuple([self._result(y, t) for y, t in zip(found, results, strict=True)])
 
     def _result(self, y: Any, type: ArrayType) -> np.ndarray:
         array = np.asarray(y, type.dtype) if is_weak(y) else np.asarray(y)
@@ -80,8 +87,8 @@ class Callback:
 def _typing(
     *types: ArrayType, callback: Callback, results: tuple[ArrayType, ...], **params: Any
 ) -> tuple[ArrayType, ...]:
-    if len(types) != callback.in_tree.num_leaves:
-        raise TypeError(f"{callback.__qualname__} takes {callback.in_tree.num_leaves} operands")
+    if len(types) != callback.count:
+        raise TypeError(f"{callback.__qualname__} takes {callback.count} operands")
     return results
 
 

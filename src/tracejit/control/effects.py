@@ -24,7 +24,7 @@ from tracejit.ops.reduction import reduce_and
 from tracejit.trace.effects import takes_place_now
 from tracejit.trace.provenance import user_frame
 from tracejit.trace.stage import value_of
-from tracejit.trace.tracer import bind
+from tracejit.trace.tracer import Tracer, bind
 
 VMAP_METHODS = ("sequential", "sequential_unrolled", "expand_dims", "broadcast_all")
 
@@ -35,15 +35,18 @@ def debug_callback(
 ) -> None:  # fmt: skip
     """Call `callback(*args, **kwargs)`, as `jax.debug.callback`; what it returns is dropped.
 
-    args, kwargs: pytrees of arrays and numbers; the callback gets arrays, NumPy scalars for rank 0.
+    args, kwargs: pytrees. For what is traced, and for arrays and numbers, the callback gets arrays,
+    NumPy scalars for rank 0; what else there is (a text) it gets as it is.
+
     It is called each time that the program comes by: in each round of a loop, in the branch that is
     taken, for each member of a batch in order; in a derivative once, with the primal values.
 
     ordered, partitioned: accepted for JAX's sake. Effects are in program order in any case.
     """
     leaves, structure = tree.flatten((args, kwargs))
-    called = Callback(_callable(callback, "debug.callback"), structure)
-    _call(called, [as_leaf(x, "an argument of a callback") for x in leaves], ())
+    fixed = [(i, x) for i, x in enumerate(leaves) if not _is_array(x)]
+    arrays = [as_leaf(x, "an argument of a callback") for x in leaves if _is_array(x)]
+    _call(Callback(_callable(callback, "debug.callback"), structure, fixed=fixed), arrays, ())
 
 
 def debug_print(
@@ -183,6 +186,11 @@ def _promised(x: Any, name: str) -> ArrayType:
             where=user_frame(), hint="for example tracejit.ShapeDtypeStruct((3,), np.float64)",
         )  # fmt: skip
     return array_type(np.dtype(dtype), tuple(map(int, shape)))
+
+
+def _is_array(x: Any) -> bool:
+    """Whether a leaf is, or stands for, an array that tracejit knows."""
+    return isinstance(x, Tracer) or np.asarray(x).dtype in ALL
 
 
 def _callable(fun: Any, name: str) -> Callable[..., Any]:

@@ -35,13 +35,18 @@ def evaluate_equation(eqn: Equation, inputs: Sequence[Any]) -> tuple[Any, ...]:
         with np.errstate(all="ignore"):
             outs = eqn.primitive.evaluate(*inputs, **eqn.params)
     except TracejitError as error:  # a check, or a callback whose result is none of its type
-        here = eqn.provenance
-        error.at(Provenance(here.file, here.line, here.function) if here.file else None)
+        error.at(user_line(eqn))
         raise
     return tuple(
         np.asarray(y, dtype=var.dtype) if getattr(y, "dtype", None) != var.dtype else y
         for y, var in zip(outs, eqn.outvars, strict=True)
     )
+
+
+def user_line(eqn: Equation) -> Provenance | None:
+    """The user's place that an equation comes from, if it is known."""
+    here = eqn.provenance
+    return Provenance(here.file, here.line, here.function) if here.file else None
 
 
 def literal_value(literal: Literal) -> np.ndarray:

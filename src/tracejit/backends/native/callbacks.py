@@ -23,10 +23,11 @@ from tracejit.backends.native.lowering import LOWERINGS, Statement
 from tracejit.backends.native.nest import Nest
 from tracejit.backends.native.parallel import apart
 from tracejit.control.callback import callback_, check, pure_callback
+from tracejit.errors import TracejitError
 from tracejit.ir.atoms import Atom
 from tracejit.ir.graph import Equation, Jaxpr
 from tracejit.ir.types import ArrayType
-from tracejit.ir.walk import evaluate_equation, held_jaxprs
+from tracejit.ir.walk import held_jaxprs, user_line
 
 #: What the variables are called that hold the addresses of trampolines.
 CALLBACK = "callback."
@@ -62,9 +63,11 @@ def trampoline(eqn: Equation) -> Any:
     def enter(operands: Any, results: Any) -> int:
         try:
             arrays = [_copy(operands[i], t) for i, t in enumerate(in_types)]
-            for i, y in enumerate(evaluate_equation(eqn, arrays)):
+            for i, y in enumerate(eqn.primitive.evaluate(*arrays, **eqn.params)):
                 dense = np.ascontiguousarray(y)
                 ctypes.memmove(results[i], dense.ctypes.data, nbytes[i])
+        except TracejitError as error:
+            return keep(error.at(user_line(eqn)))
         except BaseException as error:
             return keep(error)
         return 0
@@ -72,10 +75,12 @@ def trampoline(eqn: Equation) -> Any:
     return _FUNCTION(enter)
 
 
-def _copy(address: int, type: ArrayType) -> np.ndarray:
-    """What lies there, in an array of its own."""
-    data = bytearray(ctypes.string_at(address, type.nbytes))
-    return np.frombuffer(data, type.dtype).reshape(type.shape)
+def _copy(address: int, type: ArrayType) -> Any:
+    """What lies there, in an array of its own; a NumPy scalar for rank 0."""
+    data = ctypes.string_at(address, type.nbytes)
+    if not type.shape:
+        return np.frombuffer(data, type.dtype)[0]
+    return np.frombuffer(bytearray(data), type.dtype).reshape(type.shape)
 
 
 # Lowering.
