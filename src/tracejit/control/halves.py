@@ -9,11 +9,13 @@ found in it on the way back (undo.py).
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence, Set
+from dataclasses import dataclass
 
 from tracejit.control.bodies import divide, leave, pick
-from tracejit.control.parts import Parts, stacked
+from tracejit.control.parts import Parts
 from tracejit.control.residuals import thin_out
 from tracejit.control.rewind import rewind
+from tracejit.control.tape import stacked
 from tracejit.control.turning import halves_of
 from tracejit.control.undo import Rewinding, find_rewinding
 from tracejit.ir.atoms import Atom, Var
@@ -26,8 +28,28 @@ from tracejit.transforms import linearize
 Equations = list[Equation]
 
 
+@dataclass(frozen=True, slots=True)
+class Halves:
+    """ahead: equations before both loops. known, steps, known_vars: the known loop's parts, the
+    equations of its body and its results; what it stacks is behind. late: the linear loop."""
+
+    ahead: Equations
+    known: Parts
+    steps: Equations
+    known_vars: list[Var]
+    late: Equations
+
+
 def split(eqn: Equation, unknown: Sequence[bool]) -> tuple[Equations, Equations]:
-    """The known loop, which stacks residuals, and the linear loop."""
+    """The known scan, which stacks residuals, and the linear one."""
+    count = eqn.inputs[0] if eqn.params["length"] is None else None
+    halves = halve(eqn, unknown, count)
+    known = _equation(eqn, halves.known, halves.steps, halves.known_vars)
+    return [*halves.ahead, *known], halves.late
+
+
+def halve(eqn: Equation, unknown: Sequence[bool], count: Atom | None) -> Halves:
+    """The halves of a scan; `count` is the number of rounds, where that is not its length."""
     halves, late = halves_of(eqn.params, unknown)
     early = tuple(not u for u in late)
     known_vars = leave(eqn.outvars, halves.unknown)
@@ -46,6 +68,9 @@ def split(eqn: Equation, unknown: Sequence[bool]) -> tuple[Equations, Equations]
         equations, residuals, again = way.equations, way.handed, []
         varying = _reached(equations, {*dict(known.xs), *dict(carries)})
         back = Parts()
+    if count is not None:
+        for parts in (linear, back)[: 1 if way is None else 2]:
+            parts.consts.insert(0, (Var(count.type), count))
     ahead, fixed = _hand_over(residuals, varying, equations, known, known_vars, back, eqn)
     steps = [e for e in equations if is_effectful(e) or not fixed.keys() >= set(e.outvars)]
     made = [*[after for _, _, after in known.carry], *known.ys]
@@ -59,7 +84,7 @@ def split(eqn: Equation, unknown: Sequence[bool]) -> tuple[Equations, Equations]
     else:
         last = dict(zip([after for _, after in carries], known_vars, strict=False))
         late_part = _rewound(eqn, way, back, linear, halves, last, linear_vars)
-    return [*ahead, *_equation(eqn, known, steps, known_vars)], late_part
+    return Halves([*ahead], known, steps, known_vars, late_part)
 
 
 def _loop(eqn: Equation, mask: Sequence[bool], outs: Sequence[Atom]) -> Parts:

@@ -1,11 +1,11 @@
 """while: a body run again and again, as long as a condition on the carry holds.
 
-    carry = while(*cond_consts, *body_consts, *init)
-    cond: (*cond_consts, *carry) -> bool[]         body: (*body_consts, *carry) -> carry
+    carry, tapes = while(*cond_consts, *body_consts, *init)
+    cond: (*cond_consts, *carry) -> bool[]     body: (*body_consts, *carry) -> (*carry, *rows)
 
-How often it runs is not known ahead, so nothing can be kept for a reverse pass: it has forward mode
-alone. Linearized, it runs twice: once for the values, and in the linear part once more, values and
-tangents together.
+How often it runs is not known ahead, so rows that the body makes go on tapes (see tape.py).
+Linearized, the known loop counts its rounds and writes the residuals on tapes; the linear one is a
+scan over these, with the count for a length, and has all that scans have.
 """
 
 from __future__ import annotations
@@ -28,21 +28,25 @@ from tracejit.control.bodies import (
     zero_tangents,
 )
 from tracejit.control.cond import choose
+from tracejit.control.halves import halve
 from tracejit.control.members import one_by_one
+from tracejit.control.scan import scan
+from tracejit.control.tape import Tape, stacked
+from tracejit.control.turning import halves_of
 from tracejit.errors import DTypeError, MissingRuleError
-from tracejit.ir.atoms import Atom, Var
+from tracejit.ir.atoms import Atom, Literal, Var
 from tracejit.ir.builder import building
 from tracejit.ir.current import current
-from tracejit.ir.effects import has_effects, without_effects
+from tracejit.ir.effects import has_effects
 from tracejit.ir.graph import Equation, Jaxpr
 from tracejit.ir.primitive import Joint, Primitive
-from tracejit.ir.types import BOOL, ArrayType, array_type
+from tracejit.ir.types import BOOL, INT64, ArrayType, array_type
 from tracejit.ir.walk import evaluate, inline
+from tracejit.ops.elementwise import add
 from tracejit.ops.reduction import reduce_or
 from tracejit.ops.structure import batch_all
 from tracejit.transforms import batch as batching
 from tracejit.transforms import jvp as forward
-from tracejit.transforms import linearize
 from tracejit.transforms.jvp import Mask
 
 Equations = list[Equation]
@@ -56,17 +60,21 @@ def _typing(
     check_operands("while", body, (*body_consts, *carry))
     if cond.out_types != (array_type(BOOL),):
         raise DTypeError(f"while: the condition must be a bool[], got {cond.out_types}")
-    check_types("while: a carry that the body returns", body.out_types, carry)
-    return tuple(carry)
+    after, rows = divide(body.out_types, len(carry))
+    check_types("while: a carry that the body returns", after, carry)
+    return (*carry, *[stacked(row, None) for row in rows])
 
 
 def _evaluate(
     *arrays: Any, cond: Jaxpr, body: Jaxpr, num_cond_consts: int, num_body_consts: int
 ) -> tuple[Any, ...]:
     cond_consts, body_consts, carry = divide(arrays, num_cond_consts, num_body_consts)
+    rows: list[Sequence[Any]] = []
     while evaluate(cond, *cond_consts, *carry)[0]:
-        carry = evaluate(body, *body_consts, *carry)
-    return tuple(carry)
+        carry, row = divide(evaluate(body, *body_consts, *carry), len(carry))
+        rows.append(row)
+    tapes = range(len(body.outvars) - len(carry))
+    return (*carry, *[Tape([row[i] for row in rows]) for i in tapes])
 
 
 def _jvp(
@@ -75,15 +83,20 @@ def _jvp(
 ) -> tuple[Sequence[Atom], Sequence[Atom]]:  # fmt: skip
     counts = num_cond_consts, num_body_consts
     _, in_consts, in_carry = divide(nonzero_mask(tangents), *counts)
-    carry = fixpoint(
-        tuple(in_carry), lambda mask: forward.jvp(body, (*in_consts, *mask), mask)[1]
-    )
-    pushed, _ = forward.jvp(body, (*in_consts, *carry), carry)
-    # The order of a jvp is values, then tangents; the loop's is constants, then carry.
+    num_carry, num_ys = len(in_carry), len(body.outvars) - len(in_carry)
+
+    def push(carry: Mask) -> tuple[Jaxpr, Mask]:
+        return forward.jvp(body, (*in_consts, *carry), (*carry, *(False,) * num_ys))
+
+    carry = fixpoint(tuple(in_carry), lambda mask: push(mask)[1][:num_carry])
+    pushed, live = push(carry)
+    # The order of a jvp is values, then tangents; the loop's is constants, carry, rows.
     consts, init, t_consts, t_init = divide(
-        pushed.invars, num_body_consts, len(carry), sum(in_consts)
+        pushed.invars, num_body_consts, num_carry, sum(in_consts)
     )
-    pushed = Jaxpr((*consts, *t_consts, *init, *t_init), pushed.equations, pushed.outvars)
+    after, rows, t_after, t_rows = divide(pushed.outvars, num_carry, num_ys, sum(carry))
+    invars, outvars = (*consts, *t_consts, *init, *t_init), (*after, *t_after, *rows, *t_rows)
+    pushed = Jaxpr(invars, pushed.equations, outvars)
     ignored = tuple(Var(v.type) for v in t_init)
     cond_consts, body_consts, start = divide(primals, *counts)
     _, t_body_consts, t_start = divide(tangents, *counts)
@@ -92,8 +105,9 @@ def _jvp(
         cond=Jaxpr((*cond.invars, *ignored), cond.equations, cond.outvars), body=pushed,
         num_cond_consts=num_cond_consts, num_body_consts=num_body_consts + sum(in_consts),
     )  # fmt: skip
-    outs, ts = divide(results, len(carry))
-    return outs, spread(ts, carry, zero_tangents([y.type for y in outs]))
+    final, t_final, ys, t_ys = divide(results, num_carry, sum(carry), num_ys)
+    outs = (*final, *ys)
+    return outs, spread((*t_final, *t_ys), live, zero_tangents([y.type for y in outs]))
 
 
 # Batching.
@@ -105,6 +119,16 @@ def _batch(
 ) -> Sequence[Atom]:  # fmt: skip
     counts = num_cond_consts, num_body_consts
     in_cond, in_body, in_carry = divide(tuple(batched), *counts)
+    params = {"num_cond_consts": num_cond_consts, "num_body_consts": num_body_consts}
+
+    def alone() -> Sequence[Atom]:
+        """Each member runs a loop of its own."""
+        return one_by_one(
+            size, inputs, batched, lambda xs: while_.bind(*xs, cond=cond, body=body, **params)
+        )
+
+    if len(body.outvars) > len(in_carry):
+        return alone()
 
     def grow(carry: Mask) -> Mask:
         if batching.batch(cond, size, (*in_cond, *carry))[1][0]:
@@ -118,10 +142,7 @@ def _batch(
     full = batch_all(size, init, in_carry)
     start = [x if many else y for x, y, many in zip(full, init, carry, strict=True)]
     if each and (has_effects(cond) or has_effects(body)):
-        params = {"num_cond_consts": num_cond_consts, "num_body_consts": num_body_consts}
-        return one_by_one(
-            size, inputs, batched, lambda xs: while_.bind(*xs, cond=cond, body=body, **params)
-        )
+        return alone()
     if each:
         return _while_any(wide_cond, wide_body, cond_consts, body_consts, start)
     outs = while_.bind(
@@ -161,39 +182,49 @@ def _while_any(
 
 
 def _split(eqn: Equation, unknown: Sequence[bool]) -> tuple[Equations, Equations]:
-    """The loop over the values that are known, and the whole of it for the linear part."""
+    """The loop over what is known, with residuals on tapes, and a scan over these."""
     cond, body = eqn.params["cond"], eqn.params["body"]
     counts = eqn.params["num_cond_consts"], eqn.params["num_body_consts"]
     in_cond, in_body, in_carry = divide(tuple(unknown), *counts)
-    carry = fixpoint(
-        tuple(in_carry), lambda mask: linearize.split(body, (*in_body, *mask), mask).unknown
-    )
+    cond_consts, operands = divide(eqn.inputs, counts[0])
+    count = Var(array_type(INT64))
+    params = {
+        "jaxpr": body, "num_consts": counts[1], "num_carry": len(in_carry), "length": None,
+        "reverse": False,
+    }  # fmt: skip
+    body_of = Equation(scan, tuple(operands), params, eqn.outvars, eqn.provenance)
+    carry = halves_of(params, (*in_body, *in_carry))[1][counts[1] :]
     late = (*in_cond, *carry)
-    if all(carry) or any(pick(read_inputs(cond), late)):
+    if any(pick(read_inputs(cond), late)):
         return [], [eqn]
-    half = linearize.split(body, (*in_body, *carry), carry)
-    known = len(carry) - sum(carry)
-    values = keep_outputs(half.known, (*(True,) * known, *(False,) * half.residuals))
-    params = eqn.params | {
-        "cond": keep_inputs(cond, tuple(not u for u in late)),
-        "body": values,
-        "num_cond_consts": counts[0] - sum(in_cond),
-        "num_body_consts": counts[1] - sum(in_body),
-    }
-    inputs = tuple(leave(eqn.inputs, (*in_cond, *in_body, *carry)))
-    early = Equation(while_, inputs, params, tuple(leave(eqn.outvars, carry)), eqn.provenance)
-    again = spread(pick(eqn.outvars, carry), carry, [Var(v.type) for v in eqn.outvars])
-    twice = eqn.params | {"cond": without_effects(cond), "body": without_effects(body)}
-    return [early], [Equation(while_, eqn.inputs, twice, tuple(again), eqn.provenance)]
+    halves = halve(body_of, (*in_body, *in_carry), count)
+    known = halves.known
+    found = len(known.carry)
+    known.carry.append(_counter(halves.steps))
+    invars = (*keep_inputs(cond, tuple(not u for u in late)).invars, Var(count.type))
+    early = {
+        "cond": Jaxpr(invars, cond.equations, cond.outvars),
+        "body": known.params(halves.steps)["jaxpr"],
+        "num_cond_consts": counts[0] - sum(in_cond), "num_body_consts": len(known.consts),
+    }  # fmt: skip
+    outvars = (*halves.known_vars[:found], count, *halves.known_vars[found:])
+    inputs = (*leave(cond_consts, in_cond), *known.operands)
+    loop = Equation(while_, inputs, early, outvars, eqn.provenance)
+    return [*halves.ahead, loop], halves.late
+
+
+def _counter(steps: Equations) -> tuple[Var, Atom, Var]:
+    """A carry that counts the rounds of a body, to which it is appended."""
+    number = array_type(INT64)
+    before, after = Var(number), Var(number)
+    steps.append(Equation(add, (before, Literal(1, number)), {}, (after,)))
+    return before, Literal(0, number), after
 
 
 def _transpose(cts: Sequence[Atom], inputs: Sequence[Any], **params: Any) -> NoReturn:
     raise MissingRuleError(
-        "while_loop has no reverse-mode derivative: how often it runs is not known ahead, so "
-        "nothing is kept for the way back",
+        "a while_loop whose condition depends on the inputs is not linear in them",
         where=current().provenance,
-        hint="use lax.scan, or lax.fori_loop with bounds that are Python numbers; for derivatives "
-        "in forward mode jvp or jacfwd",
     )
 
 
@@ -203,16 +234,19 @@ def prune_while(eqn: Equation, used: Mask) -> Equation:
     counts = eqn.params["num_cond_consts"], eqn.params["num_body_consts"]
     read_cond, read_carry = divide(read_inputs(cond), counts[0])
 
+    num_carry = len(eqn.inputs) - sum(counts)
+    used, rows = used[:num_carry], used[num_carry:]
+
     def grow(carry: Mask) -> Mask:
-        read = read_inputs(keep_outputs(body, carry))[counts[1] :]
+        read = read_inputs(keep_outputs(body, (*carry, *rows)))[counts[1] :]
         return tuple(a or b for a, b in zip(carry, read, strict=True))
 
     start = tuple(a or b for a, b in zip(used, read_carry, strict=True))
     carry = fixpoint(start, grow)
-    less = keep_outputs(body, carry)
+    less = keep_outputs(body, (*carry, *rows))
     read_body = read_inputs(less)[: counts[1]]
     keep = (*read_cond, *read_body, *carry)
-    if all(keep):
+    if all(keep) and all(rows):
         return eqn
     params = {
         "cond": keep_inputs(cond, (*read_cond, *carry)),
@@ -220,12 +254,13 @@ def prune_while(eqn: Equation, used: Mask) -> Equation:
         "num_cond_consts": sum(read_cond),
         "num_body_consts": sum(read_body),
     }
-    outvars = tuple(pick(eqn.outvars, carry))
+    outvars = tuple(pick(eqn.outvars, (*carry, *rows)))
     return Equation(while_, tuple(pick(eqn.inputs, keep)), params, outvars, eqn.provenance)
 
 
-while_ = Primitive(
+while_: Primitive = Primitive(
     "while", typing=_typing, evaluate=_evaluate, jvp=Joint(_jvp), transpose=_transpose,
     batch=_batch, split=_split, single=False,
-    doc="(*cond_consts, *body_consts, *init) -> carry: the body as long as the condition holds.",
+    doc="(*cond_consts, *body_consts, *init) -> (*carry, *tapes): the body as long as the "
+    "condition holds.",
 )  # fmt: skip

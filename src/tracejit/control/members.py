@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from tracejit.control.bodies import leave, pick
-from tracejit.control.scan import scan
 from tracejit.ir.atoms import Atom, Var
 from tracejit.ir.builder import building
+from tracejit.ir.primitive import Primitive
 
 
 def one_by_one(
@@ -24,6 +24,6 @@ def one_by_one(
         consts = leave(rows, batched)
         body = builder.finish([*consts, *pick(rows, batched)], outs)
     operands = [*leave(inputs, batched), *pick(inputs, batched)]
-    return scan.bind(
+    return Primitive.registry["scan"].bind(
         *operands, jaxpr=body, length=size, reverse=False, num_consts=len(consts), num_carry=0
     )

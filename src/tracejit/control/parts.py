@@ -6,10 +6,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tracejit.control.bodies import divide, fixpoint, keep_inputs, keep_outputs, read_inputs
+from tracejit.control.bodies import (
+    divide,
+    fixpoint,
+    keep_inputs,
+    keep_outputs,
+    read_inputs,
+)
 from tracejit.ir.atoms import Atom, Var
 from tracejit.ir.graph import Equation, Jaxpr
-from tracejit.ir.types import ArrayType, with_axis
 from tracejit.ir.walk import inline
 from tracejit.transforms.jvp import Mask
 from tracejit.transforms.memo import remembered
@@ -47,11 +52,6 @@ class Parts:
         return {"jaxpr": body, **counts}
 
 
-def stacked(row: ArrayType, length: int) -> ArrayType:
-    """The type of `length` rows."""
-    return row.with_shape(with_axis(row.shape, 0, length))
-
-
 @dataclass(frozen=True, slots=True)
 class Restoring:
     """What a loop that runs back does first in a round: see `rewind`.
@@ -85,12 +85,19 @@ class Restoring:
 # What is needed.
 
 
-@remembered
-def needed(jaxpr: Jaxpr, used: Mask, num_consts: int, num_carry: int) -> tuple[Mask, Mask]:
+def needed(params: dict[str, Any], used: Mask) -> tuple[Mask, Mask]:
     """Which operands and which results a scan needs, if those results are used.
 
     A carry is needed where its final value is, or where something needed reads it.
     """
+    keep_in, keep_out = _needed(params["jaxpr"], used, params["num_consts"], params["num_carry"])
+    return keep_in if params["length"] is not None else (True, *keep_in[1:]), keep_out
+
+
+@remembered
+def _needed(
+    jaxpr: Jaxpr, used: Mask, num_consts: int, num_carry: int
+) -> tuple[Mask, Mask]:
 
     def grow(carry: Mask) -> Mask:
         read = read_inputs(keep_outputs(jaxpr, (*carry, *used[num_carry:])))

@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from tracejit.control.bodies import divide, nonzero_mask, pick, spread, zero_tangents
-from tracejit.control.parts import Restoring, cut, needed, stacked
+from tracejit.control.parts import Restoring, cut, needed
+from tracejit.control.tape import stacked
 from tracejit.control.turning import all_carries_linear, turn_round
 from tracejit.ir.atoms import Atom, Var
 from tracejit.ir.builder import building
@@ -95,8 +96,7 @@ def _rewind_transpose(
     cts: Sequence[Atom], inputs: Sequence[Any], *, guarded: bool, **params: Any
 ) -> Sequence[Atom | None]:
     restoring, operands, rest = _parted(inputs, params)
-    counts = rest["num_consts"], rest["num_carry"]
-    keep_in, keep_out = needed(rest["jaxpr"], nonzero_mask(cts), *counts)
+    keep_in, keep_out = needed(rest, nonzero_mask(cts))
     rest, kept = cut(rest, keep_in, keep_out), pick(operands, keep_in)
     cts = pick(cts, keep_out)
     assert all_carries_linear(kept, rest), "a rewind is linear in all that it carries"

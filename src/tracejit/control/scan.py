@@ -15,8 +15,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from tracejit.control.bodies import (
     check_operands,
     check_types,
@@ -28,14 +26,16 @@ from tracejit.control.bodies import (
     zero_tangents,
 )
 from tracejit.control.halves import split
-from tracejit.control.parts import Parts, cut, needed, stacked
+from tracejit.control.members import one_by_one
+from tracejit.control.parts import Parts, cut, needed
+from tracejit.control.tape import read_row, room, stacked, write_row
 from tracejit.control.turning import all_carries_linear, turn_round
-from tracejit.errors import ShapeError
+from tracejit.errors import DTypeError, ShapeError
 from tracejit.ir.atoms import Atom, Var
 from tracejit.ir.current import current
 from tracejit.ir.graph import Equation, Jaxpr
 from tracejit.ir.primitive import Joint, Primitive, Unknown
-from tracejit.ir.types import ArrayType
+from tracejit.ir.types import INT64, TAPE, ArrayType, array_type
 from tracejit.ir.walk import evaluate
 from tracejit.ops.structure import batch_all, move_axis, replicate
 from tracejit.transforms import batch as batching
@@ -46,13 +46,20 @@ Equations = list[Equation]
 
 
 def _typing(
-    *types: ArrayType, jaxpr: Jaxpr, length: int, reverse: bool, num_consts: int, num_carry: int
-) -> tuple[ArrayType, ...]:
+    *types: ArrayType, jaxpr: Jaxpr, length: int | None, reverse: bool, num_consts: int,
+    num_carry: int,
+) -> tuple[ArrayType, ...]:  # fmt: skip
     consts, init, xs = divide(types, num_consts, num_carry)
-    for x in xs:
-        if x.ndim == 0 or x.shape[0] != length:
-            raise ShapeError(f"scan: {x} has no first axis of length {length}")
-    rows = [x.with_shape(x.shape[1:]) for x in xs]
+    if length is None:
+        rows = [*jaxpr.in_types[num_consts + num_carry :]]
+        if any(x != array_type(TAPE) for x in xs) or consts[:1] != (array_type(INT64),):
+            raise DTypeError("scan without a length: its first constant is their number, an i64[], "
+                             "and its rows are on tapes")  # fmt: skip
+    else:
+        for x in xs:
+            if x.ndim == 0 or x.shape[0] != length:
+                raise ShapeError(f"scan: {x} has no first axis of length {length}")
+        rows = [x.with_shape(x.shape[1:]) for x in xs]
     check_operands("scan", jaxpr, (*consts, *init, *rows))
     carry, ys = divide(jaxpr.out_types, num_carry)
     check_types("scan: a carry that the body returns", carry, init)
@@ -60,15 +67,19 @@ def _typing(
 
 
 def _evaluate(
-    *arrays: Any, jaxpr: Jaxpr, length: int, reverse: bool, num_consts: int, num_carry: int
-) -> tuple[Any, ...]:
+    *arrays: Any, jaxpr: Jaxpr, length: int | None, reverse: bool, num_consts: int,
+    num_carry: int,
+) -> tuple[Any, ...]:  # fmt: skip
     consts, carry, xs = divide(arrays, num_consts, num_carry)
-    ys = [np.empty((length, *t.shape), t.dtype) for t in jaxpr.out_types[num_carry:]]
-    for i in reversed(range(length)) if reverse else range(length):
-        outs = evaluate(jaxpr, *consts, *carry, *[x[i] for x in xs])
-        carry, row = divide(outs, num_carry)
-        for y, value in zip(ys, row, strict=True):
-            y[i] = value
+    rounds = int(consts[0]) if length is None else length
+    row_types = jaxpr.in_types[num_consts + num_carry :]
+    ys = [room(t, rounds, length is None) for t in jaxpr.out_types[num_carry:]]
+    for i in reversed(range(rounds)) if reverse else range(rounds):
+        rows = [read_row(x, i, t) for x, t in zip(xs, row_types, strict=True)]
+        outs = evaluate(jaxpr, *consts, *carry, *rows)
+        carry, made = divide(outs, num_carry)
+        for y, value in zip(ys, made, strict=True):
+            write_row(y, i, value)
     return (*carry, *ys)
 
 
@@ -109,6 +120,11 @@ def _batch(
 ) -> Sequence[Atom]:  # fmt: skip
     in_consts, in_carry, in_xs = divide(tuple(batched), num_consts, num_carry)
     num_ys = len(jaxpr.outvars) - num_carry
+    if params["length"] is None and (num_ys or in_consts[0] or any(in_xs)):
+        counts = {"num_consts": num_consts, "num_carry": num_carry}
+        return one_by_one(
+            size, inputs, batched, lambda xs: scan.bind(*xs, jaxpr=jaxpr, **counts, **params)
+        )
 
     def widen(carry: Mask) -> tuple[Jaxpr, Mask]:
         mask = (*in_consts, *carry, *in_xs)
@@ -140,8 +156,7 @@ def _transpose(
     cts: Sequence[Atom], inputs: Sequence[Any], *, guarded: bool, **params: Any
 ) -> Sequence[Atom | None]:
     """Drop what no cotangent needs, split off what is known, then turn the loop round."""
-    counts = params["num_consts"], params["num_carry"]
-    keep_in, keep_out = needed(params["jaxpr"], nonzero_mask(cts), *counts)
+    keep_in, keep_out = needed(params, nonzero_mask(cts))
     params = cut(params, keep_in, keep_out)
     cts, kept = pick(cts, keep_out), pick(inputs, keep_in)
     turn = turn_round if all_carries_linear(kept, params) else _transpose_late
@@ -163,15 +178,15 @@ def _transpose_late(
     for eqn in late:
         operands = [Unknown(x.type) if x in linear else x for x in eqn.inputs]
         outs = [ct_of[v] for v in eqn.outvars]
-        back = turn_round(outs, operands, guarded=guarded, **eqn.params)
+        assert eqn.primitive.transpose is not None
+        back = eqn.primitive.transpose(outs, operands, guarded=guarded, **eqn.params)
         found.update(zip(eqn.inputs, back, strict=True))
     return [found.get(x) if u else None for x, u in zip(atoms, unknown, strict=True)]
 
 
 def prune_scan(eqn: Equation, used: Mask) -> Equation:
     """The scan without carries, rows and operands that the used results do not need."""
-    counts = eqn.params["num_consts"], eqn.params["num_carry"]
-    keep_in, keep_out = needed(eqn.params["jaxpr"], used, *counts)
+    keep_in, keep_out = needed(eqn.params, used)
     if all(keep_in) and all(keep_out):
         return eqn
     inputs, outvars = tuple(pick(eqn.inputs, keep_in)), tuple(pick(eqn.outvars, keep_out))
@@ -179,7 +194,7 @@ def prune_scan(eqn: Equation, used: Mask) -> Equation:
     return Equation(eqn.primitive, inputs, params, outvars, eqn.provenance)
 
 
-scan = Primitive(
+scan: Primitive = Primitive(
     "scan", typing=_typing, evaluate=_evaluate, jvp=Joint(_jvp), transpose=_transpose,
     batch=_batch, split=split, single=False, defaults={"reverse": False},
     doc="(*consts, *init, *xs) -> (*carry, *ys): the body for each of `length` rows of xs, from "

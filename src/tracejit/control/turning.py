@@ -43,7 +43,7 @@ def all_carries_linear(inputs: Sequence[Any], params: dict[str, Any]) -> bool:
 
 
 def turn_round(
-    cts: Sequence[Atom], inputs: Sequence[Any], *, guarded: bool, jaxpr: Jaxpr, length: int,
+    cts: Sequence[Atom], inputs: Sequence[Any], *, guarded: bool, jaxpr: Jaxpr, length: int | None,
     reverse: bool, num_consts: int, num_carry: int, restoring: Restoring | None = None,
 ) -> Sequence[Atom | None]:  # fmt: skip
     """The adjoint of a loop whose carries are all linear."""
@@ -59,7 +59,8 @@ def turn_round(
         residuals = restoring.emit(parts) if restoring else {}
         names: dict[Atom, Any] = residuals | {x: v for v, x in (*parts.consts, *parts.xs)}
         v_consts = [names.get(x) or Var(x.type) for x in known_consts]
-        v_xs = [names.get(x) or Var(x.type.with_shape(x.shape[1:])) for x in known_xs]
+        row_types = leave(jaxpr.in_types[num_consts + num_carry :], in_xs)
+        v_xs = [names.get(x) or Var(t) for x, t in zip(known_xs, row_types, strict=True)]
         v_carry = [Var(x.type) for x in init]
         v_ys = [Var(t) for t in jaxpr.out_types[num_carry:]]
         outs = splice(back, [*v_consts, *v_xs, *v_carry, *v_ys], builder)

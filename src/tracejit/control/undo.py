@@ -15,11 +15,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field
 
+from tracejit.control.bodies import divide
 from tracejit.control.residuals import thin_out
-from tracejit.ir.atoms import Atom, Var, zero
+from tracejit.control.tape import stacked
+from tracejit.ir.atoms import Atom, Literal, Var, is_zero, zero
 from tracejit.ir.effects import is_effectful
 from tracejit.ir.graph import Equation, Jaxpr
-from tracejit.ir.types import with_axis
+from tracejit.ir.primitive import Primitive
+from tracejit.ir.types import INT64, INTEGERS, array_type
+from tracejit.ops import elementwise as ew
 from tracejit.ops import indexing, structure
 from tracejit.ops.structure import inverse_order
 
@@ -28,6 +32,8 @@ Makers = dict[Var, Equation]
 
 #: What writes into its first operand at index vectors, and reads nothing else of it.
 SCATTERS = frozenset({indexing.scatter, indexing.scatter_add, indexing.scatter_mul})
+#: What is undone by its opposite, of integers.
+COUNTING = frozenset({ew.add, ew.sub})
 #: The same elements in another order.
 VIEWS = frozenset({structure.reshape, structure.permute, structure.reverse})
 
@@ -38,6 +44,11 @@ class Trail:
 
     versions: list[Var]
     steps: Equations
+
+    @property
+    def counts(self) -> bool:
+        """Whether nothing has to be kept to go back."""
+        return all(step.primitive in COUNTING for step in self.steps)
 
 
 def find_trail(before: Var, after: Atom, makers: Makers) -> Trail | None:
@@ -62,55 +73,108 @@ def _undoable(eqn: Equation, y: Var) -> Atom | None:
         return eqn.inputs[0] if 2 * written.type.size <= y.type.size else None
     if eqn.primitive in VIEWS:
         return eqn.inputs[0]
-    if (loop := Loop.of(eqn)) is not None:
-        return loop.start_of(y)
+    if eqn.primitive in COUNTING and y.dtype in INTEGERS:
+        return eqn.inputs[0] if isinstance(eqn.inputs[1], Literal) else None
+    if Loop.is_loop(eqn):
+        return Loop(eqn).start_of(y)
     return None
 
 
-@dataclass(frozen=True, slots=True)
 class Loop:
-    """A scan in an outer body, by its parts."""
+    """A loop in an outer body, by its parts.
 
-    eqn: Equation
+    consts, rows: what the body calls them, and the operands. start: what the carries begin as.
+    """
+
+    def __init__(self, eqn: Equation):
+        self.eqn = eqn
+        params = eqn.params
+        self.is_while = eqn.primitive.name == "while"
+        self.body: Jaxpr = params["body" if self.is_while else "jaxpr"]
+        self.num_consts = params["num_body_consts" if self.is_while else "num_consts"]
+        first = params["num_cond_consts"] if self.is_while else 0
+        count = len(eqn.inputs) - first - self.num_consts
+        self.num_carry: int = count if self.is_while else params["num_carry"]
+        pairs = [*zip(self.body.invars, eqn.inputs[first:], strict=True)]
+        self.consts, carry, self.rows = divide(pairs, self.num_consts, self.num_carry)
+        self.before, self.start = [v for v, _ in carry], [x for _, x in carry]
+        self.after = self.body.outvars[: self.num_carry]
 
     @staticmethod
-    def of(eqn: Equation) -> Loop | None:
-        return Loop(eqn) if eqn.primitive.name == "scan" and not is_effectful(eqn) else None
-
-    @property
-    def body(self) -> Jaxpr:
-        return self.eqn.params["jaxpr"]
-
-    @property
-    def num_consts(self) -> int:
-        return self.eqn.params["num_consts"]
-
-    @property
-    def num_carry(self) -> int:
-        return self.eqn.params["num_carry"]
-
-    @property
-    def consts(self) -> list[tuple[Var, Atom]]:
-        pairs = [*zip(self.body.invars, self.eqn.inputs, strict=True)]
-        return pairs[: self.num_consts]
-
-    @property
-    def rows(self) -> list[tuple[Var, Atom]]:
-        pairs = [*zip(self.body.invars, self.eqn.inputs, strict=True)]
-        return pairs[self.num_consts + self.num_carry :]
+    def is_loop(eqn: Equation) -> bool:
+        """Whether an equation is a loop that can be run twice."""
+        return eqn.primitive.name in ("scan", "while") and not is_effectful(eqn)
 
     def trail_of(self, y: Var) -> Trail | None:
         """Of the carry that leaves as y."""
         at = self.eqn.outvars.index(y)
         if at >= self.num_carry:
             return None
-        before, after = self.body.invars[self.num_consts + at], self.body.outvars[at]
-        return find_trail(before, after, makers_of(self.body.equations))
+        return find_trail(self.before[at], self.after[at], makers_of(self.body.equations))
 
     def start_of(self, y: Var) -> Atom | None:
-        if self.trail_of(y) is None:
-            return None
-        return self.eqn.inputs[self.num_consts + self.eqn.outvars.index(y)]
+        """What the carry that leaves as y starts as, if the loop can be undone."""
+        return None if self.trail_of(y) is None else self.start[self.eqn.outvars.index(y)]
+
+    def counters(self) -> list[Trail]:
+        """The trails of carries that count."""
+        makers = makers_of(self.body.equations)
+        pairs = [*zip(self.before, self.after, strict=True)]
+        trails = [find_trail(v, y, makers) for v, y in pairs if v.dtype in INTEGERS and not v.ndim]
+        return [t for t in trails if t and t.counts]
+
+    def counted(self) -> Loop:
+        """The loop with a number of rounds among what it makes, if it is a while."""
+        if not self.is_while or self._counter() is not None:
+            return self
+        number = array_type(INT64)
+        before, after, eqn, n = Var(number), Var(number), self.eqn, self.num_carry
+        step = Equation(ew.add, (before, Literal(1, number)), {}, (after,), eqn.provenance)
+        body, cond = self.body, eqn.params["cond"]
+        params = eqn.params | {
+            "cond": Jaxpr((*cond.invars, Var(number)), cond.equations, cond.outvars),
+            "body": Jaxpr(
+                (*body.invars, before), (*body.equations, step),
+                (*body.outvars[:n], after, *body.outvars[n:]),
+            ),
+        }  # fmt: skip
+        outvars = (*eqn.outvars[:n], Var(number), *eqn.outvars[n:])
+        inputs = (*eqn.inputs, Literal(0, number))
+        return Loop(Equation(eqn.primitive, inputs, params, outvars, eqn.provenance))
+
+    def _counter(self) -> Var | None:
+        """The number of rounds, where the loop makes it."""
+        makers = makers_of(self.body.equations)
+        for i, (v, x, y) in enumerate(zip(self.before, self.start, self.after, strict=True)):
+            step = makers.get(y) if isinstance(y, Var) else None
+            if step is None or v.type != array_type(INT64) or not is_zero(x):
+                continue
+            if step.primitive is ew.add and step.inputs == (v, Literal(1, v.type)):
+                return self.eqn.outvars[i]
+        return None
+
+    @property
+    def length(self) -> tuple[int | None, Atom | None]:
+        """The number of rounds, or what has it at run time."""
+        if self.is_while:
+            return None, self._counter()
+        length = self.eqn.params["length"]
+        return length, self.consts[0][1] if length is None else None
+
+    def stacking(self, equations: Equations, kept: Sequence[Var]) -> tuple[Loop, dict[Var, Var]]:
+        """The loop with variables of its body stacked, and what they are stacked in."""
+        eqn, found = self.eqn, dict[Var, Var]()
+        outvars, results = list(eqn.outvars), list(self.body.outvars)
+        for v in kept:
+            places = range(self.num_carry, len(results))
+            at = next((i for i in places if results[i] is v), len(results))
+            if at == len(results):
+                results.append(v)
+                outvars.append(Var(stacked(v.type, self.length[0])))
+            found[v] = outvars[at]
+        body = Jaxpr(self.body.invars, tuple(equations), tuple(results))
+        params = eqn.params | {"body" if self.is_while else "jaxpr": body}
+        return Loop(Equation(eqn.primitive, eqn.inputs, params, tuple(outvars))), found
 
 
 def makers_of(equations: Iterable[Equation]) -> Makers:
@@ -141,8 +205,11 @@ class Record:
         for index, step in enumerate(trail.steps):
             x, y = trail.versions[index], trail.versions[index + 1]
             step = next(e for e in self.equations if y in e.outvars)
-            if Loop.of(step):
+            if Loop.is_loop(step):
                 self._loop(step, x, y)
+            elif step.primitive in COUNTING:
+                back = ew.sub if step.primitive is ew.add else ew.add
+                self.undo.append(Equation(back, (y, step.inputs[1]), {}, (x,), step.provenance))
             elif step.primitive in VIEWS:
                 self.undo.append(_view_back(step, x, y))
             else:
@@ -197,49 +264,38 @@ class Record:
 
     def _loop(self, step: Equation, x: Var, y: Var) -> None:
         """Of a loop: its body remembers, and is undone in a loop that runs the other way."""
-        loop = Loop(step)
+        loop = Loop(step).counted()
         trail = loop.trail_of(y)
         assert trail is not None
-        inner = Record(list(loop.body.equations))
-        inner.remember(trail)
-        rows, consts = dict(loop.rows), dict(loop.consts)
-        handed, again = thin_out(inner.needs, inner.equations, {*rows, *consts})
-        kept = [v for v in [*inner.logs, *handed] if v not in rows and v not in consts]
-        wider, kept_vars = _stack(loop, inner.equations, list(dict.fromkeys(kept)))
-        self.equations[self.equations.index(step)] = wider
+        consts, rows = dict(loop.consts), dict(loop.rows)
+        trails = [trail, *[t for t in loop.counters() if t.versions != trail.versions]]
+        way = _walk_back(trails, [], loop.body.equations, {*consts, *rows}, trail)
+        kept = [v for v in way.handed if v not in rows and v not in consts]
+        loop, kept_vars = loop.stacking(way.equations, kept)
+        self.equations[self.equations.index(step)] = loop.eqn
         self.logs += [v for v in kept_vars.values() if v not in self.logs]
-        steps = ordered([*again, *inner.undo], [*consts, *rows, *kept_vars, trail.versions[-1]])
-        read = {z for e in steps for z in e.inputs}
-        names = [v for v in consts if v in read]
-        xs = {**kept_vars, **{v: z for v, z in rows.items() if v in read}}
-        xs = {v: z for v, z in xs.items() if v in read}
-        body = Jaxpr((*names, trail.versions[-1], *xs), tuple(steps), (trail.versions[0],))
-        operands = (*[consts[v] for v in names], y, *xs.values())
-        params = step.params | {
-            "jaxpr": body, "num_consts": len(names), "num_carry": 1,
-            "reverse": not step.params["reverse"],
+        read = {z for e in way.restore for z in e.inputs}
+        fixed = [(v, z) for v, z in loop.consts if v in read]
+        length, count = loop.length
+        if count is not None:
+            fixed.insert(0, (Var(count.type), count))
+        xs = [p for p in (*kept_vars.items(), *loop.rows) if p[0] in read]
+        ends = [t.versions[-1] for t in way.states]
+        body = Jaxpr(
+            (*[v for v, _ in fixed], *ends, *[v for v, _ in xs]), tuple(way.restore),
+            tuple(t.versions[0] for t in way.states),
+        )  # fmt: skip
+        states = [loop.eqn.outvars[loop.after.index(end)] for end in ends]
+        params = {
+            "jaxpr": body, "num_consts": len(fixed), "num_carry": len(states), "length": length,
+            "reverse": not step.params.get("reverse", False),
         }  # fmt: skip
-        self.undo.append(Equation(step.primitive, operands, params, (x,), step.provenance))
-        outer = [*[consts[v] for v in names], *[z for v, z in rows.items() if v in read]]
+        operands = (*[z for _, z in fixed], *states, *[z for _, z in xs])
+        outvars = (x, *[Var(v.type) for v in states[1:]])
+        scan = Primitive.registry["scan"]
+        self.undo.append(Equation(scan, operands, params, outvars, step.provenance))
+        outer = [*[z for _, z in (*fixed, *xs) if z not in self.logs], *states[1:]]
         self.needs += [v for v in outer if isinstance(v, Var)]
-
-
-def _stack(
-    loop: Loop, equations: Equations, kept: list[Var]
-) -> tuple[Equation, dict[Var, Var]]:
-    """The loop with variables of its body stacked, and what they are stacked in."""
-    eqn, body = loop.eqn, loop.body
-    outvars, results, found = list(eqn.outvars), list(body.outvars), {}
-    for v in kept:
-        at = next((i for i, r in enumerate(results) if r is v and i >= loop.num_carry), None)
-        if at is None:
-            at = len(results)
-            results.append(v)
-            shape = with_axis(v.shape, 0, eqn.params["length"])
-            outvars.append(Var(v.type.with_shape(shape)))
-        found[v] = outvars[at]
-    params = eqn.params | {"jaxpr": Jaxpr(body.invars, tuple(equations), tuple(results))}
-    return Equation(eqn.primitive, eqn.inputs, params, tuple(outvars), eqn.provenance), found
 
 
 def _view_back(step: Equation, x: Var, y: Var) -> Equation:
@@ -301,16 +357,8 @@ def find_rewinding(
     if not trails:
         return None
     plain, _ = thin_out(residuals, equations, free)
-    best, bytes_of_plain = None, _bytes(plain, free)
-    while trails:
-        way, used = _walk_back(trails, residuals, equations, free)
-        if len(used) < len(trails):
-            trails = used
-            continue
-        if _bytes(way.handed, free) < bytes_of_plain:
-            best = way
-        break
-    return best
+    way = _walk_back(trails, residuals, equations, free)
+    return way if way.states and _bytes(way.handed, free) < _bytes(plain, free) else None
 
 
 def _bytes(variables: Iterable[Var], free: Set[Var]) -> int:
@@ -318,22 +366,25 @@ def _bytes(variables: Iterable[Var], free: Set[Var]) -> int:
 
 
 def _walk_back(
-    trails: list[Trail], residuals: Sequence[Var], equations: Sequence[Equation], free: Set[Var]
-) -> tuple[Rewinding, list[Trail]]:
-    """The way back along these trails, and which of them it needs."""
+    trails: list[Trail], residuals: Sequence[Var], equations: Sequence[Equation], free: Set[Var],
+    main: Trail | None = None,
+) -> Rewinding:  # fmt: skip
+    """The way back along these trails: along `main`, and those that something needs."""
     record = Record(list(equations))
     for trail in trails:
         record.remember(trail)
     versions = {v for trail in trails for v in trail.versions}
+    counted = {v for trail in trails if trail.counts for v in trail.versions}
     alternatives = [*record.equations, *record.found]
     bases, again = thin_out(residuals, alternatives, {*free, *versions})
     # Where an array stood is found without knowing what was in it.
-    places, before = thin_out(record.needs, record.equations, free)
-    used = [t for t in trails if not {*bases}.isdisjoint(t.versions)]
+    places, before = thin_out(record.needs, record.equations, {*free, *counted})
+    asked = {*bases, *places}
+    used = [t for t in trails if t is main or not asked.isdisjoint(t.versions)]
+    if len(used) < len(trails):
+        return _walk_back(used, residuals, equations, free, main)
     handed = [v for v in dict.fromkeys([*places, *record.logs, *bases]) if v not in versions]
     given = [*handed, *[t.versions[-1] for t in trails]]
-    steps = ordered(
-        list(dict.fromkeys([*again, *before, *record.undo])), given
-    )
+    steps = ordered([*dict.fromkeys([*again, *before, *record.undo])], given)
     made = [r for r in residuals if r not in handed]
-    return Rewinding(record.equations, trails, handed, steps, made), used
+    return Rewinding(record.equations, trails, handed, steps, made)

@@ -26,11 +26,11 @@ from tracejit.ir.atoms import Atom, Literal, Var
 from tracejit.ir.graph import Equation, Jaxpr
 from tracejit.ir.primitive import Primitive
 from tracejit.ir.printing import deduce_type, kind_of_number
-from tracejit.ir.types import DTYPE_NAMES, DTYPES, FLOAT0, ArrayType, array_type
+from tracejit.ir.types import DTYPE_NAMES, DTYPES, FLOAT0, TAPE, ArrayType, array_type
 
 T = TypeVar("T")
 
-_DTYPES = DTYPES | {DTYPE_NAMES[FLOAT0]: FLOAT0}
+_DTYPES = DTYPES | {DTYPE_NAMES[dtype]: dtype for dtype in (FLOAT0, TAPE)}
 _TOKEN = re.compile(
     r"""(?:\s+|//[^\n]*)*(?:
       (?P<type>[a-z]\w*\[[\d,]*\])

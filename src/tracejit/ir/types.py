@@ -26,9 +26,11 @@ DTYPES: dict[str, np.dtype] = {
 
 #: The dtype of tangents of integers and booleans: a type without values, as in JAX.
 FLOAT0 = np.dtype([("float0", np.void, 0)])
+#: Rows of a loop whose number is known at run time alone: see control/tape.py.
+TAPE = np.dtype(object)
 DTYPE_NAMES: dict[np.dtype, str] = {dtype: name for name, dtype in DTYPES.items()} | {
-    FLOAT0: "float0"
-}
+    FLOAT0: "float0", TAPE: "tape",
+}  # fmt: skip
 
 FLOATS = frozenset({DTYPES["f32"], DTYPES["f64"]})
 SIGNED = frozenset(DTYPES[n] for n in ("i8", "i16", "i32", "i64"))
@@ -94,7 +96,7 @@ def type_of(value: np.ndarray | np.generic) -> ArrayType:
 
 def tangent_type(type: ArrayType) -> ArrayType:
     """Tangents of floats have the type of the value; those of integers and booleans, float0."""
-    return type if type.is_float else type.with_dtype(FLOAT0)
+    return type if type.is_float or type.dtype == TAPE else type.with_dtype(FLOAT0)
 
 
 def without_axes(shape: Shape, axes: tuple[int, ...]) -> Shape:

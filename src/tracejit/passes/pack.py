@@ -31,7 +31,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tracejit.control.bodies import divide
-from tracejit.control.scan import Parts, scan, stacked
+from tracejit.control.parts import Parts
+from tracejit.control.scan import scan
+from tracejit.control.tape import stacked
 from tracejit.ir.atoms import Atom, Literal, Var
 from tracejit.ir.builder import Builder, building
 from tracejit.ir.effects import is_effectful
@@ -103,7 +105,7 @@ class Level:
         for eqn in self.jaxpr.equations:
             if not eqn.params:
                 self.work.append(eqn)
-            elif eqn.primitive is scan:
+            elif eqn.primitive is scan and eqn.params["length"] is not None:
                 self.work.append(self._scan(eqn, columns))
             else:
                 self.work.append(eqn := with_held(eqn, _packed))
@@ -388,7 +390,7 @@ def _columns(jaxpr: Jaxpr) -> set[Atom]:
     rows: set[Atom] = set()
     others: set[Atom] = set(jaxpr.outvars)
     for eqn in jaxpr.equations:
-        if eqn.primitive is scan:
+        if eqn.primitive is scan and eqn.params["length"] is not None:
             fixed = eqn.params["num_consts"] + eqn.params["num_carry"]
             others.update(eqn.inputs[:fixed])
             rows.update(eqn.inputs[fixed:])

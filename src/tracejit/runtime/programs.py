@@ -15,11 +15,12 @@ from tracejit.backends.protocol import Executable
 from tracejit.config import config
 from tracejit.control.call import call as call_primitive
 from tracejit.control.guard import Answer, Guards, guards_first, without_guards
+from tracejit.errors import UnsupportedError
 from tracejit.ir.atoms import Var
 from tracejit.ir.builder import building
 from tracejit.ir.graph import Jaxpr
 from tracejit.ir.primitive import Primitive
-from tracejit.ir.types import FLOAT32, FLOAT64, ArrayType
+from tracejit.ir.types import FLOAT32, FLOAT64, TAPE, ArrayType
 from tracejit.ir.walk import inline
 from tracejit.passes.stages import dump
 from tracejit.runtime.arguments import argument, name_of, result
@@ -266,6 +267,12 @@ def compile_traced(
     """Compile for a backend; `weak` marks the arguments that are Python numbers. threads: the most
     that a call may use, where the backend can be told; None leaves it to the configuration."""
     jaxpr = _with_door(traced.jaxpr, len(traced.captured), tuple(weak))
+    if any(y.dtype == TAPE for y in jaxpr.outvars):
+        raise UnsupportedError(
+            f"{traced.name} returns what a while_loop has kept for its derivative, whose length is "
+            "known at run time alone",
+            hint="apply the result of vjp or linearize in the same jit, or call them outside",
+        )
     executable = backends.load(backend).compile(
         jaxpr, name=traced.name, observer=listener(), constants=traced.captured,
         written=traced.assigned,

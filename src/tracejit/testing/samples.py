@@ -31,7 +31,7 @@ class Sample:
     ulps: by how many units in the last place backends may differ, 0 for not a bit;
     scale: ... or, where terms cancel, by so many units in the last place of this number.
     smooth: whether the operation has a derivative here, so that the laws of the calculus apply.
-    reverse: whether it has an adjoint; a loop without a known end has not.
+    tapes: whether its adjoint reads tapes, which XLA does not have.
     rtol: how near a derivative comes to the quotient of differences.
     has_text: whether its parameters are data, so that the text of its program says all of it.
     needs: what a backend may lack: "subnormals", where it flushes them to zero.
@@ -44,7 +44,7 @@ class Sample:
     ulps: int = 4
     scale: float = 0.0
     smooth: bool = True
-    reverse: bool = True
+    tapes: bool = False
     rtol: float = 1e-7
     has_text: bool = True
     needs: frozenset[str] = frozenset()
@@ -107,11 +107,11 @@ def in_double(samples: Iterable[Sample]) -> list[Sample]:
     return [s for s in differentiable(samples) if s.is_double]
 
 
+def without_tapes(samples: Iterable[Sample]) -> list[Sample]:
+    """Those whose reverse mode XLA has, too."""
+    return [s for s in samples if not s.tapes]
+
+
 def with_text(samples: Iterable[Sample]) -> list[Sample]:
     """Those of which the text says all."""
     return [s for s in samples if s.has_text]
-
-
-def with_adjoint(samples: Iterable[Sample]) -> list[Sample]:
-    """Those that have a reverse mode."""
-    return [s for s in samples if s.reverse]

@@ -18,6 +18,7 @@ from tracejit.ir.atoms import Atom, Var, is_zero, zero
 from tracejit.ir.builder import Builder, building
 from tracejit.ir.graph import Equation, Jaxpr
 from tracejit.ir.primitive import Unknown
+from tracejit.ir.types import TAPE
 from tracejit.ir.walk import Substitution, copy_equation, held_jaxprs
 from tracejit.ops.elementwise import add, keep_zeros
 from tracejit.transforms.jvp import Mask
@@ -35,6 +36,12 @@ class Cotangents:
         if ct is None or is_zero(ct) or not isinstance(x, Var):
             return
         before = self.of.get(x)
+        if before is not None and ct.dtype == TAPE:
+            raise MissingRuleError(
+                "reverse mode of a derivative in reverse mode, through nested loops whose lengths "
+                "are known at run time alone, is not defined",
+                hint="take the outer derivative in forward mode: jvp, jacfwd or linearize of grad",
+            )
         total = ct if before is None else add(before, ct)
         if guarded or (before is not None and before in self.guarded):
             self.guarded.add(total)

@@ -324,6 +324,7 @@ def emit_kernel(
         module.globals["workspace.bytes"] = f"internal constant i64 {arena.size}"
 
     def close() -> None:
+        program.tapes.drop()
         if summary.is_long:
             fn.call("workspace.release", VOID, [_WORKSPACES, workspace])
 

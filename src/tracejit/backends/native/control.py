@@ -16,12 +16,20 @@ from tracejit.backends.native.leaving import FIRST_GUARD, leave_if
 from tracejit.backends.native.lowering import LOWERINGS, Statement
 from tracejit.backends.native.nest import Buffer, Nest, Scalar
 from tracejit.backends.native.program import Location
+from tracejit.backends.native.tapes import (
+    Growing,
+    as_tape,
+    freed_behind,
+    room_for,
+    row_of,
+    rows_at,
+)
 from tracejit.control.cond import cond
 from tracejit.control.guard import guard
 from tracejit.control.loop import while_
 from tracejit.control.scan import scan
 from tracejit.ir.graph import Equation, Jaxpr
-from tracejit.ir.types import strides_of
+from tracejit.ir.types import ArrayType, strides_of
 
 
 def _row(fn: Function, buffer: Buffer, at: Value) -> Buffer:
@@ -32,10 +40,14 @@ def _row(fn: Function, buffer: Buffer, at: Value) -> Buffer:
     return Buffer(fn.offset(buffer.pointer, offset, buffer.lane), shape, buffer.dtype)
 
 
-def _load_row(program: Any, buffer: Location, at: Value) -> Location:
-    if isinstance(buffer, Scalar):
-        return buffer
-    row = _row(program.fn, buffer, at)
+def _load_row(program: Any, x: Location, at: Value, type: ArrayType, on_tape: bool) -> Location:
+    """Row number `at` of an operand; of a tape, what is there."""
+    if isinstance(x, Scalar) and (not on_tape or x.value.is_constant):
+        return Scalar(constant(register_type(type.dtype), 0)) if on_tape else x
+    if isinstance(x, Scalar):
+        row = row_of(program.fn, rows_at(program.fn, x.value), at, type)
+    else:
+        row = _row(program.fn, x, at)
     if row.shape:
         return row
     return Scalar(Nest(program, []).load(row, ()).value)
@@ -46,6 +58,8 @@ def _scan(program: Any, eqn: Equation) -> None:
     n_consts, n_carry = p["num_consts"], p["num_carry"]
     inits = eqn.inputs[n_consts : n_consts + n_carry]
     carry_outs, y_outs = eqn.outvars[:n_carry], eqn.outvars[n_carry:]
+    if p["length"] is None:
+        return _counted(program, eqn)
     ys = [program.allocate(v) for v in y_outs]
     if p["length"] == 0:
         for v, init in zip(carry_outs, inits, strict=True):
@@ -72,10 +86,10 @@ def _scan_loop(
     at = counter.value
     if p["reverse"]:
         at = fn.sub(constant(I64, length - 1), at)
-    rows = [_load_row(program, x, at) for x in xs]
+    types = inner.jaxpr.in_types[n_consts + p["num_carry"] :]
+    rows = [_load_row(program, x, at, t, False) for x, t in zip(xs, types, strict=True)]
     inner.place([*consts, *carries.locations, *rows])
-    results = inner.emit([*carries.targets(), *(_row(fn, y, at) for y in ys)])
-    inner.release_all()
+    results = _round(program, inner, [*carries.targets(), *(_row(fn, y, at) for y in ys)])
     following = fn.add(counter.value, constant(I64, 1))
     counter.add(following, fn.here)
     carries.hand_on(results, fn.here)
@@ -95,28 +109,78 @@ def _enter_loop(fn: Function, carries: Carries, name: str) -> tuple[Block, Block
     return before, head
 
 
+def _round(program: Any, inner: Any, targets: Sequence[Buffer | None]) -> list[Location]:
+    """The body of a loop, its inputs being there."""
+    results: list[Location] = freed_behind(program, inner.jaxpr, lambda: inner.emit(targets))
+    inner.release_all()
+    return results
+
+
+def _counted(program: Any, eqn: Equation) -> None:
+    """A scan that its first constant says the length of, over tapes."""
+    fn: Function = program.fn
+    n_consts, n_carry = eqn.params["num_consts"], eqn.params["num_carry"]
+    body: Jaxpr = eqn.params["jaxpr"]
+    inits = eqn.inputs[n_consts : n_consts + n_carry]
+    row_types = body.in_types[n_consts + n_carry :]
+    consts = [locate(program, x) for x in eqn.inputs[:n_consts]]
+    tapes = [locate(program, x) for x in eqn.inputs[n_consts + n_carry :]]
+    count = program.scalar(eqn.inputs[0])
+    y_types = body.out_types[n_carry:]
+    ys = [room_for(program, count, t) for t in y_types]
+    inner = program.inner(body)
+    carries = Carries(program, eqn, eqn.outvars[:n_carry], inits, inner, n_consts, None)
+    before, head = _enter_loop(fn, carries, "scan")
+    counter = fn.phi(I64)
+    counter.add(constant(I64, 0), before)
+    places = carries.locations
+    work, after = fn.block("body"), fn.block("scanned")
+    fn.branch_if(fn.less(counter.value, count), work, after)
+    fn.at(work)
+    following = fn.add(counter.value, constant(I64, 1))
+    at = fn.sub(count, following) if eqn.params["reverse"] else counter.value
+    rows = [_load_row(program, x, at, t, True) for x, t in zip(tapes, row_types, strict=True)]
+    inner.place([*consts, *places, *rows])
+    made = [row_of(fn, y, at, t) for y, t in zip(ys, y_types, strict=True)]
+    results = _round(program, inner, [*carries.targets(), *made])
+    counter.add(following, fn.here)
+    carries.hand_on(results, fn.here)
+    fn.branch(head)
+    fn.at(after)
+    carries.finish(places)
+    for v, y in zip(eqn.outvars[n_carry:], ys, strict=True):
+        program.settle(v, as_tape(fn, y))
+
+
 def _while(program: Any, eqn: Equation) -> None:
     fn: Function = program.fn
     p = eqn.params
     n_test, n_body = p["num_cond_consts"], p["num_body_consts"]
     consts = [locate(program, x) for x in eqn.inputs[: n_test + n_body]]
     test, inner = program.inner(p["cond"]), program.inner(p["body"])
-    carries = Carries(
-        program, eqn, eqn.outvars, eqn.inputs[n_test + n_body :], inner, n_body, None
-    )
-    _, head = _enter_loop(fn, carries, "while")
+    inits = eqn.inputs[n_test + n_body :]
+    carries = Carries(program, eqn, eqn.outvars[: len(inits)], inits, inner, n_body, None)
+    before, head = _enter_loop(fn, carries, "while")
+    tapes = Growing(program, p["body"].out_types[len(inits) :])
+    if tapes.types:
+        tapes.enter(before)
     places = carries.locations
     (go,) = test.place([*consts[:n_test], *places]).emit()
     test.release_all()
     work, after = fn.block("body"), fn.block("done")
     fn.branch_if(go.value, work, after)
     fn.at(work)
-    results = inner.place([*consts[n_test:], *places]).emit(carries.targets())
-    inner.release_all()
+    inner.place([*consts[n_test:], *places])
+    rows = tapes.row() if tapes.types else []
+    results = _round(program, inner, [*carries.targets(), *rows])
+    if tapes.types:
+        tapes.hand_on(fn.here)
     carries.hand_on(results, fn.here)
     fn.branch(head)
     fn.at(after)
     carries.finish(places)
+    for i, v in enumerate(eqn.outvars[len(inits) :]):
+        program.settle(v, as_tape(fn, tapes.rows[i].value))
 
 
 def _scan_updates(eqn: Equation) -> dict[int, int]:
@@ -125,8 +189,8 @@ def _scan_updates(eqn: Equation) -> dict[int, int]:
 
 
 def _while_updates(eqn: Equation) -> dict[int, int]:
-    first = len(eqn.inputs) - len(eqn.outvars)
-    return {i: first + i for i in range(len(eqn.outvars))}
+    first = eqn.params["num_cond_consts"] + eqn.params["num_body_consts"]
+    return {i: first + i for i in range(len(eqn.inputs) - first)}
 
 
 def _cond(program: Any, eqn: Equation) -> None:

@@ -40,7 +40,7 @@ def _inside(jaxpr: Jaxpr) -> int:
 def _effort(eqn: Equation) -> int:
     bodies = [_inside(body) for _, body in held_jaxprs(eqn)]
     if eqn.primitive is scan:
-        return eqn.params["length"] * sum(bodies)
+        return (eqn.params["length"] or _ITERATIONS) * sum(bodies)
     if eqn.primitive is while_:
         return _ITERATIONS * sum(bodies)
     if eqn.primitive is cond:

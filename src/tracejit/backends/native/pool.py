@@ -3,8 +3,9 @@
     address("pool.run")            pool.ll       run the parts of a job on several threads
     address("workspace.acquire")   workspace.ll  memory for one run of a program, `release` after it
     address("blas_threads.alone")  blas_threads.ll   BLAS on one thread, until `usual`
+    address("tape.grow")           tape.ll       memory of tapes, until `drop`
 
-Each of the three is machine code that is loaded when the first program needs it. Programs call its
+Each of them is machine code that is loaded when the first program needs it. Programs call its
 functions by these names (`shared.py`).
 
 Workers are threads that Python does not know: they run nothing but parts of programs, need no GIL,
@@ -39,6 +40,9 @@ _SPINS = 1000
 #: Bytes of scratch memory that a worker keeps between jobs.
 _KEPT_SCRATCH = 1 << 20
 
+# Bytes in front of the memory of a tape, a multiple of what malloc aligns to.
+_HEADER = 64
+
 # What waits in a loop should say so to the processor.
 _PAUSES = {"x86": "@llvm.x86.sse2.pause()", "aarch64": "@llvm.aarch64.hint(i32 1)"}
 _NO_PAUSE = "@llvm.donothing()"
@@ -47,12 +51,13 @@ _EXPORTS = {
     "pool": ("run", "stop", "reset", "limit", "workers", "make", "drop"),
     "workspace": ("make", "drop", "acquire", "release"),
     "blas_threads": ("alone", "usual", "reset"),
+    "tape": ("grow", "drop"),
 }
 
 #: What programs may call.
 NAMES = frozenset(
     {"pool.run", "workspace.acquire", "workspace.release", "blas_threads.alone"}
-    | {"blas_threads.usual"}
+    | {"blas_threads.usual", "tape.grow", "tape.drop"}
 )
 
 _loading = threading.RLock()
@@ -82,6 +87,7 @@ def _value(name: str) -> str:
         "SPINS": str(_SPINS),
         "SLOTS": str(SLOTS),
         "KEPT_SCRATCH": str(_KEPT_SCRATCH),
+        "HEADER": str(_HEADER),
         "SIG_SETMASK": str(int(signal.SIG_SETMASK)),
         "PAUSE": _PAUSES.get(known, _NO_PAUSE),
     }[name]
@@ -114,6 +120,7 @@ def _procedure(code: Code, name: str) -> Callable[[], Any]:
 _STARTS: dict[str, Callable[[Code], None]] = {
     "pool": _start_pool,
     "workspace": lambda code: None,
+    "tape": lambda code: None,
     "blas_threads": _start_over_in_children,
 }
 

@@ -35,6 +35,7 @@ from tracejit.backends.native.small import (
     unrolled,
 )
 from tracejit.backends.native.summary import Summary
+from tracejit.backends.native.tapes import Tapes
 from tracejit.backends.native.target import Features
 from tracejit.backends.native.tiles import emit_region
 from tracejit.backends.native.updates import put_off_updates, updated
@@ -56,9 +57,9 @@ class Program:
 
     within: for a held jaxpr, the step of the whole program that it is a part of. threads: how many
     may share the loops of the program, an i64; None where there is one. exit: how the program is
-    left before its end. callbacks: the variables with the addresses of trampolines (callbacks.py).
-    ready: results whose targets hold all that the operand given has and that the result does not
-    change.
+    left before its end. tapes: their memory. callbacks: the variables with the addresses of
+    trampolines (callbacks.py). ready: results whose targets hold all that the operand given has and
+    that the result does not change.
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class Program:
         self.within = within
         self.threads: Value | None = None
         self.exit = Exit(fn)
+        self.tapes = Tapes(fn)
         self.callbacks: Mapping[Equation, str] = {}
         self.number = 0
         self._find_last_reads()
@@ -452,6 +454,7 @@ class Program:
         within = self.number if self.within is None else self.within
         inner = Program(self.fn, self.target, self.arena, jaxpr, self.summary, within)
         inner.threads, inner.exit, inner.callbacks = self.threads, self.exit, self.callbacks
+        inner.tapes = self.tapes
         return inner
 
     def place(self, locations: Sequence[Location | None]) -> Program:

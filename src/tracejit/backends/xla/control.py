@@ -11,6 +11,7 @@ from tracejit.backends.xla.lower import lower
 from tracejit.backends.xla.table import LOWERINGS, full_like
 from tracejit.control import call, cond, loop, scan
 from tracejit.control.bodies import divide
+from tracejit.errors import MissingLoweringError
 from tracejit.ir.graph import Jaxpr
 from tracejit.ir.types import INT32
 
@@ -41,6 +42,8 @@ def lower_while(
     *operands: jax.Array, cond: Jaxpr, body: Jaxpr, num_cond_consts: int, num_body_consts: int
 ) -> Arrays:
     """Condition and body close over their constants."""
+    if len(body.outvars) > len(operands) - num_cond_consts - num_body_consts:
+        raise _no_tapes()
     of_cond, of_body, init = divide(operands, num_cond_consts, num_body_consts)
 
     def goes_on(carry: Arrays) -> jax.Array:
@@ -52,11 +55,20 @@ def lower_while(
     return lax.while_loop(goes_on, step, tuple(init))
 
 
+def _no_tapes() -> MissingLoweringError:
+    return MissingLoweringError(
+        "XLA's arrays have fixed sizes, so it keeps nothing for the derivative of a while_loop",
+        hint="tracejit.checkpoint(f, slots=n) computes it again, in memory of a fixed size",
+    )
+
+
 @LOWERINGS.rule(scan.scan)
 def lower_scan(
     *operands: jax.Array, jaxpr: Jaxpr, length: int, reverse: bool, num_consts: int, num_carry: int
 ) -> Arrays:
     """The body closes over the constants."""
+    if length is None:
+        raise _no_tapes()
     consts, init, xs = divide(operands, num_consts, num_carry)
 
     def step(carry: Arrays, row: Arrays) -> tuple[Arrays, Arrays]:

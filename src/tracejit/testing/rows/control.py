@@ -131,8 +131,6 @@ def _rewinds() -> Iterator[Sample]:
 
 
 def _whiles() -> Iterator[Sample]:
-    """Forward mode alone."""
-
     def step(c: Atom, i: Atom, s: Atom) -> Sequence[Atom]:
         return [i + 1, sin(s) * c + s]
 
@@ -151,14 +149,14 @@ def _whiles() -> Iterator[Sample]:
             "cond": below, "body": body("f64[3] i64[] f64[3]", step),
             "num_cond_consts": 1, "num_body_consts": 1,
         }  # fmt: skip
-        yield Sample(while_, args, params, ulps=64, scale=1.0, reverse=False, note=note)
+        yield Sample(while_, args, params, ulps=64, scale=1.0, tapes=True, note=note)
     until = body("i64[] f64[]", lambda i, s: [lt(Literal(0.3, s.type), s)])
     params = {
         "cond": until, "body": body("i64[] f64[]", halve),
         "num_cond_consts": 0, "num_body_consts": 0,
     }  # fmt: skip
     args = (splat(0, "i64[]"), reals(2.05, 2.2)("f64[]"))
-    yield Sample(while_, args, params, reverse=False, note="until small")
+    yield Sample(while_, args, params, tapes=True, note="until small")
 
 
 def _guards() -> Iterator[Sample]:
