@@ -13,7 +13,7 @@ Reading order:
 - families: elementwise and maths, structure, reduction, contraction and products, indexing, linalg
   (these three with blas), sorting, control and carries, random
 - the way to machine code: emit, target, shared, library, disk, compile; summary, work, explain
-- calls: abi, callable, call_signature, entry
+- calls: abi, callable, call_signature, entry; leaving and paths
 
 Importing this package, or the modules for calls but entry, does not load llvmlite: `run` has the
 backend.
