@@ -43,7 +43,7 @@ def counts(x):
 
 
 def takes_the_array(x):
-    return np.sum(np.asarray(x))  # here
+    return np.sum(np.asfortranarray(x))  # here
 
 
 def calls_math(x):

@@ -39,7 +39,6 @@ WITHOUT_NUMBERS = ("vmap", "jit of vmap", "make_jaxpr")
 # The mistake is in the program: it is called with 2.0, in these ways.
 IN_THE_PROGRAM: dict[str, tuple[str, ...]] = {
     "branches": WITHOUT_NUMBERS,
-    "loops": WITHOUT_NUMBERS,
     "combines": WITHOUT_NUMBERS,
     "converts": TRACED,
     "counts": TRACED,

@@ -49,11 +49,12 @@ class Builder:
 def building(builder: Builder | None = None) -> Iterator[Builder]:
     """Make a builder current in the block (a fresh one, unless given)."""
     builder = builder or Builder()
+    depth = len(stack.sinks)
     stack.sinks.append(builder)
     try:
         yield builder
     finally:
-        stack.sinks.pop()
+        del stack.sinks[depth:]
 
 
 @contextmanager

@@ -27,6 +27,7 @@ from tracejit.numpy import (
     static,
     statistics,
     ufuncs,
+    world,
 )
 from tracejit.numpy.arrays import nearest
 from tracejit.numpy.calculus import *  # noqa: F403
@@ -42,6 +43,7 @@ from tracejit.numpy.sorting import *  # noqa: F403
 from tracejit.numpy.static import *  # noqa: F403
 from tracejit.numpy.statistics import *  # noqa: F403
 from tracejit.numpy.ufuncs import *  # noqa: F403
+from tracejit.numpy.windows.functions import aware_of_windows
 
 _ROOMS = (
     calculus, choosing, contraction, creation, einstein, indexing, mutation, reductions, shaping,
@@ -51,7 +53,9 @@ _ROOMS = (
 __all__ = sorted({"linalg", *(name for room in _ROOMS for name in room.__all__)})
 
 operators.answer_for(np, _ROOMS)
+world.lend()
 operators.answer_for(np.linalg, (linalg,))
+globals().update(aware_of_windows({name: globals()[name] for name in __all__}))
 
 
 def __getattr__(name: str) -> Any:

@@ -31,7 +31,15 @@ from tracejit.ir.types import ALL, BOOL, FLOAT64, Shape, array_type
 from tracejit.numpy.promotion import default_float, dtype_of, result_dtype, unknown_dtype
 from tracejit.ops import elementwise, structure
 from tracejit.trace.provenance import user_frame
-from tracejit.trace.tracer import Tracer, bind, current_trace, is_traced, leaked
+from tracejit.trace.tracer import (
+    Tracer,
+    bind,
+    current_trace,
+    is_traced,
+    leaked,
+    literal_of,
+    twin,
+)
 from tracejit.trace.view import View
 
 Array = Any  # a tracer, or what NumPy has: an ndarray or a scalar
@@ -167,7 +175,7 @@ def value(x: ArrayLike, dtype: np.dtype | None = None) -> Array:
     x = operand(x)
     dtype = dtype_of(x) if dtype is None else dtype
     if isinstance(x, Tracer):
-        same = Tracer(x.owner, x.atom) if x.weak else x
+        same = twin(x) if x.weak else x
         return convert(same, dtype)
     if isinstance(x, np.ndarray):
         return convert(x, dtype)
@@ -176,7 +184,7 @@ def value(x: ArrayLike, dtype: np.dtype | None = None) -> Array:
 
 def copied(x: Array) -> Array:
     """An array of its own: what is written to it is not written to x."""
-    return Tracer(x.owner, x.atom) if isinstance(x, Tracer) else np.array(x)[()]
+    return twin(x) if isinstance(x, Tracer) else np.array(x)[()]
 
 
 def size_argument(n: Any, name: str) -> int:
@@ -254,9 +262,10 @@ def convert(x: Any, dtype: np.dtype) -> Any:
     if isinstance(x, (Tracer, np.ndarray, np.generic)):
         if x.dtype == dtype:
             return x
-        if isinstance(x, Tracer) and isinstance(x.atom, Literal):
-            known = np.asarray(x.atom.value, x.dtype).astype(dtype)
-            return Tracer(x.owner, splat(known, dtype, x.shape))
+        literal = literal_of(x)
+        if literal is not None:
+            known = np.asarray(literal.value, x.dtype).astype(dtype)
+            return Tracer(x.owner, splat(known, dtype, x.shape))  # type: ignore[union-attr]
         return bind(elementwise.convert, x, dtype=dtype)
     return dtype.type(x)
 
@@ -267,15 +276,17 @@ def reshape_to(x: Any, shape: Shape) -> Any:
         return Literal(x.value, x.type.with_shape(shape))
     if shape_of(x) == shape:
         return x
-    if isinstance(x, Tracer) and isinstance(x.atom, Literal):
-        return Tracer(x.owner, Literal(x.atom.value, x.aval.with_shape(shape)))
+    literal = literal_of(x)
+    if literal is not None:
+        return Tracer(x.owner, Literal(literal.value, x.aval.with_shape(shape)))
     return bind(structure.reshape, x, shape=shape)
 
 
 def spread(x: Any, shape: Shape, dims: tuple[int, ...]) -> Any:
     """x with its axes at `dims` of a shape, repeated along the others."""
-    if isinstance(x, Tracer) and isinstance(x.atom, Literal):
-        return Tracer(x.owner, Literal(x.atom.value, x.aval.with_shape(shape)))
+    literal = literal_of(x)
+    if literal is not None:
+        return Tracer(x.owner, Literal(literal.value, x.aval.with_shape(shape)))
     return x if shape_of(x) == shape else bind(structure.broadcast, x, shape=shape, dims=dims)
 
 

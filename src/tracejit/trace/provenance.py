@@ -20,7 +20,8 @@ _SCIPY = os.path.join(os.path.dirname(os.path.dirname(_NUMPY)), "scipy") + os.se
 
 
 @lru_cache(maxsize=4096)
-def _is_user_code(file: str) -> bool:
+def is_user_code(file: str) -> bool:
+    """Whether a file is neither of this package, nor of NumPy or SciPy."""
     return not file.startswith((_OURS, _NUMPY, _SCIPY, "<frozen"))
 
 
@@ -64,7 +65,7 @@ def _look(code: CodeType) -> tuple[CodeType, dict[int, Provenance] | None]:
     """Remember a code object, and whether it is the user's."""
     if len(_seen) >= _REMEMBERED:
         _seen.clear()
-    known = _seen[id(code)] = code, {} if _is_user_code(code.co_filename) else None
+    known = _seen[id(code)] = code, {} if is_user_code(code.co_filename) else None
     return known
 
 

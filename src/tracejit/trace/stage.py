@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -12,12 +13,14 @@ import numpy as np
 from tracejit.errors import UnsupportedError
 from tracejit.ir.atoms import Atom
 from tracejit.ir.builder import building
+from tracejit.ir.current import stack
 from tracejit.ir.effects import has_effects
 from tracejit.ir.graph import Jaxpr
 from tracejit.ir.types import ArrayType
 from tracejit.ir.walk import evaluate, inline
 from tracejit.trace.effects import settle, takes_place_now
 from tracejit.trace.provenance import user_frame
+from tracejit.trace.retrace import LEFT, Retrace, Site
 from tracejit.trace.tracer import (
     Constant,
     Decider,
@@ -29,6 +32,7 @@ from tracejit.trace.tracer import (
     leaked,
     plain,
 )
+from tracejit.trace.world import world_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +80,25 @@ def stage(
     decider, too, they are for this one alone. finals: give the final values of what is assigned to,
     too; else it is an error to assign to an outer tracer, and the arguments are the function's own.
     """
-    trace = Trace(name, values, decider)
-    weak = weak or [False] * len(types)
+    unrolled: dict[Site | str, str] = {}
+    while True:
+        trace = Trace(name, values, decider)
+        trace.unrolled = unrolled
+        try:
+            return _stage(trace, fun, types, values, weak or [False] * len(types), finals)
+        except Retrace as request:
+            if request.root is not trace:
+                raise
+            unrolled[request.site] = request.reason
+
+
+def _stage(
+    trace: Trace, fun: Callable[..., Sequence[Any]], types: Sequence[ArrayType],
+    values: Sequence[Any] | None, weak: Sequence[bool], finals: bool,
+) -> Staged:  # fmt: skip
+    """One attempt to stage a function; Retrace asks for another."""
     try:
-        with building(trace):
+        with world_of(fun), building(trace), rolling():
             tracers = [
                 trace.new_input(t, None if values is None else values[i], weak=weak[i])
                 for i, t in enumerate(types)
@@ -98,15 +117,35 @@ def stage(
         writes = trace.unwind()
     writes = [(x, atom) for x, atom in writes if id(x) not in trace.own]
     if writes and not finals:
-        raise _written_from_inside(writes[0][0], name)
+        raise _written_from_inside(writes[0][0], trace.name)
     atoms += [*assigned.values(), *[atom for _, atom in writes]]
     captured = {
         var: x.value if isinstance(x, Constant) else x for var, x in trace.captured.values()
     }
     invars = [*captured, *given]
     jaxpr, captured = Finish.step(trace.finish(invars, atoms), captured)  # type: ignore[arg-type]
-    weak_outs, written = tuple(is_weak(y) for y in outs), tuple([x for x, _ in writes])
+    written = tuple([x for x, _ in writes])
+    weak_outs = tuple(is_weak(y) for y in outs)
     return Staged(jaxpr, tuple(captured.values()), weak_outs, tuple(assigned), written)
+
+
+@contextmanager
+def rolling() -> Iterator[None]:
+    """Loops that are being rolled when the block ends were left: they are to be unrolled."""
+    depth = len(stack.sinks)
+    try:
+        yield
+        error = None
+    except Exception as raised:
+        if isinstance(raised.__cause__, Retrace):  # NumPy has put its own error around it
+            raise raised.__cause__ from None
+        error = raised
+    left = stack.sinks[depth:]
+    del stack.sinks[depth:]
+    if left:
+        raise left[-1].loop.unrolled(str(error) if error else LEFT) from error
+    if error:
+        raise error
 
 
 def own(x: Any) -> Any:

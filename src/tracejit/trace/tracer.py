@@ -43,6 +43,7 @@ from tracejit.ir.types import ALL, ArrayType, array_type, type_of
 from tracejit.ir.walk import literal_value
 from tracejit.trace.effects import is_recorded, number_of, settle
 from tracejit.trace.provenance import user_frame
+from tracejit.trace.retrace import WRITES, Retrace
 
 
 class Decider(Protocol):
@@ -65,11 +66,13 @@ class Trace(Builder):
     own: tracers of enclosing traces, by id, that are nobody else's.
     by_object: whether a captured tracer is the array, whatever is written to it, rather than its
     value of that moment. Then views are read in this trace, too.
-    bounds_of: the least and the greatest value of integers of which they are known. numbering: what
-    the NumPy face knows of its integers (numpy/windows/affine.py).
+    bounds_of: the least and the greatest value of integers of which they are known. unrolled: the
+    loops of user code that are not to be rolled, and why. root: the trace of the whole function.
     """
 
     by_object = False
+    #: Answers what a `while` statement asks, or None; lent by `control.rolling`.
+    while_truth: ClassVar[Any] = None
 
     def __init__(
         self,
@@ -87,8 +90,15 @@ class Trace(Builder):
         self.made = 0  # so many equations are in `makers`
         self.writes: dict[int, tuple[Tracer, Atom, Trace]] = {}
         self.bounds_of: dict[Any, tuple[float, float]] = {}
+        self.unrolled: dict[Any, str] = {}
         self.numbering: Any = None
         self.own: dict[int, Tracer] = {}
+        self.root: Trace = self
+
+    @property
+    def is_tape(self) -> bool:
+        """Whether its tracers tell their numbers to everybody."""
+        return self.values is not None and self.decider is None
 
     def new_input(self, type: ArrayType, value: Any = None, *, weak: bool = False) -> Tracer:
         """A tracer for an argument."""
@@ -128,6 +138,10 @@ class Trace(Builder):
             if self.values is not None:
                 self.values[var] = Outer(x) if outer else x
         return self.captured[key][0]
+
+    def truth(self, x: Tracer) -> bool | None:
+        """Which way Python goes where it asks for a truth that is traced; None if it cannot."""
+        return None
 
     def unwind(self) -> list[tuple[Tracer, Atom]]:
         """Give the tracers in `writes` their old values back: them, and the atoms that they had."""
@@ -207,6 +221,23 @@ def leaked(x: Tracer) -> LeakedTracerError:
         f"{f' of {x.owner.name}' if x.owner.name else ''} has ended",
         where=user_frame(),
     )
+
+
+def twin(x: Tracer, *, weak: bool = False) -> Tracer:
+    """Another tracer of the value that x has now."""
+    trace = current_trace()
+    if trace is None:
+        raise leaked(x)
+    return Tracer(trace, trace.lift(x), weak=weak)
+
+
+def literal_of(x: Any) -> Literal | None:
+    """The literal that a tracer is known to be, whatever is written to arrays from outside."""
+    if not isinstance(x, Tracer) or not isinstance(x.atom, Literal):
+        return None
+    trace = current_trace()
+    changes = trace is not None and trace.by_object and x.owner is not trace and x.atom.shape
+    return None if changes else x.atom
 
 
 def current_trace() -> Trace | None:
@@ -334,10 +365,10 @@ class Tracer:
         self.atom = atom
 
     def __copy__(self) -> Tracer:
-        return Tracer(self.owner, self.atom, weak=self.weak)
+        return twin(self, weak=self.weak)
 
     def __deepcopy__(self, memo: Any) -> Tracer:
-        return Tracer(self.owner, self.atom, weak=self.weak)
+        return twin(self, weak=self.weak)
 
     def __format__(self, spec: str) -> str:
         return format(self._number("a format", TracedConversionError), spec) if spec else str(self)
@@ -367,6 +398,13 @@ class Tracer:
         return value
 
     def __bool__(self) -> bool:
+        trace = current_trace()
+        if trace is not None and self.owner.alive and self.owner.value_of(self.atom) is None:
+            decided = Trace.while_truth(self)
+            if decided is None:
+                decided = trace.truth(self)
+            if decided is not None:
+                return bool(decided)
         if self.owner.decider is not None and self.owner.alive:
             return self.owner.decider.truth(self)
         use = "the truth of a value (if, while, and, or, not)"
@@ -431,7 +469,7 @@ class Tracer:
     def __iter__(self) -> Iterator[Any]:
         if not self.shape:
             raise TypeError("iteration over a traced value of rank 0")
-        return iter([self.operators.__getitem__(self, i) for i in range(self.shape[0])])
+        return self.operators.rows(self, sys._getframe(1))  # type: ignore[no-any-return]
 
 
 #: What Python does at a[i], and at a[i] = v.
@@ -447,6 +485,9 @@ def _opcode(frame: FrameType) -> str:
 def _refuse_assignment(caller: FrameType) -> None:
     """Raise if NumPy asks on behalf of a[i] = v: the derivative would be lost, without a word."""
     if _opcode(caller) in _WRITES:
+        trace = current_trace()
+        if trace is not None and WRITES not in trace.root.unrolled:
+            raise Retrace(WRITES, "an array of known numbers is written to", trace.root)
         raise UnsupportedError(
             "a traced value is assigned to elements of an ndarray", where=user_frame(),
             hint="make the changed array: a = tracejit.numpy.zeros(n), then a = a.at[i].set(v); "

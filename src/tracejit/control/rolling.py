@@ -1,0 +1,345 @@
+"""Python loops in traced functions, traced once: `for i in range(n)` and `while condition`.
+
+    for i in range(1, n):              scan  carry: A, s         the body is traced with a traced i;
+        A[i] = A[i - 1] + s      ->          i = iota            what it writes, or binds anew, is
+        s = s * 2                            A' = ..., s' = ...  the carry
+
+Python runs the body; nobody reads source text. At the end of the body Python comes back: it asks
+the iterator for the next element, or the condition for its truth. Then the variables are compared
+with what they were (`trace.places`) and put back, and Python runs the body again, on fresh tracers
+for what has changed, until what goes in has the types of what comes out. A truth that is asked for
+in the body is decided once one way and once the other: the paths become `cond` (`control.paths`).
+At the end the variables get the loop's results.
+
+What cannot be rolled (the index is needed as a number, a list grows, `break` depends on a traced
+value, types change from round to round) is traced again, unrolled: `Retrace` goes up to whoever
+stages the function, with the place of the loop.
+
+Here is what both kinds of loops share; see `rolled_for` and `rolled_while`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any
+
+import numpy as np
+
+from tracejit.control.bodies import leave
+from tracejit.control.paths import Fork, Run, Wandering, assemble
+from tracejit.control.staging import as_dtype, as_leaf, join, leaf_type
+from tracejit.ir.atoms import Atom, Literal, Var, zero
+from tracejit.ir.builder import building
+from tracejit.ir.current import stack
+from tracejit.ir.graph import Jaxpr
+from tracejit.ir.types import BOOL, ArrayType
+from tracejit.ir.walk import inline
+from tracejit.ops.elementwise import ne
+from tracejit.trace.frames import read_locals, replace_locals
+from tracejit.trace.places import Attribute, Path, Shell, is_leaf, put, restore, same, survey
+from tracejit.trace.retrace import LEFT, Retrace, Site
+from tracejit.trace.stage import is_weak
+from tracejit.trace.tracer import Constant, Trace, Tracer, bind, current_trace
+
+#: Paths through one body; more is retraced unrolled.
+MOST_PATHS = 48
+
+#: Of an input or a result of a body: ("place", path), ("in", key of what is captured), or its own.
+Name = Any
+
+
+class BodyTrace(Trace):
+    """One run of a loop's body.
+
+    Tracers from outside are captured by object: what is written in the body is the loop's carry, so
+    that a read ahead of the write is a read of the carry.
+    """
+
+    by_object = True
+
+    def __init__(self, loop: Loop, forced: tuple[bool, ...]):
+        super().__init__(loop.name)
+        self.loop = loop
+        self.forced = forced
+        self.forks: list[Fork] = []
+        self.outside: dict[Any, Any] = {}
+        self.own: dict[Any, Var] = {}
+        self.unrolled = loop.outer.unrolled
+        self.root = loop.outer.root
+
+    def lift(self, x: Any) -> Atom:
+        if isinstance(x, Tracer) and x.owner is not self and isinstance(x.atom, Literal):
+            return self.capture(self.capture_key(x), x)
+        return super().lift(x)
+
+    def capture_key(self, x: Tracer) -> Any:
+        return id(x)
+
+    def capture(self, key: Any, x: Any) -> Var:
+        var = super().capture(key, x)
+        self.outside.setdefault(key, x)
+        if isinstance(x, Tracer):
+            bounds = x.owner.bounds_of.get(x.atom)
+            if bounds is not None:
+                self.bounds_of.setdefault(var, bounds)
+        return var
+
+    def truth(self, tracer: Tracer) -> bool:
+        """Decide a truth: as this run was told to, or the first way that is open."""
+        known = tracer.operators.known_truth(tracer)
+        if known is not None:
+            return known
+        at = len(self.forks)
+        outcome = self.forced[at] if at < len(self.forced) else True
+        pred = self.lift(as_bool(tracer))
+        self.forks.append(Fork(len(self.equations), pred, outcome))
+        return outcome
+
+
+def as_bool(x: Tracer) -> Tracer:
+    """The truth of a number: whether it is not zero."""
+    return x if x.dtype == BOOL else bind(ne, x, np.zeros((), x.dtype))
+
+
+class Loop:
+    """A loop that is being rolled: `frame` runs it, `before` is what its variables were.
+
+    carried: the places that change, each with the type of its carry and whether that is weak.
+    """
+
+    def __init__(self, frame: FrameType, site: Site, name: str, index: str | None = None):
+        outer = current_trace()
+        assert outer is not None
+        self.frame, self.site, self.name, self.outer = frame, site, name, outer
+        self.index = index
+        self.before = self.variables()
+        self.carried: dict[Path, tuple[ArrayType, bool]] = {}
+        self.runs: list[Run] = []
+        self.pending: list[tuple[bool, ...]] = []
+        self.written: dict[int, Tracer] = {}
+        self.outside: dict[Any, Any] = {}
+        self.last: dict[Path, Any] = {}
+        self.body: BodyTrace | None = None
+        self.entries: dict[Path, Tracer] = {}
+
+    def unrolled(self, reason: str) -> Retrace:
+        return Retrace(self.site, reason, self.outer.root)
+
+    def variables(self) -> dict[Path, Any]:
+        """What the variables are, without the index of the loop, and what former runs have left."""
+        known = read_locals(self.frame)
+        known.pop(self.index, None)  # type: ignore[arg-type]
+        found = survey(known)
+        ended = {p[0] for p, x in found.items() if isinstance(x, Tracer) and not x.owner.alive}
+        return {p: x for p, x in found.items() if p[0] not in ended} if ended else found
+
+    # One run of the body.
+
+    def enter(self, forced: tuple[bool, ...] = ()) -> BodyTrace:
+        """Begin a run: fresh tracers stand for what is carried."""
+        self.body = body = BodyTrace(self, forced)
+        stack.sinks.append(body)
+        variables: dict[str, Any] = {}
+        self.entries = {}
+        for path, (type, weak) in self.carried.items():
+            if path in self.before:
+                self.entries[path] = body.new_input(type, weak=weak)
+                variables.setdefault(path[0], self.before[path[:1]])
+                put(variables, path, self.entries[path])
+        replace_locals(self.frame, variables)
+        return body
+
+    def leave(self) -> dict[Path, Any]:
+        """End a run; gives the variables as they are behind it."""
+        body = self.body
+        if stack.sinks[-1] is not body:
+            raise stale()
+        return self.variables()
+
+    def end(self, results: dict[str, Any]) -> bool:
+        """Take in the run that has come to its end; whether all paths are known now.
+
+        results: what the run gives besides its variables. Where another run is needed, it has
+        begun.
+        """
+        body = self.body
+        assert body is not None
+        after = self.leave()
+        changed = self._changes(after)
+        types = {path: self._joined(path, after[path]) for path in changed}
+        leaves = {path: after[path] for path in changed}
+        fresh = any(self.carried.get(path) != t for path, t in types.items())
+        run = None if fresh else self._run(body, leaves, results)
+        written = {key: x for key, (x, _, _) in body.writes.items()}
+        body.unwind()
+        body.alive = False
+        stack.sinks.pop()
+        restore(self.before, after)
+        if run is None:
+            self.carried.update(types)
+            self.runs, self.pending = [], []
+            self._reset()
+            return False
+        self.runs.append(run)
+        self.written.update(written)
+        for at in range(len(body.forced), len(body.forks)):
+            outcomes = run.outcomes()
+            self.pending.append((*outcomes[:at], not outcomes[at]))
+        if len(self.runs) + len(self.pending) > MOST_PATHS:
+            raise self.unrolled(f"its body has more than {MOST_PATHS} paths")
+        if not self.pending:
+            self.last = after
+            return True
+        self._reset()
+        return False
+
+    def _reset(self) -> None:
+        """Give the frame the variables back that it had ahead of the loop."""
+        names = {path[0] for path in self.carried if path[:1] in self.before}
+        replace_locals(self.frame, {name: self.before[name,] for name in names})
+
+    def again(self) -> tuple[bool, ...]:
+        """The decisions of the next run."""
+        return self.pending.pop() if self.pending else ()
+
+    def _changes(self, after: dict[Path, Any]) -> list[Path]:
+        """The places that the run has changed, or that a run before has: all have to be carried."""
+        changed = []
+        for path, x in after.items():
+            if (*path, Shell) in after:
+                continue
+            if path in self.carried and is_leaf(x):
+                changed.append(path)
+            elif path not in self.before:
+                if is_leaf(x) and path[:1] not in self.before:
+                    changed.append(path)
+            elif not same(self.before[path], x):
+                if not (is_leaf(x) and is_leaf(self.before[path])):
+                    raise self.unrolled(f"{spelled(path)} changes in a way that is no number's")
+                changed.append(path)
+        gone = [path for path in self.before if path not in after]
+        gone += [path for path in self.carried if path in self.before and path not in changed]
+        if gone:
+            raise self.unrolled(f"{spelled(gone[0])} changes its structure")
+        return changed
+
+    def _joined(self, path: Path, x: Any) -> tuple[ArrayType, bool]:
+        """The type of a carry that goes in as it came and comes out as x."""
+        leaf = as_leaf(x, spelled(path))
+        found = leaf_type(leaf), is_weak(x)
+        known = self.carried.get(path)
+        if known is None and path in self.before:
+            start = self.before[path]
+            known = leaf_type(as_leaf(start, spelled(path))), is_weak(start)
+        if known is None:
+            return found
+        joined = join(*known, *found)
+        if joined is None:
+            raise self.unrolled(f"{spelled(path)} is {known[0]} in one round and {found[0]} later")
+        return joined
+
+    def _run(self, body: BodyTrace, leaves: dict[Path, Any], results: dict[Any, Any]) -> Run:
+        """The run as a path: its results are those given, what is carried and what was written."""
+        outs: dict[Any, Atom] = {name: body.lift(x) for name, x in results.items()}
+        for path, (type, _) in self.carried.items():
+            if path in leaves:
+                leaf = as_dtype(as_leaf(leaves[path], spelled(path)), type.dtype)
+                outs["place", path] = body.lift(leaf)
+            else:
+                outs["place", path] = zero(type)
+        outs |= {("in", key): body.lift(x) for key, (x, _, _) in body.writes.items()}
+        inputs: dict[Any, Var] = {("in", key): var for key, (var, _) in body.captured.items()}
+        inputs |= {("place", path): t.atom for path, t in self.entries.items()}  # type: ignore[misc]
+        inputs |= body.own
+        self.outside |= body.outside
+        return Run(inputs, body.equations, body.forks, outs)
+
+    # The loop as an operation.
+
+    def assembled(self, extra: Sequence[Any], own: Sequence[Any]) -> Assembled:
+        """The body of all runs: (*consts, *own, *carry) -> (*extra, *carry)."""
+        places: list[Name] = [("place", path) for path in self.carried]
+        writes: list[Name] = [("in", key) for key in self.written]
+        for run in self.runs:
+            for name in writes:
+                if name not in run.results:
+                    type = self.written[name[1]].aval
+                    run.results[name] = run.inputs.setdefault(name, Var(type))
+        try:
+            found, equations, outs = assemble(self.runs, [*extra, *places, *writes])
+        except Wandering:
+            raise self.unrolled("its body does not do the same when it is run again") from None
+        types = [t for t, _ in self.carried.values()] + [x.aval for x in self.written.values()]
+        inputs: dict[Name, Var] = {**found}
+        carry = [
+            inputs.pop(name, Var(t))
+            for name, t in zip(places + writes, types, strict=True)
+        ]
+        mine = [inputs.pop(name) for name in own]
+        start = [self._start(path) for path in self.carried] + [*self.written.values()]
+        names, consts = [*inputs.values()], [self.outside[key] for _, key in inputs]
+        values = [x.value if isinstance(x, Constant) else x for x in consts]
+        jaxpr = Jaxpr((*names, *mine, *carry), tuple(equations), tuple(outs))
+        return _literals_in(Assembled(jaxpr, values, start))
+
+    def _start(self, path: Path) -> Any:
+        """What a carry is ahead of the loop; zeros for a variable that the body makes."""
+        type, _ = self.carried[path]
+        if path not in self.before:
+            return zero(type)
+        return as_dtype(as_leaf(self.before[path], spelled(path)), type.dtype)
+
+    def finish(self, outs: Sequence[Any], also: dict[str, Any]) -> None:
+        """Give the variables and the written arrays the results of the loop."""
+        variables: dict[str, Any] = {}
+        for (path, (_, weak)), x in zip(self.carried.items(), outs, strict=False):
+            x.weak = weak
+            root = path[:1]
+            variables.setdefault(path[0], self.before.get(root, self.last.get(root)))
+            put(variables, path, x)
+        for tracer, x in zip(self.written.values(), outs[len(self.carried) :], strict=True):
+            tracer.assign(x)
+        replace_locals(self.frame, variables | also)
+
+
+@dataclass(frozen=True, slots=True)
+class Assembled:
+    """A body, the values of its constants, and the carry ahead of the loop."""
+
+    jaxpr: Jaxpr
+    consts: list[Any]
+    start: list[Any]
+
+
+def _literals_in(loop: Assembled) -> Assembled:
+    """The same with constants that are literals in their places in the body."""
+    known = [isinstance(x, Tracer) and isinstance(x.atom, Literal) for x in loop.consts]
+    count = len(known)
+    with building() as builder:
+        invars = [Var(t) for t in loop.jaxpr.in_types]
+        inputs = [
+            x.atom if k else v for x, k, v in zip(loop.consts, known, invars, strict=False)
+        ]
+        outs = inline(loop.jaxpr, [*inputs, *invars[count:]])
+    jaxpr = builder.finish([*leave(invars[:count], known), *invars[count:]], outs)
+    return Assembled(jaxpr, leave(loop.consts, known), loop.start)
+
+
+def spelled(path: Path) -> str:
+    """A place as one would write it."""
+    steps = [f".{k.name}" if isinstance(k, Attribute) else f"[{k!r}]" for k in path[1:]]
+    return path[0] + "".join(steps)
+
+
+def stale() -> Retrace:
+    """Python has left a loop that is being rolled, by `break`, `return` or an exception."""
+    inner = stack.sinks[-1]
+    assert isinstance(inner, BodyTrace)
+    return inner.loop.unrolled(LEFT)
+
+
+def may_roll(trace: Trace | None, site: Site) -> bool:
+    """Whether loops are rolled in this trace, and this one has not failed to be."""
+    return trace is not None and not trace.is_tape and site not in trace.unrolled

@@ -1,0 +1,315 @@
+"""Python loops that are traced once: what they compute, what they carry, what they refuse."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tracejit as tj
+from tracejit.errors import TracejitError
+from tracejit.ir.graph import Jaxpr
+from tracejit.ir.walk import count_equations, held_jaxprs
+
+RNG = np.random.default_rng(4)
+X = RNG.random(100)
+M = RNG.random((40, 30))
+
+
+def primitives(jaxpr: Jaxpr) -> list[str]:
+    """The names of all operations, those inside of others included."""
+    names = []
+    for eqn in jaxpr.equations:
+        names.append(eqn.primitive.name)
+        for _, inner in held_jaxprs(eqn):
+            names += primitives(inner)
+    return names
+
+
+def check(fun: Callable[..., Any], *args: Any, rolled: int | None = None) -> None:
+    """Python, the compiled program and the interpreter agree; so do the arrays written to."""
+
+    def both(*args: Any) -> Any:
+        args = tuple([a.copy() if np.ndim(a) else a for a in args])
+        return fun(*args), args
+
+    expected = tj.tree.leaves(both(*args))
+    for backend in ("native", "eager"):
+        found = tj.tree.leaves(tj.jit(both, backend=backend)(*args))
+        for x, y in zip(found, expected, strict=True):
+            np.testing.assert_allclose(x, y, rtol=1e-12)
+    if rolled is not None:
+        names = primitives(tj.make_jaxpr(both)(*args))
+        assert sum(name in ("scan", "while") for name in names) == rolled
+
+
+def test_names_bound_anew_are_carried() -> None:
+    def f(x: Any) -> Any:
+        total, count, last = 0.0, 0, None
+        for i in range(100):
+            total = total + np.sin(x[i]) * i
+            count += 2
+        return total, count, last
+
+    check(f, X, rolled=1)
+
+
+def test_arrays_written_to_are_carried() -> None:
+    def f(x: Any) -> Any:
+        y = np.zeros(100)
+        y[0] = x[0]
+        for i in range(1, 100):
+            y[i] = 0.5 * y[i - 1] + x[i]
+            x[i] *= 2
+        return y
+
+    check(f, X, rolled=1)
+
+
+def test_two_names_of_one_array_stay_one() -> None:
+    def f(x: Any) -> Any:
+        y = x
+        z = x.copy()
+        for i in range(1, 100):
+            x[i] = y[i - 1] + 1
+        return y, z
+
+    check(f, X, rolled=1)
+
+
+def test_a_view_made_ahead_of_the_loop_sees_its_writes() -> None:
+    def f(x: Any) -> Any:
+        row = x[3]
+        for i in range(1, 40):
+            x[i] = x[i - 1] + row
+        return row.copy()
+
+    check(f, M, rolled=1)
+
+
+def test_steps_and_bounds() -> None:
+    def f(x: Any) -> Any:
+        s = 0.0
+        for i in range(90, 9, -2):
+            s = s * 0.5 + x[i] * i
+        for j in range(3, 96, 7):
+            s = s + x[j - 3]
+        for _ in range(0):
+            s = s + 1
+        return s, i, j
+
+    check(f, X)
+
+
+def test_loops_within_loops_with_bounds_of_the_outer() -> None:
+    def f(a: Any) -> Any:
+        n = a.shape[1]
+        for i in range(n):
+            for j in range(i):
+                a[i, j] -= np.dot(a[i, :j], a[j, :j])
+                a[i, j] /= a[j, j] + 2
+            a[i, i] = np.sqrt(np.abs(a[i, i] - np.dot(a[i, :i], a[i, :i])) + 1)
+        for i in range(n - 1, -1, -1):
+            for j in range(n - 1, i, -1):
+                a[i, j] = a[j, i]
+
+    check(f, M[:30].copy(), rolled=4)
+
+
+def test_structures_among_the_variables() -> None:
+    class State:
+        def __init__(self, v: Any) -> None:
+            self.v = v
+            self.log = {"sum": 0.0, "pair": (1.0, v)}
+
+    def f(x: Any) -> Any:
+        state, names = State(x[0]), ["a", "b"]
+        for i in range(100):
+            state.v = 0.9 * state.v + x[i]
+            first, second = state.log["pair"]
+            state.log["pair"] = (second, first + state.v)
+            state.log["sum"] += first
+        return state.v, state.log, len(names)
+
+    check(f, X, rolled=1)
+
+
+def test_branches_in_the_body() -> None:
+    def f(x: Any) -> Any:
+        s, hits, kept = 0.0, 0, np.zeros(100)
+        for i in range(100):
+            if x[i] > 0.7:
+                s = s + np.exp(x[i])
+                hits += 1
+                kept[i] = s
+            elif x[i] < 0.2 and i > 5:
+                s = s - x[i]
+            else:
+                kept[i] = -1
+            s = max(s, 0.5 * x[i])
+        return s, hits, kept
+
+    check(f, X, rolled=1)
+
+
+def test_the_common_end_of_branches_is_there_once() -> None:
+    def f(x: Any) -> Any:
+        s = 0.0
+        for i in range(100):
+            y = np.sin(x[i]) if x[i] > 0.5 else np.cos(x[i])
+            z = 2.0 if y > 0.9 else 3.0
+            for k in range(10):
+                s = s + np.tanh(y * z + k)
+        return s
+
+    check(f, X)
+    assert primitives(tj.make_jaxpr(f)(X)).count("tanh") == 10
+
+
+def test_rows_of_a_traced_array() -> None:
+    def f(m: Any) -> Any:
+        total = np.zeros(30)
+        for row in m:
+            total = np.sin(total * 0.5 + row) * row + np.cos(row)
+        return total, row
+
+    check(f, M, rolled=1)
+
+
+def test_while_on_traced_values() -> None:
+    def f(x: Any) -> Any:
+        y, rounds = x[0] + 2, 0
+        while np.abs(y * y - 2) > 1e-10 and rounds < 50:
+            y = 0.5 * (y + 2 / y)
+            rounds += 1
+        return y, rounds
+
+    check(f, X)
+
+
+def test_while_with_a_condition_that_is_known_at_first() -> None:
+    def f(x: Any) -> Any:
+        change = 1
+        while change > 1e-9:
+            old = x.copy()
+            x[1:-1] = 0.5 * (x[2:] + x[:-2])
+            change = np.abs(x - old).max()
+        return change
+
+    check(f, X[:8])
+
+
+def test_what_cannot_be_rolled_is_unrolled() -> None:
+    def grows(x: Any) -> Any:
+        found = []
+        for i in range(100):
+            found.append(x[i] * 2)
+        return np.stack(found)
+
+    def leaves(x: Any) -> Any:
+        s = 0.0
+        for i in range(100):
+            s = s + x[i]
+            if i == 50:
+                break
+        return s
+
+    def sizes(x: Any) -> Any:
+        s = 0.0
+        for i in range(1, 40):
+            s = s + np.zeros(i).sum() + np.ones((i, 2))[0, 0] * x[i]
+        return s
+
+    def returns(x: Any) -> Any:
+        for i in range(100):
+            if i == 7:
+                return x[i]
+        return x[0]
+
+    for f in (grows, leaves, sizes, returns):
+        check(f, X, rolled=0)
+
+
+def test_short_loops_are_unrolled() -> None:
+    def f(x: Any) -> Any:
+        for i in range(3):
+            x = np.sin(x) + i
+        return x
+
+    check(f, X, rolled=0)
+
+
+def test_comprehensions_and_iterators_see_plain_numbers() -> None:
+    def f(x: Any) -> Any:
+        parts = [x[i] for i in range(50)] + [sum(x[k] for k in range(20))]
+        for i, p in zip(range(6), parts):  # noqa: B905
+            x = x + p * i
+        return x, list(range(5)), isinstance(range(3), range)
+
+    assert tj.jit(f)(X)[1] == [0, 1, 2, 3, 4]
+    np.testing.assert_allclose(tj.jit(f)(X)[0], f(X)[0])
+
+
+def test_an_error_in_the_body_is_the_users() -> None:
+    def f(x: Any) -> Any:
+        for i in range(50):
+            x = x + np.ones(3) * i
+        return x
+
+    with pytest.raises((TracejitError, ValueError), match=r"100"):
+        tj.jit(f)(X)
+
+
+def test_the_world_is_as_before_behind_a_trace() -> None:
+    assert "range" not in globals()
+    tj.jit(lambda x: np.zeros(3) + x)(1.0)
+    assert "range" not in globals()
+    assert type(np.zeros(3)) is np.ndarray
+    assert np.zeros.__module__ == "numpy"
+    with pytest.raises(ZeroDivisionError):
+        tj.jit(lambda x: x + 1 / 0)(1.0)
+    assert "range" not in globals() and type(np.ones(2)) is np.ndarray
+
+
+def test_a_known_array_that_is_written_to() -> None:
+    def f(x: Any) -> Any:
+        a = np.array([1.0, 2.0, 3.0])
+        b = np.linspace(0, 1, 5)
+        a[1] = x[0]
+        b[2:4] = x[:2]
+        for i in range(100):
+            a[0] += x[i]
+        return a, b
+
+    check(f, X)
+
+
+def test_programs_stay_small() -> None:
+    def f(x: Any) -> Any:
+        for i in range(100_000):
+            x = x * 0.999 + 0.001 * i
+        return x
+
+    assert count_equations(tj.make_jaxpr(f)(1.0)) < 20
+    np.testing.assert_allclose(tj.jit(f)(1.0), f(1.0), rtol=1e-9)
+
+
+def test_gradients_through_rolled_loops() -> None:
+    def f(x: Any) -> Any:
+        y = np.zeros(100)
+        for i in range(1, 100):
+            y[i] = np.sin(y[i - 1]) + x[i] * x[i - 1]
+            if x[i] > 0.5:
+                y[i] *= x[i]
+        return np.sum(y)
+
+    found = tj.jit(tj.grad(f))(X)
+    step = 1e-6
+    for k in (0, 1, 50, 99):
+        e = np.zeros(100)
+        e[k] = step
+        slope = (f(X + e) - f(X - e)) / (2 * step)
+        np.testing.assert_allclose(found[k], slope, rtol=1e-6, atol=1e-8)
+    np.testing.assert_allclose(found, tj.grad(f)(X), rtol=1e-12)
