@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import argparse
+import inspect
 import pkgutil
 import re
 import sys
@@ -39,6 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     try:
         fun = _function(options.function)
+        _check_count(fun, options.function, options.arguments)
         fun = tracejit.value_and_grad(fun) if options.grad else fun
         print(tracejit.explain(fun, backend=options.backend)(*map(_argument, options.arguments)))
     except TracejitError as error:
@@ -56,6 +58,19 @@ def _function(text: str) -> Callable[..., Any]:
     if not callable(fun):
         raise ArgumentError(f"there is no function {text!r}", hint="module:name")
     return fun  # type: ignore[no-any-return]
+
+
+def _check_count(fun: Callable[..., Any], name: str, arguments: Sequence[str]) -> None:
+    """ArgumentError where a function, if Python knows its parameters, cannot take so many."""
+    try:
+        signature = inspect.signature(fun)
+    except (TypeError, ValueError):
+        return
+    try:
+        signature.bind(*arguments)
+    except TypeError as error:
+        hint = f"give a type for each argument: tracejit explain {name} f64[100,3] f64[]"
+        raise ArgumentError(f"{name}{signature}: {error}", hint=hint) from None
 
 
 def _argument(text: str) -> tracejit.ShapeDtypeStruct:

@@ -187,6 +187,11 @@ def test_the_page_shows_what_is_printed(request: pytest.FixtureRequest) -> None:
         pytest.fail(f"docs/explain.md is not\n{text}\nif that is right: {command}", False)
 
 
+def test_the_arguments_go_to_what_it_returns() -> None:
+    with pytest.raises(ArgumentError, match=r"explain\(f\)\(x\), not explain\(f, x\)"):
+        tj.explain(np.sin, 1.0)
+
+
 # The command.
 
 
@@ -208,8 +213,11 @@ def test_the_command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Mon
         (["numpy:sin", "double[3]"], r"'double\[3\]' is no type of an argument"),
         (["numpy:sin", "f64[3]", "--backend", "nope"], "nope"),
         (["numpy:dot", "f64[3]", "f64[4]"], "dot"),
+        (["numpy:linalg.norm"], "missing a required argument: 'x'"),
+        (["test_api_explain:least_squares", "f64[3]"], "missing a required argument: 'x'"),
     ],
 )
-def test_the_command_says_what_is_wrong(arguments, message, capsys) -> None:
+def test_the_command_says_what_is_wrong(arguments, message, capsys, monkeypatch) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
     assert main(["explain", *arguments]) == 2
     assert re.search(message, capsys.readouterr().err)

@@ -21,7 +21,7 @@ from tracejit import tree
 from tracejit.api.jit import JitFunction
 from tracejit.backends.explanation import Explanation
 from tracejit.config import config
-from tracejit.errors import UnsupportedError
+from tracejit.errors import ArgumentError, UnsupportedError
 from tracejit.ir.graph import Jaxpr
 from tracejit.ir.types import ArrayType
 from tracejit.passes.stages import Stages
@@ -123,7 +123,7 @@ def stages(
 
 def explain(
     fun: Callable[..., Any],
-    *,
+    *arguments: Any,
     backend: str | None = None,
     static_argnums: int | Iterable[int] = (),
     static_argnames: str | Iterable[str] = (),
@@ -134,8 +134,14 @@ def explain(
     Fields: steps, temporary_bytes (in use at a time, neither argument nor result), peak (what lies
     there then), argument_bytes, result_bytes, kept (what the forward part leaves for the
     derivative), bytes_read, bytes_written, flops (estimates), threads. See docs/explain.md.
-    Of a jitted function it takes over what is static, and the backend.
+    Of a jitted function it takes over what is static, and the backend. The arguments are given to
+    the function that it returns, `explain(f)(x)`; here they are an ArgumentError.
     """
+    if arguments:
+        raise ArgumentError(
+            f"explain takes a function, and was given {1 + len(arguments)} arguments",
+            where=user_frame(), hint="explain(f)(x), not explain(f, x)",
+        )  # fmt: skip
     return _inspected(fun, "explain", backend, static_argnums, static_argnames, _explained)
 
 
