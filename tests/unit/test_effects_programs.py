@@ -89,6 +89,28 @@ def test_an_exception_is_the_callers_on_every_backend(backend: str) -> None:
     assert run(0.0) == 1.0
 
 
+# ---- arguments that are assigned to
+
+
+def _written(x: Any, k: Any) -> Any:
+    x[0] = x[0] + 1
+    y = np.sin(x)
+    tj.check(y.sum() < k, "{k}", k=k)
+    x[1:] *= 2
+    return y.sum()
+
+
+def test_a_failure_leaves_arguments_as_they_were(backend: str) -> None:
+    run = tj.jit(_written, backend=backend)
+    x, plain = np.arange(5.0), np.arange(5.0)
+    for _ in range(3):
+        assert np.isclose(run(x, 100.0), _written(plain, 100.0))
+        assert np.array_equal(x, plain)
+        with pytest.raises(CheckError, match="-100"):
+            run(x, -100.0)
+        assert np.array_equal(x, plain)
+
+
 # ---- paths
 
 
