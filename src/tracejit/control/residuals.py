@@ -32,6 +32,8 @@ CHEAP = dict.fromkeys(
 
 #: A variable is computed again at this cost, down to what is kept, at most.
 AFFORDABLE = 24
+#: Numbers that are put together again.
+FEW = 8
 #: Variables that one cut chooses from: the search takes more than linear time.
 LARGE = 300
 
@@ -40,7 +42,7 @@ def thin_out(
     residuals: Sequence[Var], equations: Sequence[Equation], free: Set[Var]
 ) -> tuple[list[Var], list[Equation]]:
     """(what to hand over, free or stacked; the equations that make the residuals of it)."""
-    makers = {e.outvars[0]: e for e in equations if e.primitive in CHEAP}
+    makers = {e.outvars[0]: e for e in equations if _cost(e)}
     free = free | _free_of_charge(makers, free)
     kept: set[Var] = set()
     for network in _networks([r for r in residuals if r not in free], makers, free):
@@ -59,13 +61,20 @@ def thin_out(
     return list(handed), [e for e in equations if e in again]
 
 
+def _cost(eqn: Equation) -> int:
+    """What it costs to compute a result again; 0 where that is too dear."""
+    if eqn.primitive is structure.concatenate:  # the few indices of a place
+        return int(eqn.outvars[0].type.size <= FEW)
+    return CHEAP.get(eqn.primitive, 0)
+
+
 def _free_of_charge(makers: dict[Var, Equation], free: Set[Var]) -> set[Var]:
     """The variables that little work makes of free ones."""
     costs = dict.fromkeys(free, 0)
     for v, eqn in makers.items():
         inputs = [x for x in eqn.inputs if isinstance(x, Var)]
         if all(x in costs for x in inputs):
-            cost = CHEAP[eqn.primitive] + sum(costs[x] for x in inputs)
+            cost = _cost(eqn) + sum(costs[x] for x in inputs)
             if cost <= AFFORDABLE:
                 costs[v] = cost
     return costs.keys() - free
@@ -183,7 +192,7 @@ def _networks(
         if v in inputs:
             continue
         eqn = makers.get(v)
-        left = budget - (CHEAP[eqn.primitive] if eqn else 0)
+        left = budget - (_cost(eqn) if eqn else 0)
         inputs[v] = []
         if eqn is not None and left >= 0:
             inputs[v] = list(dict.fromkeys(

@@ -193,6 +193,7 @@ class Carries:
                 assert isinstance(c.location, Scalar)
                 c.register = fn.phi(c.location.value.type)
                 c.register.add(c.location.value, before)
+                self.program.note_range(c.register.value, c.before)
                 c.location = Scalar(c.register.value)
         for s, slot in enumerate(self.slots):
             if self.after[s] != s:

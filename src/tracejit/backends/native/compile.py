@@ -29,8 +29,10 @@ from tracejit.backends.native import (  # noqa: F401  each fills its rows of the
     structure,
 )
 from tracejit.backends.native.arena import ALIGN, Arena
+from tracejit.backends.native.bounds import bounded, bounds_of
 from tracejit.backends.native.call_signature import CallSignature
 from tracejit.backends.native.callable import Gate, NativeEntry
+from tracejit.backends.native.counting import count
 from tracejit.backends.native.disk import Kept, find, keep, key_of
 from tracejit.backends.native.effort import LONG, effort
 from tracejit.backends.native.elementwise import memory_type
@@ -61,6 +63,9 @@ from tracejit.control.guard import GuardFailed, guards_of
 from tracejit.ir.graph import Jaxpr
 from tracejit.ir.printing import print_jaxpr
 from tracejit.ir.types import ArrayType
+from tracejit.passes.cse import cse
+from tracejit.passes.dce import dce
+from tracejit.passes.fold import fold
 from tracejit.passes.standard import SIMPLIFY, VECTORS
 
 _POINTERS = (ctypes.c_void_p, ctypes.c_void_p)
@@ -84,7 +89,12 @@ class NativeBackend:
     ) -> NativeExecutable:
         """Compile a jaxpr; `constants` are the values of its first inputs, fixed here."""
         jaxpr = VECTORS(SIMPLIFY(jaxpr, observer), observer)
-        return NativeExecutable(jaxpr, constants, written)
+        counting, constants = count(jaxpr, constants)
+        after = bounded(counting)
+        if after is not counting:
+            # Equal places look equal now: what is written is read back, and then nobody reads it.
+            after = dce(fold(dce(fold(cse(after)))))
+        return NativeExecutable(after, constants, written)
 
 
 class NativeExecutable:
@@ -304,6 +314,7 @@ def emit_kernel(
     locations = [_input(fn, p, v.type) for p, v in zip(places, jaxpr.invars, strict=True)]
     program = Program(fn, target, arena, jaxpr, summary).place(locations)
     program.threads, program.callbacks = threads, callbacks.callbacks(jaxpr)
+    program.bounds = bounds_of(jaxpr)
     n_results = len(jaxpr.outvars) - len(written)
     results = [fn.fixed(PTR, outputs, PTR.bytes * i) for i in range(n_results)]
     targets: list[Buffer | None] = [

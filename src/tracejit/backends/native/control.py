@@ -165,11 +165,13 @@ def _while(program: Any, eqn: Equation) -> None:
     if tapes.types:
         tapes.enter(before)
     places = carries.locations
+    _note_ranges(program, carries, test)
     (go,) = test.place([*consts[:n_test], *places]).emit()
     test.release_all()
     work, after = fn.block("body"), fn.block("done")
     fn.branch_if(go.value, work, after)
     fn.at(work)
+    _note_ranges(program, carries, inner)
     inner.place([*consts[n_test:], *places])
     rows = tapes.row() if tapes.types else []
     results = _round(program, inner, [*carries.targets(), *rows])
@@ -178,9 +180,18 @@ def _while(program: Any, eqn: Equation) -> None:
     carries.hand_on(results, fn.here)
     fn.branch(head)
     fn.at(after)
+    _note_ranges(program, carries, test)
     carries.finish(places)
     for i, v in enumerate(eqn.outvars[len(inits) :]):
         program.settle(v, as_tape(fn, tapes.rows[i].value))
+
+
+def _note_ranges(program: Any, carries: Carries, inner: Any) -> None:
+    """In what follows, registers are in the ranges of the carries of this body."""
+    names = inner.jaxpr.invars[len(inner.jaxpr.invars) - len(carries.all) :]
+    for c, v in zip(carries.all, names, strict=True):
+        if c.register is not None:
+            program.note_range(c.register.value, v)
 
 
 def _scan_updates(eqn: Equation) -> dict[int, int]:

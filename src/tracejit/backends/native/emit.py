@@ -25,6 +25,8 @@ from functools import cache, lru_cache
 from string import digits
 from typing import NamedTuple
 
+from tracejit.backends.native.ranges import Ranges, number
+
 FLOAT_BITS = {"half": 16, "float": 32, "double": 64}
 _POINTER_BITS = 64
 
@@ -212,6 +214,7 @@ class Module:
         self.tables: dict[str, str] = {}  # names of constant arrays, by what they hold
         self.prefixes: dict[str, Function] = {}  # who makes the names that begin with these letters
         self.sources: dict[str, Source] = {}  # of values that can be loaded in any function
+        self.ranges = Ranges()
 
     def function(
         self, name: str, result: Type, args: list[Type], *, internal: bool = False,
@@ -483,14 +486,30 @@ class Function:
         assert x.type is y.type, (name, x, y)
         return self.pure(x.type, f"{name} {x.typed}, {y.text}")
 
+    def _integers(self, name: str, x: Value, y: Value) -> Value:
+        """Arithmetic of integers, done here where both are numbers; its range is learnt."""
+        if x.type.lanes == 1:
+            a, b = number(x), number(y)
+            if a is not None and b is not None and x.type.bits > 1:
+                total = {"add": a + b, "sub": a - b, "mul": a * b}[name]
+                half = 1 << x.type.bits - 1
+                return constant(x.type, (total + half) % (2 * half) - half)
+            if b == 0 and name != "mul" or b == 1 and name == "mul" and x.type.bits > 1:
+                return x
+            if a == 0 and name == "add" or a == 1 and name == "mul" and x.type.bits > 1:
+                return y
+        result = self._binary(name, x, y)
+        self.module.ranges.arithmetic(name, x, y, result)
+        return result
+
     def add(self, x: Value, y: Value) -> Value:
-        return self._binary("fadd" if x.type.is_float else "add", x, y)
+        return self._binary("fadd", x, y) if x.type.is_float else self._integers("add", x, y)
 
     def sub(self, x: Value, y: Value) -> Value:
-        return self._binary("fsub" if x.type.is_float else "sub", x, y)
+        return self._binary("fsub", x, y) if x.type.is_float else self._integers("sub", x, y)
 
     def mul(self, x: Value, y: Value) -> Value:
-        return self._binary("fmul" if x.type.is_float else "mul", x, y)
+        return self._binary("fmul", x, y) if x.type.is_float else self._integers("mul", x, y)
 
     def div(self, x: Value, y: Value) -> Value:
         """Quotient of floats (integers have `sdiv` and `udiv`)."""
@@ -547,9 +566,15 @@ class Function:
     # Bits and logic.
 
     def and_(self, x: Value, y: Value) -> Value:
+        for one, other in ((x, y), (y, x)) if x.type is I1 else ():
+            if one.is_constant:
+                return other if number(one) else one
         return self._binary("and", x, y)
 
     def or_(self, x: Value, y: Value) -> Value:
+        for one, other in ((x, y), (y, x)) if x.type is I1 else ():
+            if one.is_constant:
+                return one if number(one) else other
         return self._binary("or", x, y)
 
     def xor(self, x: Value, y: Value) -> Value:
@@ -569,6 +594,10 @@ class Function:
 
     def _compare(self, x: Value, y: Value, ordered: str, integer: str) -> Value:
         assert x.type is y.type, (x, y)
+        if not x.type.is_float:
+            known = self.module.ranges.compared(integer, x, y)
+            if known is not None:
+                return constant(I1, known)
         name = f"fcmp {ordered}" if x.type.is_float else f"icmp {integer}"
         return self.pure(x.type.mask, f"{name} {x.typed}, {y.text}")
 
@@ -596,7 +625,11 @@ class Function:
 
     def select(self, condition: Value, x: Value, y: Value) -> Value:
         assert x.type is y.type and condition.type.lanes in (1, x.type.lanes), (condition, x, y)
-        return self.pure(x.type, f"select {condition.typed}, {x.typed}, {y.typed}")
+        if condition.type is I1 and condition.is_constant:
+            return x if number(condition) else y
+        result = self.pure(x.type, f"select {condition.typed}, {x.typed}, {y.typed}")
+        self.module.ranges.choice(x, y, result)
+        return result
 
     # Conversions.
 
@@ -626,10 +659,15 @@ class Function:
         return self._pure_call(f"llvm.{name}.sat.{type.suffix}.{x.type.suffix}", type, [x])
 
     def sext(self, x: Value, type: Type) -> Value:
-        return self._cast("sext", x, type)
+        result = self._cast("sext", x, type)
+        self.module.ranges.choice(x, x, result)
+        return result
 
     def zext(self, x: Value, type: Type) -> Value:
-        return self._cast("zext", x, type)
+        result = self._cast("zext", x, type)
+        if type.lanes == 1 and x.type.bits < 64:
+            self.module.ranges.note(result, 0, (1 << x.type.bits) - 1)
+        return result
 
     def truncate(self, x: Value, type: Type) -> Value:
         return self._cast("trunc", x, type)

@@ -6,6 +6,7 @@ operations (slice, broadcast, permute, reverse, pad) only rewrite indices; nothi
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,13 +17,15 @@ from tracejit.backends.native.emit import Block, Phi, Value
 class Loop:
     """One loop of a nest. `base` is its counter (for a vector loop: of lane 0 of chain 0).
 
-    copies: how often its body is emitted for one turn; `unrolling` where that is done.
+    copies: how often its body is emitted for one turn; `unrolling` where that is done. ends: emits
+    the numbers from which on, and below which, its counter runs, where these are computed.
     """
 
     extent: int
     vector: bool = False
     copies: int = 1
     unrolling: bool = False
+    ends: Callable[[], tuple[Value, Value]] | None = None
     depth: int = -1
     base: Value | None = None
     preheader: Block | None = None

@@ -16,6 +16,7 @@ from tracejit.backends.native.halo import Halo
 from tracejit.backends.native.index import Emitted, Index, Loop, Rows, constant_index
 from tracejit.backends.native.lowering import LOWERINGS, Axes, Reader, Rowwise, Statement
 from tracejit.backends.native.nest import Buffer, Indices, Nest
+from tracejit.backends.native.updates import windows_at
 from tracejit.ir.atoms import Literal
 from tracejit.ir.graph import Equation
 from tracejit.ops import indexing as ops
@@ -95,7 +96,9 @@ def _dynamic_update_slice(program: Any, eqn: Equation) -> None:
             program.fn.offset(result.pointer, offset.value, result.lane), update.shape, x.dtype,
             result.strides,
         )  # fmt: skip
-        program.copy(update, window)
+        there = program.locations.get(x)
+        same = isinstance(there, Buffer) and there.pointer is result.pointer
+        program.copy(update, window, windows_at(program.plan, eqn) if same else frozenset())
     program.settle(out, result)
 
 

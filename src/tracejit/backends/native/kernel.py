@@ -12,17 +12,18 @@ Choices made here: the order of loops, which loop is the vector loop, how many c
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 from math import prod
 from typing import Any
 
 from tracejit.backends.native.elementwise import register_type
-from tracejit.backends.native.emit import constant
-from tracejit.backends.native.index import ORIGIN, Emitted, Loop, Rows
+from tracejit.backends.native.emit import I64, Value, constant
+from tracejit.backends.native.index import ORIGIN, Emitted, Index, Loop, Rows
 from tracejit.backends.native.lowering import Pointwise, Reader, rule_of
-from tracejit.backends.native.nest import Buffer, Nest, Scalar
+from tracejit.backends.native.nest import Buffer, Indices, Nest, Scalar
 from tracejit.backends.native.sums import Accumulate, Sums
+from tracejit.backends.native.windows import NONE, Limit, Limits, Windows
 from tracejit.ir.atoms import Literal
 from tracejit.ir.graph import Equation
 from tracejit.ops.structure import broadcast
@@ -39,10 +40,14 @@ FEW_TURNS = 4
 
 @dataclass(slots=True, eq=False)
 class Store:
-    """Store a variable of the space's shape into a buffer."""
+    """Store a variable of the space's shape into a buffer.
+
+    old: variables whose elements lie there, each where that of `var` will.
+    """
 
     var: Any
     buffer: Buffer
+    old: Set[Any] = frozenset()
 
 
 @dataclass(slots=True, eq=False)
@@ -87,7 +92,8 @@ class Kernel:
                 self._set_all(s)
             return
         survey = self._survey()
-        flat = self._is_flat()
+        limits = self._limits()
+        flat = not limits and self._is_flat()
         loops, order = self._one_loop() if flat else self._loops(survey)
         width = self.program.target.vector_bits // (8 * survey.widest)
         vector = next((loop for loop in loops if loop.vector), None)
@@ -96,7 +102,8 @@ class Kernel:
         chains = _chains(survey.cost, keeps)
         if vector:
             chains = max(1, min(chains, -(-vector.extent // lanes)))
-        if self._adds_up(loops, order, survey):
+        bounded = {loops[limit.axis] for limit in limits}
+        if self._adds_up(loops, order, survey) and bounded.isdisjoint(order[-2:]):
             chains = self._unroll(loops, order, lanes, chains)
         self.nest = nest = Nest(self.program, order, lanes=lanes, chains=chains)
         nest.masked = survey.cost >= HEAVY
@@ -105,6 +112,8 @@ class Kernel:
         self.index = (*before, *nest.index_of(loops))
         if self.rows is not None:
             self.index = self.rows.place(self.index)
+        if limits:
+            Bounds(nest, self.index, loops, limits).set_ends(self.program.plan.windows)
         begun = [s for s in self.sums if self.rows is not None and self.rows.axis in s.reduced]
         for s in begun:
             s.in_memory = True  # by a kernel of earlier rows
@@ -120,7 +129,8 @@ class Kernel:
         if nest is None:
             return f"{self.space}: nothing to do"
         loops = " ".join(
-            f"{loop.extent}{f' by {nest.lanes} x {nest.chains}' if loop.vector else ''}"
+            f"{'up to ' if loop.ends else ''}{loop.extent}"
+            f"{f' by {nest.lanes} x {nest.chains}' if loop.vector else ''}"
             f"{f' by {loop.copies}' if loop.copies > 1 else ''}"
             for loop in nest.loops
         )
@@ -129,6 +139,16 @@ class Kernel:
         return f"{self.space}, loops [{loops}]: {'; '.join(work)}"
 
     # Choices.
+
+    def _limits(self) -> Limits:
+        """The limits that all statements have in common, but those along rows of a tile."""
+        plan = self.program.plan
+        found = [plan.windows.of_store(s.var, s.old) for s in self.stores]
+        found += [plan.windows.of_sum(s.eqn) if s.eqn in plan.rules else NONE for s in self.sums]
+        common = frozenset.intersection(*found) if found else NONE
+        if self.rows is None or not common:
+            return common
+        return frozenset(x for x in common if x.axis != self.rows.axis)
 
     def _survey(self) -> Survey:
         survey = Survey()
@@ -290,6 +310,71 @@ class Kernel:
         lanes = nest.lanes if nest.vector else 1
         value = nest.fn.splat(found.value, lanes)
         nest.store(store.buffer, self.index, Emitted(value, found.depth, found.chain))
+
+
+class Bounds:
+    """The ends of the loops of a nest, by limits of their axes; masks that hold between them."""
+
+    def __init__(self, nest: Nest, index: Indices, loops: Sequence[Loop], limits: Limits):
+        self.nest, self.index, self.loops = nest, index, loops
+        self.places = {i: (axis, 0) for axis, i in enumerate(index) if i.terms}
+        self.limits = frozenset(x for x in limits if self._is_known_outside(x))
+
+    def _is_known_outside(self, limit: Limit) -> bool:
+        """Whether the number depends on nothing but loops around the loop that it ends."""
+        loop = self.loops[limit.axis]
+        around = [self.loops[a] for a in limit.needs]
+        return loop.depth > 0 and all(x.depth < loop.depth for x in around)
+
+    def set_ends(self, windows: Windows) -> None:
+        """Let the loops run between their limits."""
+        for axis, loop in enumerate(self.loops):
+            own = [x for x in self.limits if x.axis == axis]
+            if own:
+                loop.ends = lambda loop=loop, own=own: self._ends(loop, own)  # type: ignore[misc]
+        known: dict[Any, bool] = {}
+
+        def holds(mask: Any, index: Indices) -> bool:
+            key = mask, index
+            if key not in known:
+                known[key] = self._holds(*windows.of_mask(mask), index)
+            return known[key]
+
+        if self.limits:
+            self.nest.holds = holds
+
+    def _holds(self, limits: Limits, exact: bool, index: Indices) -> bool:
+        """Whether a mask with these limits of its own axes holds wherever the loops run."""
+        if not (exact and limits):
+            return False
+        places = {a: self.places[i] for a, i in enumerate(index) if i in self.places}
+        return all(limit.moved(places) in self.limits for limit in limits)
+
+    def _ends(self, loop: Loop, limits: Sequence[Limit]) -> tuple[Value, Value]:
+        """Where a loop begins and ends, both within its extent."""
+        fn, n = self.nest.fn, loop.extent
+        ends = [constant(I64, 0), constant(I64, n)]
+        for limit in sorted(limits, key=str):
+            number = self._number(limit)
+            if limit.past:
+                number = self.nest.combine(
+                    lambda x: fn.add(x, fn.like(x, 1)),
+                    self.nest.clamped(number, n - 1, least=-1),
+                )
+            value, side = self.nest.clamped(number, n).value, int(limit.upper)
+            further = (fn.less if limit.upper else fn.greater)(value, ends[side])
+            ends[side] = fn.select(further, value, ends[side])
+        return ends[0], ends[1]
+
+    def _number(self, limit: Limit) -> Emitted:
+        """The number of a limit, for the indices around the loop."""
+        nest, total = self.nest, Index((), limit.const)
+        for axis, n in limit.along:
+            total = nest.plus(total, nest.scaled(self.index[axis], n))
+        for n, x, dims in limit.terms:
+            found = nest.integer(nest.value(x, tuple(self.index[a] for a in dims)), x.dtype)
+            total = nest.plus(total, nest.scaled(nest.dynamic(found), n))
+        return nest.split(total)[0]
 
 
 def fill(program: Any, s: Accumulate, rows: Rows | None = None) -> None:

@@ -70,6 +70,8 @@ class Loops:
         self.on_enter(depth)
         if depth == len(self.loops):
             self.body()
+        elif self.loops[depth].ends is not None:
+            self._between(depth, self.loops[depth])
         elif self.loops[depth].vector:
             self._vector_loop(depth)
         else:
@@ -104,13 +106,65 @@ class Loops:
             self._counted(depth, loop, whole * step, loop.extent, loop.extent)
         self.active, self.masks = [0], {}
 
-    def _masks(self, loop: Loop) -> dict[int, Value]:
-        """For each chain, the lanes that are within the vector loop."""
+    def _between(self, depth: int, loop: Loop) -> None:
+        """A loop whose ends are computed: as many whole turns as there are, then vector by vector,
+        the last one under a mask."""
+        assert loop.ends is not None
+        start, stop = loop.ends()
+        if not loop.vector:
+            self._while_below(depth, loop, start, stop, 1)
+            return
+        step = self.lanes * self.chains
+        self.active, self.masks = list(range(self.chains)), {}
+        last = self.fn.sub(stop, constant(I64, step - 1))
+        start = self._while_below(depth, loop, start, last, step)
+        self.active = [0]
+        self._while_below(depth, loop, start, stop, self.lanes, masked=True)
+        self.masks = {}
+
+    def _while_below(
+        self, depth: int, loop: Loop, start: Value, stop: Value, step: int, *, masked: bool = False
+    ) -> Value:
+        """The loop from start on, as long as its counter is below stop; the counter behind it."""
+        fn, level = self.fn, self.levels[depth]
+        inside, after = fn.block("loop"), fn.block("done")
+        level.exit = before = fn.here
+        fn.branch_if(fn.less(start, stop), inside, after)
+        fn.at(inside)
+        counter = fn.phi(I64)
+        counter.add(start, before)
+        loop.phis, loop.base = [counter], counter.value
+        begun = dict(self.carried)
+        carried = self._carry(loop, before)
+        if masked:
+            self.masks = self._masks(loop, stop)
+        self._once(depth, loop, counter.value, 0)
+        following = fn.add(counter.value, constant(I64, step))
+        for key, phi in carried.items():
+            phi.add(self.carried[key], fn.here)
+        counter.add(following, fn.here)
+        latch, entry = fn.here, level.exit
+        fn.branch_if(fn.less(following, stop), inside, after)
+        fn.at(after)
+        end = fn.phi(I64)
+        merged = [(end, start, following)]
+        for key, value in begun.items():
+            phi = fn.phi(value.type)
+            merged.append((phi, value, self.carried[key]))
+            self.carried[key] = phi.value
+        for phi, first, last in merged:
+            phi.add(first, entry)
+            phi.add(last, latch)
+        level.exit = None
+        return end.value
+
+    def _masks(self, loop: Loop, stop: Value) -> dict[int, Value]:
+        """For each active chain, the lanes that are within the vector loop."""
         fn, lanes = self.fn, self.lanes
         assert loop.base is not None
-        left = fn.splat(fn.sub(constant(I64, loop.extent), loop.base), lanes)
+        left = fn.splat(fn.sub(stop, loop.base), lanes)
         masks = {}
-        for chain in range(self.chains):
+        for chain in self.active:
             steps: list[float | int | bool] = [chain * lanes + i for i in range(lanes)]
             masks[chain] = fn.less(lanes_constant(I64.vector(lanes), steps), left)
         return masks
@@ -131,7 +185,7 @@ class Loops:
             loop.base = counter.value
             carried = self._carry(loop, before)
             if loop.vector and self.masked and (stop - start) % step:
-                self.masks = self._masks(loop)
+                self.masks = self._masks(loop, constant(I64, stop))
         else:
             loop.base = constant(I64, start)
             carried = {}

@@ -21,6 +21,7 @@ from tracejit.backends.native.loops import Loops
 from tracejit.backends.native.lowering import Pointwise, Reader, rule_of
 from tracejit.ir.atoms import Atom, Literal
 from tracejit.ir.types import INT64, strides_of
+from tracejit.ops.elementwise import select
 
 Indices = tuple[Index, ...]
 
@@ -86,6 +87,7 @@ class Nest(Loops):
         super().__init__(program.fn, loops, lanes=lanes, chains=chains)
         self.program = program
         self.predicate: Emitted | None = None
+        self.holds: Callable[[Atom, Indices], bool] = lambda mask, index: False
 
     # Values.
 
@@ -122,12 +124,15 @@ class Nest(Loops):
             if result is None:
                 eqn = self.program.makers[y]
                 rule = rule_of(eqn)
-                if isinstance(rule, Pointwise):
+                if eqn.primitive is select and self.holds(eqn.inputs[0], index):
+                    result = self.value(eqn.inputs[1], index)
+                    self.remember((y, index), result, self.predicate)
+                elif isinstance(rule, Pointwise):
                     missing = [z for z in eqn.inputs if self._is_pending(z, index)]
                     if missing:
                         pending += missing
                         continue
-                result = self._compute(y, eqn, rule, index)
+                result = result or self._compute(y, eqn, rule, index)
             pending.pop()
             if not pending:
                 return result
@@ -407,12 +412,16 @@ class Nest(Loops):
         widen = fn.sext if dtype.kind == "i" else fn.zext
         return self.combine(lambda v: widen(v, I64.vector(v.type.lanes)), x)
 
-    def clamped(self, x: Emitted, limit: int) -> Emitted:
-        """An i64 moved into 0 .. limit."""
+    def clamped(self, x: Emitted, limit: int, *, least: int = 0) -> Emitted:
+        """An i64 moved into least .. limit."""
         fn = self.fn
 
         def emit(v: Value) -> Value:
-            low = fn.select(fn.less(v, fn.like(v, 0)), fn.like(v, 0), v)
-            return fn.select(fn.greater(low, fn.like(v, limit)), fn.like(v, limit), low)
+            low = fn.select(fn.less(v, fn.like(v, least)), fn.like(v, least), v)
+            inside = fn.select(fn.greater(low, fn.like(v, limit)), fn.like(v, limit), low)
+            if before := fn.module.ranges.of(v):
+                low_end, high_end = (min(max(n, least), limit) for n in before)
+                fn.module.ranges.note(inside, low_end, high_end)
+            return inside
 
         return self.combine(emit, x)

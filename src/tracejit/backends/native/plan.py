@@ -24,10 +24,13 @@ from typing import Any, TypeGuard
 from tracejit.backends.native.elementwise import TWINS
 from tracejit.backends.native.halo import halos
 from tracejit.backends.native.lowering import Pointwise, Reader, Reduction, Statement, rule_of
+from tracejit.backends.native.windows import Limits, Windows
 from tracejit.ir.atoms import Atom, Var
 from tracejit.ir.effects import is_effectful
 from tracejit.ir.graph import Equation, Jaxpr
 from tracejit.ir.walk import count_equations, held_jaxprs
+from tracejit.ops.indexing import dynamic_slice
+from tracejit.ops.structure import slice
 
 #: Computing in place again is given up for a store and a load above this cost.
 DEAR = 8
@@ -74,6 +77,10 @@ class Plan:
         self.makers: dict[Var, Equation] = {v: e for e in jaxpr.equations for v in e.outvars}
         self.rules = {eqn: rule_of(eqn) for eqn in jaxpr.equations}
         self.effects = {eqn for eqn in jaxpr.equations if is_effectful(eqn)}
+        self.looks: dict[Any, list[Equation]] = {}  # by array, what reads windows of it
+        for eqn in jaxpr.equations:
+            if eqn.primitive in (slice, dynamic_slice):
+                self.looks.setdefault(eqn.inputs[0], []).append(eqn)
         self.twins = self._twins()
         self.stored = self._must_be_stored()
         self.halos = halos(jaxpr, self.stored)
@@ -81,6 +88,7 @@ class Plan:
         self.costs = self._costs()
         self._store_what_spreads()
         self._cut_long_kernels()
+        self.windows = Windows(self)
         for _ in range(3):
             self.steps = self._steps()
             again = self._dear_in_two_places()
@@ -205,7 +213,8 @@ class Plan:
                     self.parts[x] for x in eqn.inputs if x in self.parts and x.shape == space
                 ]
                 part = max(parts, default=self.parts[eqn.outvars[0]])
-                self._kernel(first, space, part).sums.append(eqn)
+                window = self.windows.of_sum(eqn)
+                self._kernel(first, space, part, window, window).sums.append(eqn)
             for v in eqn.outvars:
                 self.level[v], self._ready[v] = first, first + 1
         return sorted(
@@ -226,7 +235,8 @@ class Plan:
     def _place(self, v: Var, level: int) -> None:
         """What is computed in place: stored by a nest, a scalar of a step, or nothing yet."""
         if v in self.stored:
-            self._kernel(level, v.shape, self.parts[v]).stores.append(v)
+            window = self.windows.of_store(v), self.windows.of_store(v, set())
+            self._kernel(level, v.shape, self.parts[v], *window).stores.append(v)
             self.level[v] = level
         elif not v.ndim:
             run = self._scalars.setdefault(level, [])
@@ -234,9 +244,12 @@ class Plan:
                 run.append(Step(level))
             run[-1].scalars.append(v)
 
-    def _kernel(self, level: int, space: tuple[int, ...], part: int) -> Step:
-        """The step of a nest, made if it is the first time."""
-        key = (level, space, part)
+    def _kernel(
+        self, level: int, space: tuple[int, ...], part: int, window: Limits, least: Limits
+    ) -> Step:
+        """The step of a nest, made if it is the first time: of what has the same window, wherever
+        it lies; and the same where it is not stored in place."""
+        key = (level, space, part, window, least)
         if key not in self._kernels:
             self._kernels[key] = Step(level, space)
             self._others.append(self._kernels[key])

@@ -7,7 +7,7 @@ the jaxprs they hold, inside the same native function.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from math import prod
 from typing import Any
@@ -26,6 +26,7 @@ from tracejit.backends.native.nest import Buffer, Nest, Scalar
 from tracejit.backends.native.parts import cut, emit_part
 from tracejit.backends.native.pieces import run_in_pieces
 from tracejit.backends.native.plan import Plan, Step
+from tracejit.backends.native.ranges import Range, limits_of
 from tracejit.backends.native.regions import Region, with_regions
 from tracejit.backends.native.small import (
     Registers,
@@ -88,6 +89,7 @@ class Program:
         self.exit = Exit(fn)
         self.tapes = Tapes(fn)
         self.callbacks: Mapping[Equation, str] = {}
+        self.bounds: Mapping[Var, Range] = {}  # of integers
         self.number = 0
         self._find_last_reads()
 
@@ -234,12 +236,15 @@ class Program:
         heirs = replaceable(self.plan, step, dying)
         stores = []
         for v in step.stores:
+            old = {heirs[v]} if v in heirs else set()
             buffer = self.buffer_if_stored(heirs[v]) if v in heirs else None
-            if buffer is None or not self.inherit(v, heirs[v]):
-                buffer = self.allocate(v)
+            if self.ready.get(v) in old:
+                buffer = self.targets[v]
+            elif buffer is None or not self.inherit(v, heirs[v]):
+                buffer, old = self.allocate(v), set()
             else:
                 buffer = buffer.reshaped(v.shape)
-            stores.append(Store(v, buffer))
+            stores.append(Store(v, buffer, old))
         return stores
 
     def allocate(self, x: Var) -> Buffer:
@@ -362,13 +367,13 @@ class Program:
             self.copy(x, found)
         return found
 
-    def copy(self, x: Atom, target: Buffer) -> None:
-        """Compute or copy x into a buffer of its shape."""
+    def copy(self, x: Atom, target: Buffer, old: Set[Var] = frozenset()) -> None:
+        """Compute or copy x into a buffer of its shape; old: what lies there, see `Store`."""
         if not x.ndim:
             nest = Nest(self, [])
             nest.store(target, (), nest.value(x, ()))
         elif x.type.size:
-            kernel = Kernel(self, x.shape, [Store(x, target)])
+            kernel = Kernel(self, x.shape, [Store(x, target, old)])
             kernel.emit()
             self.summary.kernel(kernel, copy=True)
 
@@ -449,12 +454,18 @@ class Program:
         self.fn.store(constant(register_type(dtype), number), place)
         return place
 
+    def note_range(self, value: Value, v: Var) -> None:
+        """The value is a number of the range that v has."""
+        if v.dtype.kind == "i":
+            low, high = self.bounds.get(v) or limits_of(v.dtype)
+            self.fn.module.ranges.note(value, low, high)
+
     def inner(self, jaxpr: Jaxpr) -> Program:
         """A program for a held jaxpr, in the same function and workspace."""
         within = self.number if self.within is None else self.within
         inner = Program(self.fn, self.target, self.arena, jaxpr, self.summary, within)
-        inner.threads, inner.exit, inner.callbacks = self.threads, self.exit, self.callbacks
-        inner.tapes = self.tapes
+        inner.threads, inner.exit, inner.tapes = self.threads, self.exit, self.tapes
+        inner.callbacks, inner.bounds = self.callbacks, self.bounds
         return inner
 
     def place(self, locations: Sequence[Location | None]) -> Program:

@@ -209,6 +209,8 @@ class _Growth:
         self.late: set[Var] = set()  # what is not there before the region is through
         self.read_rows: dict[Var, int] = {}  # arrays read row by row, and their axis of rows
         self.shared: dict[Var, set[Step]] = {}  # and by whom
+        self._read: set[Var] = set()  # by members
+        self._updated: set[Var] = set()  # before the first row, and where they lie, if that may be
         self._join(first, axis)
 
     def run(self, steps: Sequence[Step]) -> None:
@@ -217,7 +219,8 @@ class _Growth:
             reads = plan.reads(step)
             axis = None
             space = self.search.space(step)
-            if reads.isdisjoint(self.late) and space and 0 not in space:
+            there = reads.isdisjoint(self.late) and reads.isdisjoint(self._updated)
+            if there and space and 0 not in space:
                 axis = self._axis(step)
             if axis is not None:
                 self._join(step, axis)
@@ -265,18 +268,24 @@ class _Growth:
             return None
         by_rows = self.search.by_rows(step)
         if by_rows is not None:
-            before = self.search.plan.behind(by_rows.reads_before(step.statement))  # type: ignore
-            return axis if before.isdisjoint(rows) else None
+            roots = by_rows.reads_before(step.statement)  # type: ignore[arg-type]
+            before = self.search.plan.behind(roots)
+            if not before.isdisjoint(rows) or not self._read.isdisjoint(roots):
+                return None
         return axis
 
     def _join(self, step: Step, axis: int) -> None:
         region, rules = self.region, self.search.plan.rules
         region.members.append(Member(step, axis))
+        self._read |= self.search.plan.reads(step)
         region.stores += step.stores
         region.sums += step.sums
         for eqn in step.statements:
             region.statements.append(eqn)
-            (out,), kept = eqn.outvars, self.search.by_rows(step).kept(eqn, axis)  # type: ignore
+            by_rows = self.search.by_rows(step)
+            (out,), kept = eqn.outvars, by_rows.kept(eqn, axis)  # type: ignore[union-attr]
+            roots = by_rows.reads_before(eqn)  # type: ignore[union-attr]
+            self._updated.update(x for x in roots if isinstance(x, Var))
             if kept is None:
                 region.totals.add(out)
                 self.late.add(out)

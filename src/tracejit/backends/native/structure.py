@@ -9,14 +9,17 @@ import numpy as np
 from tracejit.backends.native.elementwise import convert, register_type
 from tracejit.backends.native.emit import I64, Value
 from tracejit.backends.native.halo import halo_of
-from tracejit.backends.native.index import Emitted, Index, constant_index
-from tracejit.backends.native.lowering import LOWERINGS, Axes, Reader, Statement
+from tracejit.backends.native.index import ORIGIN, Emitted, Index, constant_index
+from tracejit.backends.native.lowering import LOWERINGS, Axes, Choice, Reader, Statement
 from tracejit.backends.native.nest import Indices, Nest
 from tracejit.ir.graph import Equation
 from tracejit.ir.types import INT64
 from tracejit.ops import structure as ops
 
 Operands = list[tuple[Any, Axes]]
+
+#: So many numbers side by side are read in place: one is chosen, where it is not known which.
+FEW = 4
 
 # broadcast, permute, reverse, slice
 
@@ -212,6 +215,27 @@ def _concatenate(program: Any, eqn: Equation) -> None:
     program.settle(out, buffer)
 
 
+def _is_few(eqn: Equation) -> bool:
+    """Whether these are a few numbers side by side, as the indices of one element are."""
+    return eqn.outvars[0].ndim == 1 and eqn.outvars[0].type.size == len(eqn.inputs) <= FEW
+
+
+def _one_of_few(nest: Nest, eqn: Equation, index: Indices) -> Emitted:
+    (at,) = index
+    if at.is_constant:
+        return nest.value(eqn.inputs[at.const], (ORIGIN,))
+    place, fn = nest.position(at), nest.fn
+    *rest, found = [nest.value(x, (ORIGIN,)) for x in eqn.inputs]
+    for i, x in reversed(list(enumerate(rest))):
+        here = nest.combine(lambda v, i=i: fn.equal(v, fn.like(v, i)), place)
+        found = nest.combine(fn.select, here, x, found)
+    return found
+
+
+_CONCATENATE = Statement(_concatenate, stored=lambda eqn: ())
+_FEW = Reader(_one_of_few, lambda eqn, axes: [(x, (None,)) for x in eqn.inputs])
+
+
 LOWERINGS.rows(
     __name__,
     {
@@ -231,6 +255,6 @@ LOWERINGS.rows(
         ),
         ops.pad: Reader(_pad, _pad_axes, moved=_padded),
         ops.iota: Reader(_iota, lambda eqn, axes: []),
-        ops.concatenate: Statement(_concatenate, stored=lambda eqn: ()),
+        ops.concatenate: Choice(lambda eqn: _FEW if _is_few(eqn) else _CONCATENATE),
     },
 )  # fmt: skip

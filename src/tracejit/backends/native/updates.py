@@ -19,7 +19,7 @@ from tracejit.backends.native.regions import Region
 from tracejit.ir.atoms import Atom, Literal, Var
 from tracejit.ir.graph import Equation
 from tracejit.ops.indexing import dynamic_slice, dynamic_update_slice
-from tracejit.ops.structure import slice
+from tracejit.ops.structure import reshape, slice
 
 #: How many steps an update may be put off.
 WINDOW = 60
@@ -55,8 +55,8 @@ def _reads_own_window(plan: Plan, eqn: Equation, x: Var) -> bool:
             continue
         seen.add(y)
         maker = plan.makers[y]  # type: ignore[index]
-        if isinstance(plan.rules[maker], Pointwise):
-            pending += maker.inputs
+        if isinstance(plan.rules[maker], Pointwise) or maker.primitive is reshape:
+            pending += maker.inputs  # in the same order
         elif maker.inputs and maker.inputs[0] is x and _is_window(maker, starts):
             continue
         elif x in plan.behind(maker.inputs):
@@ -82,6 +82,15 @@ def _is_window(reader: Equation, starts: Sequence[Atom]) -> bool:
             starts, x.shape, sizes, reader.params["start"], strict=True
         )
     )
+
+
+def windows_at(plan: Plan, eqn: Equation) -> set[Var]:
+    """What an update at a window overwrites, element by element, where the plan reads it."""
+    x, _, *starts = eqn.inputs
+    return {
+        reader.outvars[0] for reader in plan.looks.get(x, ())
+        if _is_window(reader, starts) and reader.outvars[0].shape == eqn.inputs[1].shape
+    }  # fmt: skip
 
 
 # The order of steps.

@@ -40,6 +40,26 @@ for position in (0, 1):
     over(add, dynamic_update_slice, position)(partial(_add_at_window, position))
 
 
+def _read_back(inner: Equation, x: Atom, *starts: Atom, sizes: Shape) -> Atom | None:
+    """The window that was written last, read as it is."""
+    _, update, *places = inner.inputs
+    return update if places == [*starts] and update.shape == sizes else None
+
+
+over(dynamic_slice, dynamic_update_slice)(_read_back)
+
+
+def _overwrite(inner: Equation, x: Atom, update: Atom, *starts: Atom) -> Atom | None:
+    """A window that is written twice: the second time alone."""
+    before, first, *places = inner.inputs
+    if is_shared(x) or places != [*starts] or first.type != update.type:
+        return None
+    return dynamic_update_slice(before, update, *starts)
+
+
+over(dynamic_update_slice, dynamic_update_slice)(_overwrite)
+
+
 def _moved_inside(starts: list[Any], shape: Shape, sizes: Shape) -> Shape:
     """Where a window begins, moved so that it fits."""
     return tuple(
