@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tracejit.api.arrays import Array, block_until_ready, device_get, device_put, float0
     from tracejit.api.batching import vmap
     from tracejit.api.effects import check, pure_callback
+    from tracejit.api.finals import with_finals
     from tracejit.api.gradients import grad, value_and_grad
     from tracejit.api.inspect import ShapeDtypeStruct, eval_shape, explain, make_jaxpr, stages
     from tracejit.api.jacobians import hessian, jacfwd, jacobian, jacrev
@@ -71,6 +72,7 @@ __all__ = [
     "value_and_grad",
     "vjp",
     "vmap",
+    "with_finals",
 ]
 
 _MODULES = ("debug", "experimental", "lax", "nn", "numpy", "random", "scipy", "tree_util")
@@ -80,6 +82,7 @@ _HOMES = {
     "arrays": ("Array", "block_until_ready", "device_get", "device_put", "float0"),
     "batching": ("vmap",),
     "effects": ("check", "pure_callback"),
+    "finals": ("with_finals",),
     "gradients": ("grad", "value_and_grad"),
     "inspect": ("ShapeDtypeStruct", "eval_shape", "explain", "make_jaxpr", "stages"),
     "jacobians": ("hessian", "jacfwd", "jacobian", "jacrev"),

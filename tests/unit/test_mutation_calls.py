@@ -300,6 +300,54 @@ def test_gradients_are_those_of_differences() -> None:
         assert abs((f(up) - f(down)) / 2e-6 - slope[i]) < 1e-6
 
 
+# Final values as results
+
+
+def kernel(n: int, A: Any, *, state: Any = None) -> Any:
+    for _ in range(n):
+        A[1:-1] = 0.5 * A[1:-1] + 0.25 * (A[:-2] + A[2:])
+    if state is not None:
+        state["w"] *= 2
+    return A[0] + 1
+
+
+def test_final_values_can_be_asked_for() -> None:
+    A, state = arrays()[0] ** 2, {"w": np.ones(2), "v": np.ones(2)}
+    expected = A.copy()
+    kernel(3, expected)
+    for call in (
+        tj.with_finals(kernel),
+        tj.jit(tj.with_finals(kernel), static_argnums=0),
+        tj.with_finals(tj.jit(kernel, static_argnums=0)),
+    ):
+        result, finals = call(3, A, state=state)
+        assert result == A[0] + 1
+        assert sorted(finals) == ["A", "state['w']"]
+        np.testing.assert_allclose(finals["A"], expected)
+        np.testing.assert_array_equal(finals["state['w']"], 2)
+        np.testing.assert_array_equal(A, arrays()[0] ** 2)
+        np.testing.assert_array_equal(state["w"], 1)
+    assert tj.with_finals(np.sum)(A)[1] == {}
+
+
+def test_final_values_are_differentiated_and_mapped() -> None:
+    A = arrays()[0] ** 2
+
+    def total(A: Any) -> Any:
+        return (tj.with_finals(kernel)(3, A)[1]["A"] * np.arange(8)).sum()
+
+    def plain(A: Any) -> Any:
+        A = A.copy()
+        kernel(3, A)
+        return (A * np.arange(8)).sum()
+
+    slope = [(plain(A + e) - plain(A - e)) / 2e-6 for e in 1e-6 * np.eye(8)]
+    for gradient in (tj.grad(total), tj.jit(tj.grad(total)), tj.grad(tj.jit(total))):
+        np.testing.assert_allclose(gradient(A), slope, rtol=1e-6)
+    many = tj.vmap(lambda A: tj.with_finals(kernel)(3, A)[1]["A"])(np.stack([A, 2 * A]))
+    np.testing.assert_allclose(many[1], 2 * many[0])
+
+
 # Random programs
 
 
