@@ -122,7 +122,7 @@ def while_truth(tracer: Tracer) -> bool | None:
         if isinstance(loop, While) and loop.frame is frame and loop.site == site:
             return loop.ask(test, tracer)
     trace = current_trace()
-    if not may_roll(trace, site) or (trace and trace.root.decider):
+    if not may_roll(trace, site):
         return None
     return While(frame, site).ask(test, tracer)
 
