@@ -30,6 +30,7 @@ import numpy as np
 from tracejit.control.bodies import leave
 from tracejit.control.paths import Fork, Run, Wandering, assemble
 from tracejit.control.staging import as_dtype, as_leaf, join, leaf_type
+from tracejit.errors import LeakedTracerError
 from tracejit.ir.atoms import Atom, Literal, Var, zero
 from tracejit.ir.builder import building
 from tracejit.ir.current import stack
@@ -103,6 +104,14 @@ def as_bool(x: Tracer) -> Tracer:
     return x if x.dtype == BOOL else bind(ne, x, np.zeros((), x.dtype))
 
 
+def _ended(x: Tracer) -> bool:
+    """Whether the trace of a value has ended, or of the places at which a view reads."""
+    try:
+        return not x.owner.alive
+    except LeakedTracerError:
+        return True
+
+
 class Loop:
     """A loop that is being rolled: `frame` runs it, `before` is what its variables were.
 
@@ -132,7 +141,7 @@ class Loop:
         known = read_locals(self.frame)
         known.pop(self.index, None)  # type: ignore[arg-type]
         found = survey(known)
-        ended = {p[0] for p, x in found.items() if isinstance(x, Tracer) and not x.owner.alive}
+        ended = {p[0] for p, x in found.items() if isinstance(x, Tracer) and _ended(x)}
         return {p: x for p, x in found.items() if p[0] not in ended} if ended else found
 
     # One run of the body.
