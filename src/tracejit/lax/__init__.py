@@ -11,6 +11,7 @@ from typing import Any
 from tracejit.control.associative import associative_scan
 from tracejit.control.branching import cond, switch
 from tracejit.control.looping import fori_loop, map, scan, while_loop
+from tracejit.control.solving import custom_linear_solve, custom_root
 from tracejit.lax import elementwise, linalg, reductions, shapes, windows  # noqa: F401
 from tracejit.lax.elementwise import *  # noqa: F403
 from tracejit.lax.reductions import *  # noqa: F403
@@ -18,7 +19,10 @@ from tracejit.lax.shapes import *  # noqa: F403
 from tracejit.lax.windows import *  # noqa: F403
 from tracejit.numpy.arrays import nearest
 
-_CONTROL = (associative_scan, cond, fori_loop, map, scan, switch, while_loop)
+_CONTROL = (
+    associative_scan, cond, custom_linear_solve, custom_root, fori_loop, map, scan, switch,
+    while_loop,
+)  # fmt: skip
 
 __all__ = sorted(
     [

@@ -6,20 +6,24 @@
     })
     %2: f64[] = mul(%1, 2.0)
 
-Needs: nothing. Leaves: no `call`, at any depth; the other passes see one body.
+So are equations that were solved by a body (`linear_solve`, `root`), and loops that go back.
+
+Needs: the last transform behind it. Leaves: none of them, at any depth; the others see one body.
 Does not: touch loops and conditions; keep code small (a body called n times is copied n times).
 """
 
 from __future__ import annotations
 
+from tracejit.control.call import call
+from tracejit.control.implicit import STANDS_FOR
 from tracejit.control.rewind import plain, rewind
 from tracejit.ir.builder import Builder
 from tracejit.ir.graph import Jaxpr
 from tracejit.ir.walk import inline as append_body
 from tracejit.passes.held import Pass, Renaming, through_held, with_held
 
-#: The primitives that only stand for the body they hold.
-CALLS = frozenset({"call"})
+#: The primitives that only stand for a body.
+BODIES = STANDS_FOR | {call: lambda eqn: eqn.params["jaxpr"], rewind: plain}
 
 
 @through_held
@@ -27,9 +31,9 @@ def inline(jaxpr: Jaxpr, inner: Pass) -> Jaxpr:
     """Replace the calls in a jaxpr by their bodies."""
     builder, renaming, changed = Builder(), Renaming(), False
     for eqn in jaxpr.equations:
-        if eqn.primitive.name in CALLS or eqn.primitive is rewind:
-            body = inner(plain(eqn) if eqn.primitive is rewind else eqn.params["jaxpr"])
-            outs = append_body(body, renaming.all(eqn.inputs), builder)
+        stands_for = BODIES.get(eqn.primitive)
+        if stands_for:
+            outs = append_body(inner(stands_for(eqn)), renaming.all(eqn.inputs), builder)
             renaming.update(zip(eqn.outvars, outs, strict=True))
             changed = True
             continue

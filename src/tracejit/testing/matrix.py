@@ -45,6 +45,8 @@ REMOVED_BY_PASSES = {
     ("call", "native"): "inlined", ("rewind", "native"): "inlined", ("rewind", "xla"): "inlined",
     ("guard", "xla"): "a result",
 } | {
+    (name, backend): "inlined" for name in ("linear_solve", "root") for backend in ("native", "xla")
+} | {
     (name, backend): "by lu" for name in ("solve", "log_abs_det") for backend in ("native", "xla")
 }  # fmt: skip
 HEADER = ("primitive", "jvp", "transpose", "batch", "eager", "native", "xla", "rows")

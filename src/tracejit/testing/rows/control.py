@@ -12,6 +12,7 @@ from typing import Any
 from tracejit.control.call import call
 from tracejit.control.cond import cond
 from tracejit.control.guard import guard
+from tracejit.control.implicit import linear_solve, root
 from tracejit.control.loop import while_
 from tracejit.control.rewind import rewind
 from tracejit.control.scan import scan
@@ -165,4 +166,26 @@ def _guards() -> Iterator[Sample]:
         yield Sample(guard, (splat(expected, "bool[]"),), {"expected": expected, "place": 0})
 
 
-ROWS: tuple[Sample, ...] = (*_calls(), *_conds(), *_scans(), *_rewinds(), *_whiles(), *_guards())
+def _solved() -> Iterator[Sample]:
+    """A diagonal system with constants on both sides, and the logarithm, by its inverse."""
+
+    def scaled(by: Callable[[Atom], Atom]) -> Jaxpr:
+        return body("f64[3] f64[3]", lambda w, x: [by(w) * x])
+
+    there, back = scaled(lambda w: exp(w) + 1.0), scaled(lambda w: 1.0 / (exp(w) + 1.0))
+    params = {"matvec": there, "solves": (back, back), "num_consts": 1, "symmetric": True}
+    yield Sample(linear_solve, (X("f64[3]"), X("f64[3]")), params, scale=1.0)
+    params = params | {"symmetric": False}
+    yield Sample(linear_solve, (X("f64[3]"), X("f64[3]")), params, scale=1.0)
+    params = {
+        "residual": body("f64[] f64[]", lambda a, x: [exp(x) - exp(sin(a))]),
+        "solve": body("f64[] f64[]", lambda a, guess: [sin(a)]),
+        "tangent": body("f64[] f64[] f64[]", lambda a, x, y: [y / exp(x)]),
+        "num_consts": 1,
+    }
+    yield Sample(root, (X("f64[]"), X("f64[]")), params, scale=1.0)
+
+
+ROWS: tuple[Sample, ...] = (
+    *_calls(), *_conds(), *_scans(), *_rewinds(), *_whiles(), *_guards(), *_solved(),
+)  # fmt: skip
