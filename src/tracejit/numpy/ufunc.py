@@ -24,6 +24,7 @@ from tracejit.numpy.arrays import (
     write,
 )
 from tracejit.numpy.promotion import as_dtype, dtype_of
+from tracejit.numpy.windows.windowed import Windowed
 from tracejit.trace.tracer import Tracer, is_traced
 
 #: What NumPy's keywords may be: values that ask for nothing special.
@@ -37,6 +38,7 @@ class Ufunc:
     """A function that works element by element on operands broadcast to one shape."""
 
     registry: ClassVar[dict[str, Ufunc]] = {}
+    of_windows: ClassVar[Callable[..., Any]]  # lent by numpy/windows/functions.py
 
     def __init__(self, name: str, body: Callable[..., Any], nin: int, doc: str, nout: int = 1):
         self.__name__ = self.__qualname__ = name
@@ -57,6 +59,8 @@ class Ufunc:
     def __call__(self, *args: ArrayLike, **options: Any) -> Any:
         """Apply to operands; `dtype=` computes in that dtype, `out=` is written to (`where=`: where
         that holds)."""
+        if any(type(x) is Windowed for x in args):
+            return self.of_windows(self, "__call__", args, options)
         if options or len(args) > self.nin:
             return self._with_options(args, **options)
         if len(args) != self.nin:

@@ -47,6 +47,8 @@ def canonical(x: Any, name: Name) -> Tracer | np.ndarray | np.generic:
         return x
     if is_number(x):
         return _number(x, name)
+    if hasattr(x, "numbered"):  # a part of traced length
+        return x.numbered(name())
     return _array(x, name)
 
 

@@ -140,15 +140,10 @@ def ufunc(
     elif method == "reduce" and name in _REDUCERS:
         result = _REDUCERS[name](*inputs, **{"axis": 0, **kwargs})
     elif method == "outer":
-        result = products.outer(*inputs) if name == "multiply" else _refused(inputs, name, method)
+        result = products.outer(*inputs, of=Ufunc.registry[name])
     else:
-        result = _refused(inputs, name, method)
+        result = getattr(ufunc, method)(*_numbered(inputs, name), **kwargs)
     return written(outs[0], result, name) if outs else result
-
-
-def _refused(inputs: tuple[Any, ...], name: str, method: str) -> Any:
-    window = next(x for x in inputs if isinstance(x, Windowed))
-    raise window.refusal(f"np.{name}{'' if method == '__call__' else '.' + method}")
 
 
 def written(out: Any, result: Any, name: str) -> Any:
@@ -166,32 +161,42 @@ def written(out: Any, result: Any, name: str) -> Any:
 
 def function(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """np.<function>(...) with a window among the arguments."""
-    return answer(func.__name__, args, kwargs)
+    return answer(func, args, kwargs)
 
 
-def answer(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """The function of a name, on windows."""
+def answer(theirs: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """What a function of NumPy's name gives for windows."""
+    name = theirs.__name__
     ours = FUNCTIONS.get(name)
     if ours is None:
-        windows = [x for x in _flat((*args, *kwargs.values())) if isinstance(x, Windowed)]
-        raise windows[0].refusal(f"np.{name}")
+        return theirs(*_numbered(args, name), **kwargs)
     out = kwargs.pop("out", None)
     result = ours(*args, **kwargs)
     return result if out is None else written(out, result, name)
 
 
-def _flat(xs: Any) -> list[Any]:
-    return [y for x in xs for y in (_flat(x) if isinstance(x, (tuple, list)) else (x,))]
+def _numbered(xs: Any, name: str) -> list[Any]:
+    """Arguments with arrays for windows, where their bounds may be asked for as numbers."""
+    return [
+        x.numbered(f"np.{name}") if isinstance(x, Windowed)
+        else type(x)(_numbered(x, name)) if isinstance(x, (tuple, list)) else x
+        for x in xs
+    ]  # fmt: skip
 
 
-def aware(name: str, theirs: Callable[..., Any]) -> Callable[..., Any]:
-    """A function of `tracejit.numpy` that takes windows, too."""
+def aware_of_windows(namespace: dict[str, Any]) -> dict[str, Any]:
+    """Those functions of `tracejit.numpy` of which there are others for windows, aware of them."""
+    return {
+        name: _aware(theirs) for name, theirs in namespace.items()
+        if name in FUNCTIONS and not isinstance(theirs, Ufunc)
+    }  # fmt: skip
 
+
+def _aware(theirs: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(theirs)
     def call(*args: Any, **kwargs: Any) -> Any:
-        for x in args:
-            if type(x) is Windowed:
-                return answer(name, args, kwargs)
+        if any(type(x) is Windowed for x in args):
+            return answer(theirs, args, kwargs)
         return theirs(*args, **kwargs)
 
     return call
@@ -246,5 +251,6 @@ def lend() -> None:
         "flatten": lambda x: elementwise.copied(ravel(x)), "take": access.getitem,
         "fill": writing.write, "__round__": elementwise.rounded,
     }  # fmt: skip
+    Ufunc.of_windows = staticmethod(ufunc)
     Windowed.operators = SimpleNamespace(**{m: FUNCTIONS[m] for m in _METHODS}, **table)
 

@@ -82,12 +82,12 @@ def vdot(a: Any, b: Any) -> Any:
     return contract(x, y, (axes, axes), "vdot")
 
 
-def outer(a: Any, b: Any, out: None = None) -> Any:
-    """a[i] b[j] for all elements of both."""
+def outer(a: Any, b: Any, out: None = None, *, of: Any = ufuncs.multiply) -> Any:
+    """a[i] b[j], or another function of both, for all elements of both."""
     x, y = _operand(a), _operand(b)
     if (_rank(x), _rank(y)) != (1, 1):
         raise fault(UnsupportedError, "outer of windows takes vectors")
-    return of_arrays(ufuncs.multiply)(_column(x), y)
+    return of_arrays(of)(_column(x), y)
 
 
 def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:

@@ -43,6 +43,11 @@ class Span:
     hi: Affine
     length: Affine
 
+    @property
+    def bounds(self) -> tuple[Affine, Affine]:
+        """lo and hi, where hi is no less than lo."""
+        return self.lo, larger(self.hi, self.lo)
+
     def turned(self) -> Span:
         """The window of the axis read from its end."""
         return Span(self.n, self.hi * -1 + self.n, self.lo * -1 + self.n, self.length)

@@ -8,7 +8,8 @@ What `full` holds outside of the window means nothing, and never comes into a re
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import operator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar, NoReturn
 
 import numpy as np
@@ -17,9 +18,9 @@ from tracejit.errors import TracedConversionError, TracejitError, UnsupportedErr
 from tracejit.ir.types import Shape
 from tracejit.numpy.arrays import Array, fault, splat
 from tracejit.numpy.windows.affine import Affine
-from tracejit.numpy.windows.spans import Extent, Span
+from tracejit.numpy.windows.spans import Chosen, Extent, Span
 from tracejit.ops import elementwise
-from tracejit.trace.tracer import FORWARDED, METHODS, Tracer, bind
+from tracejit.trace.tracer import FORWARDED, METHODS, Tracer, bind, current_trace
 
 Extents = tuple[Extent | None, ...]
 
@@ -69,20 +70,14 @@ class Windowed:
     def __repr__(self) -> str:
         return f"Windowed({described(self)})"
 
-    def __len__(self) -> NoReturn:
-        raise fault(
-            TracedConversionError, f"len() of {described(self)}: Python wants a number",
-            "x.shape[0] and x.size are traced integers",
-        )  # fmt: skip
+    def __len__(self) -> int:
+        return int(self.numbered("len()").shape[0])
 
     def __bool__(self) -> NoReturn:
         raise fault(TracedConversionError, f"the truth of {described(self)}")
 
-    def __iter__(self) -> NoReturn:
-        raise fault(
-            UnsupportedError, f"iteration over {described(self)}",
-            "how many elements there are is a traced number: loop over range(n)",
-        )  # fmt: skip
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.numbered("iteration"))
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> NoReturn:
         raise self.refusal("a result, or a function that wants a whole array,")
@@ -93,10 +88,24 @@ class Windowed:
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
         return self.operators.function(func, args, kwargs)
 
-    def __getattr__(self, name: str) -> NoReturn:
+    def __getattr__(self, name: str) -> Any:
         if name.startswith("_") or not hasattr(np.ndarray, name):
             raise AttributeError(f"a window has no attribute {name!r}")
-        raise self.refusal(f"the attribute {name}")
+        return getattr(self.numbered(f"the attribute {name}"), name)
+
+    def numbered(self, what: str) -> Any:
+        """The part as an array, on the path that its bounds take in this call (see Trace.decider).
+
+        Where there are no paths, as in the body of a loop, it is an error.
+        """
+        trace = current_trace()
+        asks = trace is not None and trace.decider is not None
+        if not asks or any(isinstance(e, Chosen) for e in self.extents):
+            raise self.refusal(what)
+        full: Array = self.full
+        bounds = [e.bounds if isinstance(e, Span) else () for e in self.extents]
+        numbers = [[operator.index(as_integer(b)) for b in pair] for pair in bounds]
+        return full[tuple(slice(*pair) if pair else slice(None) for pair in numbers)]
 
     def refusal(self, what: str) -> TracejitError:
         """The error of what cannot be done without the number of elements, or their order."""
@@ -112,7 +121,7 @@ def _forward(name: str) -> Callable[..., Any]:
     def method(self: Windowed, *args: Any, **kwargs: Any) -> Any:
         function = getattr(self.operators, name, None)
         if function is None:
-            raise self.refusal(f"the method {name}")
+            return getattr(self.numbered(f"the method {name}"), name)(*args, **kwargs)
         return function(self, *args, **kwargs)
 
     method.__name__ = name
