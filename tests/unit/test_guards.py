@@ -336,6 +336,12 @@ def test_bound_calls_take_the_path_of_what_they_read(backend: str) -> None:
         np.testing.assert_array_equal(call(), x * 2.0 if value > 0 else -x)
         assert call() is call.result
     assert f.cache_size == 2
+    another = f.bind(x)  # on the path that came second
+    for value in (1.0, -3.0):
+        x[:] = value
+        np.testing.assert_array_equal(another(), x * 2.0 if value > 0 else -x)
+        np.testing.assert_array_equal(f(x), another())
+    assert f.cache_size == 2
 
 
 def test_a_bound_call_whose_result_changes_its_kind() -> None:

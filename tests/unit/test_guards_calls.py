@@ -184,3 +184,66 @@ def test_no_references_are_kept(size: int) -> None:
     for _ in range(50):
         f({"x": up}), f({"x": down})
     assert [sys.getrefcount(x) for x in (up, down)] == before
+
+
+def assigns(a: Any, t: Any) -> Any:
+    """Writes to its argument before and behind a condition on what it wrote."""
+    a[0] = a[0] + 1.0
+    a *= 1.5
+    if a[0] > t:
+        a[1] = 9.0
+        return a.sum()
+    a[2:] += a[0]
+    return a.max()
+
+
+@pytest.mark.parametrize("backend", ["native", "eager"])
+@pytest.mark.parametrize("size", [3, 1000])
+def test_what_is_assigned_is_seen_on_the_right_path_alone(backend: str, size: int) -> None:
+    f = tj.jit(assigns, backend=backend)
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        a, t = rng.normal(size=size), rng.normal()
+        b = a.copy()
+        np.testing.assert_allclose(f(a, t), assigns(b, t))
+        np.testing.assert_allclose(a, b)
+    a = np.ones(size)
+    b = a.copy()
+    call = f.bind(a, 5.0)
+    np.testing.assert_array_equal(a, b)
+    for _ in range(5):
+        np.testing.assert_allclose(call(), assigns(b, 5.0))
+        np.testing.assert_allclose(a, b)
+    assert f.cache_size == 2
+
+
+def test_a_path_that_raises_leaves_arguments_as_they_were() -> None:
+    @tj.jit
+    def f(a: Any) -> None:
+        a += 1.0
+        if a[0] > 10.0:
+            raise ValueError("too large")
+
+    a = np.zeros(4)
+    for _ in range(10):
+        f(a)
+    before = a.copy()
+    for _ in range(2):
+        with pytest.raises(ValueError, match="too large"):
+            f(a)
+        np.testing.assert_array_equal(a, before)
+
+
+def test_a_path_that_assigns_and_one_that_does_not() -> None:
+    @tj.jit
+    def f(a: Any, t: Any) -> Any:
+        if t > 0.0:
+            a[:] = t
+        return a.sum()
+
+    a = np.ones(3)
+    for t in (-1.0, 2.0, -3.0, 4.0, 5.0, -1.0):
+        before = a.copy()
+        total = f(a, t)
+        np.testing.assert_array_equal(a, np.full(3, t) if t > 0.0 else before)
+        assert total == a.sum()

@@ -127,7 +127,7 @@ def bound_call(compiled: Compiled, call: Call, out: Any) -> BoundCall:
 def _on_any_path(compiled: Compiled, call: Call, *inputs: np.ndarray) -> list[np.ndarray]:
     """The leaves of the result, and what is assigned to, on the path that the inputs take, which
     are those of the call."""
-    _, result = compiled.paths(call)
+    _, result = compiled.paths(call, compiled)
     leaves, out_tree = tree.flatten(result)
     types = [array_type(np.asarray(x).dtype, np.shape(x)) for x in leaves]
     if out_tree != compiled.out_tree or types != list(compiled.traced.out_types):

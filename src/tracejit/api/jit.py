@@ -122,7 +122,7 @@ class JitFunction(NativeCallable):
         check_concrete(call, traced.captured)
         compiled = self._compiled(traced, call, key, self.backend or config.backend)
         if compiled.paths is not None:
-            compiled = compiled.paths(call)[0] or compiled
+            compiled = compiled.paths.program(traced)
         return bound_call(compiled, call, out)
 
     def _traced(self, call: Call, key: Any) -> Traced:

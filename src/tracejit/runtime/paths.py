@@ -41,6 +41,7 @@ class Paths:
         """compile: makes the program of another path."""
         self._compile = compile
         self._known = {_key(root.traced): root}
+        self._apart: set[Compiled] = set()  # programs that no other one leads to
         self._lock = threading.RLock()
         self.root = root
         root.paths = self
@@ -49,10 +50,13 @@ class Paths:
         """How many there are so far."""
         return len(self._known)
 
-    def __call__(self, call: Call) -> tuple[Compiled | None, Any]:
-        """The program that was right, if there is one, and its result."""
+    def __call__(
+        self, call: Call, first: Compiled | None = None
+    ) -> tuple[Compiled | None, Any]:
+        """The program that was right, if there is one, and its result. first: the one to begin
+        with, the root unless said."""
         tried: list[Compiled] = []
-        found: Compiled | Traced = self.root
+        found: Compiled | Traced = first or self.root
         while isinstance(found, Compiled):
             try:
                 return found, found(call)
@@ -65,6 +69,20 @@ class Paths:
         n = len(found.weak)
         write_back(call.given, found.assigned, outs[n:])
         return None, found.out_tree.unflatten(outs[:n])
+
+    def program(self, traced: Traced) -> Compiled:
+        """The program of a path that was traced; nothing is run."""
+        with self._lock:
+            known = self._known.get(_key(traced))
+            if known is None:
+                known = self._make(traced)
+                self._apart.add(known)
+            return known
+
+    def _make(self, traced: Traced) -> Compiled:
+        made = self._known[_key(traced)] = self._compile(traced)
+        made.paths = self
+        return made
 
     def _grow(self, tried: list[Compiled], place: int, call: Call) -> Compiled | Traced:
         """The path of a call behind a guard where its latest program ends; as it was traced, if it
@@ -83,13 +101,14 @@ class Paths:
                 return trace(call, finals=True)
             if not traced.closed:
                 return traced
-            if known is not None:
-                return known
-            self._check_limit(parent, place)
-            made = self._known[_key(traced)] = self._compile(traced)
-            made.paths = self
-            parent.add(place, made)
-            return made
+            if known is None:
+                self._check_limit(parent, place)
+                known = self._make(traced)
+                self._apart.add(known)
+            if not known.leads_to(parent):
+                parent.add(place, known, known in self._apart)
+                self._apart.discard(known)
+            return known
 
     def _check_limit(self, parent: Compiled, place: int) -> None:
         if len(self) < MOST_PATHS:

@@ -219,15 +219,21 @@ class Compiled:
         write_back(call.given, self.assigned, outs[n:])
         return self.out_tree.unflatten(outs[:n])
 
-    def add(self, place: int, other: Compiled) -> None:
-        """Let another program take over at a guard, also in machine code if it has such results."""
+    def leads_to(self, other: Compiled) -> bool:
+        """Whether a call that begins here may come to another program."""
+        return self is other or any(x.leads_to(other) for x in self.others.values())
+
+    def add(self, place: int, other: Compiled, heads: bool) -> None:
+        """Let another program take over at a guard, also in machine code if it has such results.
+        heads: then it has no other head."""
         link = getattr(self.executable, "link", None)
         alike = (self.out_tree, self.traced.jaxpr.out_types, self.assigned) == (
             other.out_tree, other.traced.jaxpr.out_types, other.assigned
         )  # fmt: skip
         if link is not None and alike:
             link(place, other.executable)
-            other.head = self.head
+            if heads:
+                other.head = self.head
         self.others[place] = other
 
 

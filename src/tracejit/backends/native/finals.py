@@ -16,14 +16,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from tracejit.backends.native.emit import I8, I64, Value, constant
-from tracejit.backends.native.leaving import leave_if
+from tracejit.backends.native.leaving import OVERLAP, leave_if
 from tracejit.backends.native.nest import Buffer, Nest
 from tracejit.backends.native.program import Program
 from tracejit.ir.atoms import Atom, Var
 from tracejit.ir.effects import has_effects
-
-#: What a kernel returns that does not take overlapping arguments.
-OVERLAP = 2
 
 
 def store_number(program: Program, pointer: Value, value: Value, dtype: np.dtype) -> None:

@@ -22,8 +22,9 @@ from typing import Any, NoReturn
 from tracejit.backends.native.emit import I64, Block, Function, Value, constant
 
 #: The codes of a program that was left because of a Python exception, which `keep` has; and of a
-#: long one that got no workspace; from `FIRST_GUARD` on that of guards, by their places.
-RAISED, NO_MEMORY, FIRST_GUARD = -1, 1, 2
+#: long one that got no workspace; of arguments that share memory with one that is written to; and
+#: from `FIRST_GUARD` on of guards, by their places.
+RAISED, NO_MEMORY, OVERLAP, FIRST_GUARD = -1, 1, 2, 3
 
 
 class Exit:
