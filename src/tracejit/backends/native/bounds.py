@@ -308,7 +308,7 @@ def _step(body: Jaxpr, before: Var, i: int) -> int | None:
     if before.ndim or before.dtype.kind != "i":
         return None
     for eqn in body.equations:
-        if eqn.outvars[0] is after:
+        if after in eqn.outvars:
             x, n = eqn.inputs if len(eqn.inputs) == 2 else (None, None)
             if x is before and isinstance(n, Literal) and eqn.primitive in (ops.add, ops.sub):
                 return int(n.value) if eqn.primitive is ops.add else -int(n.value)
@@ -317,7 +317,7 @@ def _step(body: Jaxpr, before: Var, i: int) -> int | None:
 
 def _comparisons(test: Jaxpr) -> Iterator[tuple[Atom, Any, Atom]]:
     """(x, lt or its like, y) for what holds wherever the test does."""
-    makers = {e.outvars[0]: e for e in test.equations}
+    makers = {v: e for e in test.equations for v in e.outvars}
     pending: list[Atom] = list(test.outvars)
     while pending:
         eqn: Equation | None = makers.get(pending.pop())  # type: ignore[call-overload]

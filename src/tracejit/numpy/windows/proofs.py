@@ -25,7 +25,7 @@ def known_truth(x: Tracer) -> bool | None:
 
 def _maker(trace: Trace, atom: Atom) -> Equation | None:
     for eqn in trace.equations[: -_RECENT - 1 : -1]:
-        if eqn.outvars[0] is atom:
+        if atom in eqn.outvars:
             return eqn
     return None
 
