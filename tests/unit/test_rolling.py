@@ -178,6 +178,20 @@ def test_rows_of_a_traced_array() -> None:
     check(f, M, rolled=1)
 
 
+def test_views_that_are_left_over_from_other_rounds() -> None:
+    def f(image: Any) -> Any:
+        h, w = image.shape
+        out = np.empty((h // 2, w // 2))
+        for i in range(h // 2):
+            for j in range(w // 2):
+                patch = image[2 * i : 2 * i + 2, 2 * j : 2 * j + 2]
+                flat = patch.T
+                out[i, j] = np.max(flat)
+        return out, patch, flat
+
+    check(f, M, rolled=1)
+
+
 def test_while_on_traced_values() -> None:
     def f(x: Any) -> Any:
         y, rounds = x[0] + 2, 0

@@ -307,6 +307,11 @@ class Tracer:
         self.weak = weak
 
     @property
+    def ended(self) -> bool:
+        """Whether its trace has ended."""
+        return not self.owner.alive
+
+    @property
     def aval(self) -> ArrayType:
         return self.atom.type
 

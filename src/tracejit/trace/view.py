@@ -36,7 +36,7 @@ class Way(Protocol):
 class View(Tracer):
     """A tracer whose value is that of its base, seen through a way."""
 
-    __slots__ = ("_atom", "_home", "_seen", "base", "shape_then", "way")
+    __slots__ = ("_atom", "_born", "_home", "_seen", "base", "shape_then", "way")
 
     def __init__(self, base: Tracer, way: Way, value: Tracer):
         """value: what `way.read(base)` gave."""
@@ -44,7 +44,13 @@ class View(Tracer):
         self.way = way
         self.weak = False
         self.shape_then = base.shape  # which `base.shape = ...` may change
+        self._born = value.owner
         self._keep(value.atom, value.owner)
+
+    @property
+    def ended(self) -> bool:
+        """Whether the trace that it was made in has ended: what says where it lies is gone."""
+        return not self._born.alive
 
     def _keep(self, atom: Atom, home: Trace) -> None:
         self._atom, self._home, self._seen = atom, home, self.base.atom
