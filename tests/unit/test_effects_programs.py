@@ -89,6 +89,55 @@ def test_an_exception_is_the_callers_on_every_backend(backend: str) -> None:
     assert run(0.0) == 1.0
 
 
+# ---- Python's loops
+
+
+def _summed(log: Log, x: Any, n: int) -> Any:
+    s = 0.0
+    for i in range(n):
+        tj.debug.callback(log, i, s)
+        tj.check(s < 50, "{s} in {i}", s=s, i=i)
+        if s > 3:
+            s = s + 2 * x
+        else:
+            s = s + x
+    return s
+
+
+def _filled(log: Log, x: Any, n: int) -> Any:
+    y = np.zeros(n)
+    for i in range(n):
+        y[i] = x * i
+        tj.debug.callback(log, y[i])
+    return y.sum()
+
+
+def _doubled(log: Log, x: Any, n: int) -> Any:
+    while x < n:
+        tj.debug.callback(log, x)
+        x = x * 2
+    return x
+
+
+@pytest.mark.parametrize("fun", [_summed, _filled, _doubled])
+@pytest.mark.parametrize("transform", [lambda f: f, tj.grad], ids=["value", "grad"])
+def test_loops_traced_once_have_the_effects_of_each_round(fun: Any, transform: Any) -> None:
+    log = Log()
+    run = transform(lambda x: fun(log, x, 200))
+    value, plain = run(0.1), log.taken()
+    assert np.isclose(tj.jit(run)(0.1), value)
+    assert np.allclose([x[-1] for x in log.taken()], [x[-1] for x in plain])
+
+
+def test_a_check_in_a_loop_that_is_traced_once() -> None:
+    with pytest.raises(CheckError) as plain:
+        _summed(Log(), 1.0, 200)
+    with pytest.raises(CheckError) as caught:
+        tj.jit(lambda x: _summed(Log(), x, 200))(1.0)
+    assert str(caught.value) == str(plain.value)
+    assert str(caught.value).startswith("50.0 in 27\n  at ")
+
+
 # ---- arguments that are assigned to
 
 
