@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import threading
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -172,6 +174,17 @@ def test_float32_and_python_numbers() -> None:
             y = f(x)
             assert y == (2 * x if x > 0 else -x) and y.dtype == np.float32
     assert (f(3), f(-3)) == (6, 3)
+
+
+def test_arguments_are_let_go() -> None:
+    f = tj.jit(lambda x: x if x.sum() > 0.0 else -x)
+    for sign in (1.0, -1.0):
+        x = np.full(5, sign)
+        gone = weakref.ref(x)
+        f(x)
+        del x
+        gc.collect()
+        assert gone() is None
 
 
 @pytest.mark.parametrize("size", [10, 400_000])

@@ -92,11 +92,10 @@ class JitFunction(NativeCallable):
         return call, (call.types_key(), self.statics.key(fixed))
 
     def _compiled(self, traced: Traced, call: Call, key: Any, backend: str) -> Compiled:
-        """The program of a function that was traced for this call."""
-
-
-        def compile(traced: Traced) -> Compiled:
-            return compile_traced(traced, call.weak, backend, self.threads)
+        """The program of a function that was traced for this call: of several paths the first."""
+        compile = functools.partial(
+            compile_traced, weak=call.weak, backend=backend, threads=self.threads
+        )
 
         def make() -> Compiled:
             root = compile(traced)
