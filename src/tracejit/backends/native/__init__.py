@@ -7,8 +7,9 @@ kernel reads. Elementwise work is computed where it is read, in registers, on ex
 
 Reading order:
 - one loop nest: lowering, index, loops, nest, sums, kernel; small (those that are unrolled), halo
-- a program: plan, updates (what is updated in place), regions and tiles (nests that share rows),
-  arena (memory), program, parts (long programs)
+- before it is planned: ranges, counting, bounds (integers of which much is known)
+- a program: plan, windows (masks that end loops), updates (what is updated in place), regions and
+  tiles (nests that share rows), arena (memory), program, parts (long programs)
 - threads: effort, parallel, pieces, pool
 - families: elementwise and maths, structure, reduction, contraction and products, indexing, linalg
   (these three with blas), sorting, control and carries, random
