@@ -15,29 +15,55 @@ from tracejit.ir.types import BOOL, Shape, array_type
 from tracejit.ops.elementwise import add, select
 from tracejit.ops.indexing import dynamic_slice, dynamic_update_slice, scatter_add
 from tracejit.ops.structure import pad, slice
-from tracejit.passes.rules.table import always, is_shared, over
+from tracejit.passes.rules.table import always, is_shared, origin, over
 
 
-def _add_at_places(position: int, inner: Equation, *summands: Atom) -> Atom | None:
-    """x + scatter_add(0, i, u) -> scatter_add(x, i, u)."""
-    zeros, *rest = inner.inputs
-    if not is_zero(zeros) or is_shared(summands[position]):
+def _add_updates(position: int, inner: Equation, *summands: Atom) -> Atom | None:
+    """x + scatter_add(0, i, u) -> scatter_add(x, i, u); so of windows, and of several."""
+    if is_shared(summands[position]):
         return None
-    return scatter_add(summands[1 - position], *rest, **inner.params)
+    return _with_updates(inner, summands[1 - position])
 
 
-def _add_at_window(position: int, inner: Equation, *summands: Atom) -> Atom | None:
-    """x + dynamic_update_slice(0, u, i) -> x with u added to its window at i."""
-    (zeros, update, *starts), x = inner.inputs, summands[1 - position]
-    if not is_zero(zeros) or is_shared(summands[position]):
+def _with_updates(last: Equation, x: Atom) -> Atom | None:
+    """x, with what a chain of updates adds to zeros added to x instead.
+
+        0 -> b at j -> a at i        x + dus(y, y[i] + a, i), where y = dus(0, b, j)
+        x -> b at j -> a at i        dus(z, z[i] + a, i), where z = dus(x, x[j] + b, j)
+    """
+    base, update, *starts = last.inputs
+    added: Atom | None = update
+    if not is_zero(base):
+        before = origin(base)
+        if before is None or before.primitive not in (scatter_add, dynamic_update_slice):
+            return None
+        if last.primitive is dynamic_update_slice:
+            added = _added(base, update, starts)
+        found = None if added is None else _with_updates(before, x)
+        if found is None:
+            return None
+        x = found
+    if last.primitive is scatter_add:
+        return scatter_add(x, *last.inputs[1:], **last.params)
+    assert added is not None
+    window = dynamic_slice(x, *starts, sizes=added.type.shape)
+    return dynamic_update_slice(x, add(window, added), *starts)
+
+
+def _added(base: Atom, update: Atom, starts: list[Atom]) -> Atom | None:
+    """What an update adds to the window of the base that it replaces, if that is what it does."""
+    total = origin(update)
+    if total is None or total.primitive is not add:
         return None
-    window = dynamic_slice(x, *starts, sizes=update.type.shape)
-    return dynamic_update_slice(x, add(window, update), *starts)
+    window = origin(total.inputs[0])
+    if window is None or window.primitive is not dynamic_slice:
+        return None
+    return total.inputs[1] if window.inputs == (base, *starts) else None
 
 
 for position in (0, 1):
-    over(add, scatter_add, position)(partial(_add_at_places, position))
-    over(add, dynamic_update_slice, position)(partial(_add_at_window, position))
+    for updating in (scatter_add, dynamic_update_slice):
+        over(add, updating, position)(partial(_add_updates, position))
 
 
 def _read_back(inner: Equation, x: Atom, *starts: Atom, sizes: Shape) -> Atom | None:
