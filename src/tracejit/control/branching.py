@@ -43,7 +43,8 @@ def cond(
     pred: a scalar, bool or number. The functions take and return pytrees; results agree in
     structure, shapes and dtypes. `operand` is another way to give the one operand.
     A predicate whose value is known decides at once, and the other function is not looked at.
-    Under `vmap` with a predicate for each member both run, and `select` chooses.
+    Under `vmap` with a predicate for each member both run if they are short, and `select` chooses;
+    else, or where one may not end, each member takes its branch.
     """
     if operand is not _NOTHING:
         operands = (*operands, operand)
@@ -56,12 +57,16 @@ def cond(
     return _branch("cond", as_dtype(pred, INT32), (false_fun, true_fun), operands)
 
 
-def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -> Any:
+def switch(
+    index: Any, branches: Sequence[Callable[..., Any]], *operands: Any, operand: Any = _NOTHING
+) -> Any:
     """`branches[index](*operands)`, the index being clamped into range.
 
     index: an integer scalar. Functions and results are as those of `cond`.
     """
     branches = tuple(branches)
+    if operand is not _NOTHING:
+        operands = (*operands, operand)
     if not branches:
         raise ArgumentError("switch needs at least one branch", where=user_frame())
     index = scalar(index, "the index of switch")
