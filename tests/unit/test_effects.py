@@ -199,15 +199,52 @@ def test_jvp_and_vjp_call_once(compiled: Any) -> None:
 
 
 def test_effects_keep_their_order_when_scalars_are_packed() -> None:
+    """The first effect waits for a pack that is complete behind the second."""
     log = Log()
 
     def f(x: Any) -> Any:
-        for i in range(6):
-            tj.debug.callback(log, i, np.tanh(x[i]))
+        first = np.tanh(x[0] * 2)
+        tj.debug.callback(log, 0, first)
+        tj.debug.callback(log, 1, x.sum())
+        return first + sum([np.tanh(x[i] * 2) for i in (1, 2, 3, 4, 5, 6, 7)])
+
+    tj.jit(f)(np.zeros(8))
+    assert log.taken() == [(0, 0.0), (1, 0.0)]
+
+
+def test_effects_keep_their_order_around_a_region() -> None:
+    """The first effect waits for what several kernels make together, the second does not."""
+    log = Log()
+
+    def second(x: Any) -> Any:
+        log(1, x)
         return x
 
-    tj.jit(f)(np.zeros(6))
-    assert [i for i, _ in log.taken()] == [0, 1, 2, 3, 4, 5]
+    def f(X: Any, w: Any) -> Any:
+        z = X @ w
+        tj.debug.callback(log, 0, z.sum())
+        scale = tj.experimental.io_callback(second, tj.ShapeDtypeStruct((), float), w[0])
+        return X.T @ (np.tanh(z) * scale)
+
+    run, X = tj.jit(f), np.zeros((20_000, 16))
+    run(X, np.ones(16))
+    assert log.taken() == [(0, 0.0), (1, 1.0)]
+    assert "rows at a time" in str(tj.explain(f)(X, np.ones(16)))
+
+
+def test_equal_effects_are_two(compiled: Any) -> None:
+    log = Log()
+
+    def following(x: Any) -> Any:
+        log(x)
+        return x + 1
+
+    @tj.jit
+    def inner(x: Any) -> Any:
+        return tj.experimental.io_callback(following, tj.ShapeDtypeStruct((), float), x)
+
+    assert compiled(lambda x: inner(x) * inner(x))(1.0) == 4.0
+    assert log.taken() == [(1.0,), (1.0,)]
 
 
 def test_a_jitted_function_inside_has_its_effects(compiled: Any) -> None:

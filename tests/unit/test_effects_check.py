@@ -188,9 +188,11 @@ def test_what_failed_is_not_there() -> None:
 def test_a_program_of_many_parts() -> None:
     """The check is in a function of its own, far from the kernel's end."""
 
+    steps = np.random.default_rng(0).choice([np.sin, np.cos, np.tanh, np.exp], 900)
+
     def f(x: Any, y: Any) -> Any:
-        for i in range(700):
-            x = np.sin(x) * y[i % 5] + i
+        for i, step in enumerate(steps):
+            x = np.minimum(step(x), y[i % 5]) + y[i % 3]
             if i in (10, 600):
                 tj.check(y[3] < i, "{i}", i=i)
         return x
@@ -201,6 +203,8 @@ def test_a_program_of_many_parts() -> None:
     assert _failure(run, 0.5, y + 600) == "10"
     assert _failure(run, 0.5, y + 300) == "10"
     assert _failure(run, 0.5, y + np.array([0, 0, 0, 9.5, 0])) == "10"
+    module = tj.stages(f)(0.5, y)["llvm"]
+    assert str(module).count("call void @part") > 1
 
 
 def test_wrong_conditions_are_told_at_once() -> None:
