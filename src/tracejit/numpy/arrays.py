@@ -38,6 +38,7 @@ from tracejit.trace.tracer import (
     is_traced,
     leaked,
     literal_of,
+    trace_what_is_written,
     twin,
 )
 from tracejit.trace.view import View
@@ -96,6 +97,8 @@ def check_cast(dtype: np.dtype, out: Tracer, name: str, casting: str = "same_kin
 
 def not_traced(out: Any, name: str) -> UnsupportedError:
     """The error of a traced value that is written into an array that is not traced."""
+    if isinstance(out, np.ndarray):
+        trace_what_is_written()
     shown = f"an ndarray {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
     return UnsupportedError(
         f"{name} writes a traced value into {shown}, which is not traced", where=user_frame(),

@@ -14,6 +14,7 @@ from tracejit.numpy.arrays import (
     Array,
     ArrayLike,
     common_shape,
+    copied,
     fault,
     fit,
     full_of,
@@ -132,7 +133,7 @@ def clip(
 ) -> Array:  # fmt: skip
     """a, but no less than a_min and no more than a_max (None: no limit)."""
     low, high = (a_min if min is None else min), (a_max if max is None else max)
-    result = value(a) if low is None and high is None else operand(a)
+    result = copied(value(a)) if low is None and high is None else operand(a)
     low, high = (_reachable(limit, dtype_of(result)) for limit in (low, high))
     if low is not None:
         result = ufuncs.maximum(result, low)
@@ -154,7 +155,7 @@ def nan_to_num(
     """x with NaN and infinities replaced: the infinities by the largest and lowest numbers."""
     x = value(x)
     if x.dtype.kind != "f":
-        return x
+        return copied(x)
     limits = np.finfo(x.dtype)
     high = limits.max if posinf is None else posinf
     low = limits.min if neginf is None else neginf
@@ -236,7 +237,7 @@ def round(a: ArrayLike, decimals: int = 0, out: Array = None) -> Array:
     if x.dtype == BOOL:
         x = value(x, np.dtype(np.int8))
     if decimals == 0 or (x.dtype.kind != "f" and decimals > 0):
-        return ufuncs.rint(x) if x.dtype.kind == "f" else x
+        return ufuncs.rint(x) if x.dtype.kind == "f" else copied(x)
     scale = 10.0 ** abs(decimals)
     up, down = ufuncs.multiply, ufuncs.divide
     if decimals < 0:

@@ -64,7 +64,7 @@ def _operator(body: Callable[..., Any], swap: bool = False) -> Callable[..., Any
         result = body(*rest, x) if swap else body(x, *rest)
         if x.weak and type(result) in TRACERS and result.dtype != BOOL and all(map(is_weak, rest)):
             result.weak = True
-        return result
+        return copied(result) if result is x else result
 
     return apply
 

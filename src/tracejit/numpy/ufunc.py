@@ -15,6 +15,7 @@ from tracejit.numpy.arrays import (
     DTypeLike,
     check_cast,
     convert,
+    copied,
     fault,
     not_traced,
     operand,
@@ -67,7 +68,8 @@ class Ufunc:
             raise fault(
                 ArgumentError, f"{self.__name__} takes {self.nin} arguments, got {len(args)}"
             )
-        return self.body(*[operand(x) for x in args])
+        result = self.body(*[operand(x) for x in args])
+        return copied(result) if result is args[0] else result  # an array of its own
 
     def _with_options(
         self, args: tuple[Any, ...], out: Any = None, dtype: DTypeLike = None, where: Any = True,

@@ -20,7 +20,7 @@ from tracejit.ir.types import ArrayType
 from tracejit.ir.walk import evaluate, inline
 from tracejit.trace.effects import settle, takes_place_now
 from tracejit.trace.provenance import user_frame
-from tracejit.trace.retrace import LEFT, Retrace, Site
+from tracejit.trace.retrace import LEFT, WRITES, Retrace, Site
 from tracejit.trace.tracer import (
     Constant,
     Decider,
@@ -115,7 +115,7 @@ def _stage(
     finally:
         trace.alive = False
         writes = trace.unwind()
-    writes = [(x, atom) for x, atom in writes if id(x) not in trace.own]
+    writes = [(x, atom) for x, atom in writes if id(x) not in trace.private]
     if writes and not finals:
         raise _written_from_inside(writes[0][0], trace.name)
     atoms += [*assigned.values(), *[atom for _, atom in writes]]
@@ -150,12 +150,16 @@ def rolling() -> Iterator[None]:
 
 def own(x: Any) -> Any:
     """An argument that comes from outside of the current trace as one that the function may assign
-    to, and nobody sees it; what is no array as it is."""
+    to, and nobody sees it; what is no array as it is. Known numbers become traced ones once it is
+    known that such arrays are written to."""
     trace = current_trace()
     if isinstance(x, Tracer) and trace is not None and x.owner is not trace:
         x = copy(x)
-        trace.own[id(x)] = x
-    return x.copy() if type(x) is np.ndarray else x
+        trace.private[id(x)] = x
+    if type(x) is not np.ndarray:
+        return x
+    traced = trace is not None and WRITES in trace.root.unrolled and x.dtype.kind == "f"
+    return Tracer(trace, trace.lift(x)) if traced else x.copy()  # type: ignore[arg-type,union-attr]
 
 
 def _assigned(tracers: Sequence[Tracer], given: Sequence[Atom]) -> dict[int, Atom]:

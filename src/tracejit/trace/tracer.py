@@ -63,7 +63,7 @@ class Trace(Builder):
 
     writes: the tracers of enclosing traces that were assigned to in this one, by id: each with its
     atom and its owner before. Who stages the function calls `unwind`, and sees to them.
-    own: tracers of enclosing traces, by id, that are nobody else's.
+    private: tracers of enclosing traces, by id, that are nobody else's.
     by_object: whether a captured tracer is the array, whatever is written to it, rather than its
     value of that moment. Then views are read in this trace, too.
     bounds_of: the least and the greatest value of integers of which they are known. unrolled: the
@@ -92,7 +92,7 @@ class Trace(Builder):
         self.bounds_of: dict[Any, tuple[float, float]] = {}
         self.unrolled: dict[Any, str] = {}
         self.numbering: Any = None
-        self.own: dict[int, Tracer] = {}
+        self.private: dict[int, Tracer] = {}
         self.root: Trace = self
 
     @property
@@ -490,14 +490,20 @@ def _opcode(frame: FrameType) -> str:
 def _refuse_assignment(caller: FrameType) -> None:
     """Raise if NumPy asks on behalf of a[i] = v: the derivative would be lost, without a word."""
     if _opcode(caller) in _WRITES:
-        trace = current_trace()
-        if trace is not None and WRITES not in trace.root.unrolled:
-            raise Retrace(WRITES, "an array of known numbers is written to", trace.root)
+        trace_what_is_written()
         raise UnsupportedError(
             "a traced value is assigned to elements of an ndarray", where=user_frame(),
             hint="make the changed array: a = tracejit.numpy.zeros(n), then a = a.at[i].set(v); "
             "or np.stack and np.concatenate the parts",
         )  # fmt: skip
+
+
+def trace_what_is_written() -> None:
+    """Ask for a trace in which arrays of known numbers that may be written to are traced ones; it
+    returns in such a trace, where an array is none of these."""
+    trace = current_trace()
+    if trace is not None and WRITES not in trace.root.unrolled:
+        raise Retrace(WRITES, "an array of known numbers is written to", trace.root)
 
 
 def _refuse_element(caller: FrameType, x: Tracer) -> None:
