@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from tracejit.api.jacobians import hessian, jacfwd, jacobian, jacrev
     from tracejit.api.jit import disable_jit, jit
     from tracejit.api.linear_maps import jvp, linear_transpose, linearize, stop_gradient, vjp
+    from tracejit.api.loops import range
 
 __version__ = "0.1.0"
 
@@ -64,6 +65,7 @@ __all__ = [
     "numpy",
     "pure_callback",
     "random",
+    "range",
     "scipy",
     "stages",
     "stop_gradient",
@@ -87,6 +89,7 @@ _HOMES = {
     "inspect": ("ShapeDtypeStruct", "eval_shape", "explain", "make_jaxpr", "stages"),
     "jacobians": ("hessian", "jacfwd", "jacobian", "jacrev"),
     "jit": ("disable_jit", "jit"),
+    "loops": ("range",),
     "linear_maps": ("jvp", "linear_transpose", "linearize", "stop_gradient", "vjp"),
 }
 _HOME_OF = {name: f"tracejit.api.{home}" for home, names in _HOMES.items() for name in names}

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import tracejit as tj
-from tracejit.errors import TracejitError
+from tracejit.errors import TracejitError, UnsupportedError
 from tracejit.ir.graph import Jaxpr
 from tracejit.ir.walk import count_equations, held_jaxprs
 
@@ -327,3 +327,32 @@ def test_gradients_through_rolled_loops() -> None:
         slope = (f(X + e) - f(X - e)) / (2 * step)
         np.testing.assert_allclose(found[k], slope, rtol=1e-6, atol=1e-8)
     np.testing.assert_allclose(found, tj.grad(f)(X), rtol=1e-12)
+
+
+def test_range_of_this_package_is_always_rolled() -> None:
+    def short(x: Any) -> Any:
+        for i in tj.range(3):
+            x = x + i
+        return x
+
+    check(short, 1.0, rolled=1)
+    assert list(tj.range(3)) == [0, 1, 2] and tj.range(2, 9)[1] == 3
+
+    def grows(x: Any) -> Any:
+        found = []
+        for i in tj.range(7):
+            found.append(x * i)
+        return found
+
+    with pytest.raises(UnsupportedError, match="cannot be traced once: found") as caught:
+        tj.jit(grows)(1.0)
+    assert "test_rolling.py" in str(caught.value)
+    assert tj.jit(lambda n: sum_to(n))(100) == 4950
+
+
+def sum_to(n: Any) -> Any:
+    """A function that another one calls, with a traced bound."""
+    total = 0
+    for i in tj.range(n):
+        total += i
+    return total

@@ -8,6 +8,7 @@ whether a truth decides if a `while` goes on.
 from __future__ import annotations
 
 import dis
+from bisect import bisect_right
 from dataclasses import dataclass
 from functools import lru_cache
 from types import CodeType
@@ -34,9 +35,13 @@ def _instructions(code: CodeType) -> tuple[dis.Instruction, ...]:
 
 
 @lru_cache(maxsize=1024)
-def _places(code: CodeType) -> dict[int, int]:
-    """From the offset of an instruction to its number."""
-    return {i.offset: k for k, i in enumerate(_instructions(code))}
+def _offsets(code: CodeType) -> list[int]:
+    return [i.offset for i in _instructions(code)]
+
+
+def _at(code: CodeType, offset: int) -> int:
+    """The number of the instruction at an offset; a call of a Python function stands at its end."""
+    return bisect_right(_offsets(code), offset) - 1
 
 
 @lru_cache(maxsize=4096)
@@ -45,9 +50,7 @@ def feeds_for(code: CodeType, offset: int) -> bool:
 
     A comprehension is none: what its body makes is collected where no one can reach it.
     """
-    at = _places(code).get(offset)
-    if at is None:
-        return False
+    at = _at(code, offset)
     names = [i.opname for i in _instructions(code)[at + 1 : at + 4]]
     return names[:2] == ["GET_ITER", "FOR_ITER"] and names[2:3] != ["GET_ITER"] and (
         code.co_name not in ("<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>")
@@ -57,15 +60,13 @@ def feeds_for(code: CodeType, offset: int) -> bool:
 @lru_cache(maxsize=4096)
 def iterates(code: CodeType, offset: int) -> bool:
     """Whether the instruction at this offset is where a `for` statement asks for an iterator."""
-    at = _places(code).get(offset)
-    if at is None:
-        return False
+    at = _at(code, offset)
     return [i.opname for i in _instructions(code)[at : at + 2]] == ["GET_ITER", "FOR_ITER"]
 
 
 def for_target(code: CodeType, offset: int) -> str | None:
     """The one variable that the `for` statement at this offset assigns to; None for a pattern."""
-    at = _places(code)[offset]
+    at = _at(code, offset)
     store = _instructions(code)[at + 1]
     if store.opname == "STORE_FAST_LOAD_FAST":
         return str(store.argval[0])
@@ -76,9 +77,7 @@ def for_target(code: CodeType, offset: int) -> str | None:
 @lru_cache(maxsize=4096)
 def while_test(code: CodeType, offset: int) -> WhileTest | None:
     """The test that an instruction, which asks for a truth, is; None if it is none of a `while`."""
-    at = _places(code).get(offset)
-    if at is None:
-        return None
+    at = _at(code, offset)
     tests = _tests(code)
     for k in (at, at + 1):
         if k in tests:
@@ -97,7 +96,7 @@ def _tests(code: CodeType) -> dict[int, WhileTest]:
         last = at if jump.opname == "POP_JUMP_BACKWARD_IF_TRUE" else at - 1
         if last < 0 or (last < at and instructions[last].opname not in _LEAVES):
             continue
-        body = _places(code).get(jump.argval, -1)
+        body = _at(code, jump.argval)
         if not 0 < body < last:
             continue
         behind = instructions[at + 1].offset if at + 1 < len(instructions) else -1
