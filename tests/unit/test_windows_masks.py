@@ -88,6 +88,24 @@ def test_no_nan_from_outside_of_a_mask(backend: str) -> None:
     np.testing.assert_allclose(got, expected, rtol=1e-12)
 
 
+@pytest.mark.parametrize("backend", ["eager", "native"])
+def test_second_derivatives_are_finite_outside_of_a_mask(backend: str) -> None:
+    """Functions with poles and edges get a harmless number there."""
+
+    def of_part(v: Any) -> Any:
+        total = np.log(v).sum() + np.sqrt(v).sum() + (1 / v).sum() + (v**-1.5).sum()
+        total += np.hypot(v, v).sum() + np.tan(v).prod() + np.arcsin(v / 3).max()
+        return total + v @ np.log(v) + np.cumsum(1 / v).sum() + np.exp(v).std()
+
+    x = np.array([2.0, 0.0, -1.0, 0.5, np.inf, np.nan, 1e308])
+    of_x = tj.jacrev(tj.grad(lambda x: of_part(x[np.logical_and(x > 0, x < 10)])))
+    got = tj.jit(of_x, backend=backend)(x)
+    inside = np.ix_([0, 3], [0, 3])
+    np.testing.assert_allclose(got[inside], tj.hessian(of_part)(x[[0, 3]]), rtol=1e-10)
+    got[inside] = 0.0
+    assert not got.any()
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_what_lies_outside_never_counts(backend: str) -> None:
     """NaN and inf behind the window: in values, and in gradients."""
