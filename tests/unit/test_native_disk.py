@@ -401,7 +401,7 @@ def test_what_a_key_depends_on(folder: Path, monkeypatch: pytest.MonkeyPatch) ->
 def test_programs_that_differ_have_different_texts() -> None:
     changes = [("exp", "log"), ("f64", "f32"), ("7", "8")]
     texts = {
-        native._identity(parse(text), n)
+        native._identity(parse(text), n, ())
         for n in (0, 1)
         for text in (EXP, *(EXP.replace(*pair) for pair in changes))
     }
@@ -414,7 +414,7 @@ def test_a_parameter_that_is_no_data_is_in_no_key(monkeypatch: pytest.MonkeyPatc
         ("call(%0, rule=<f>)", False),
     ]:  # fmt: skip
         monkeypatch.setattr(native, "print_jaxpr", lambda jaxpr, text=text: text)
-        assert (native._identity(parse(EXP), 0) is not None) == expected
+        assert (native._identity(parse(EXP), 0, ()) is not None) == expected
 
 
 def test_sources_count_by_content(tmp_path: Path) -> None:
