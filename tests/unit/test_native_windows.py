@@ -161,6 +161,21 @@ def test_values_nobody_chooses_are_not_computed():
     assert loops_of(fun, t, row, NUMBER)
 
 
+def test_sums_of_nothing_are_what_they_start_with():
+    """Columns that a mask leaves out: their sums are 0, whatever was in memory before."""
+    shape = (20, 33)
+    t = array_type(FLOAT64, shape)
+
+    def fun(x, k):
+        inside = window(shape, 1, Literal(3, NUMBER), k)
+        total = reduce_sum(ops.select(inside, x, like(x, 0.0)), axes=(0,))
+        return ops.exp(total), reduce_sum(ops.select(inside, x, like(x, 0.0)), axes=(1,))
+
+    x = np.random.default_rng(6).normal(size=shape)
+    check(GuardedRun(), "kept", program(fun, t, NUMBER), *[(x, np.int64(k)) for k in (0, 7, 50)])
+    assert loops_of(lambda x, k: fun(x, k)[:1], t, NUMBER)
+
+
 @pytest.mark.parametrize("start, stop", [*itertools.product([0, 3], [3, 17, 0])])
 def test_counters_of_while_loops_stay_in_their_ranges(start, stop):
     """Indices of any sort, clamped and wrapped around where the counter leads there."""

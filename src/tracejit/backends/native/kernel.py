@@ -119,7 +119,7 @@ class Kernel:
             s.in_memory = True  # by a kernel of earlier rows
         self.totals = Sums(nest, self.sums, loops, self.index)
         for s in self.sums:
-            if s.in_memory and s not in begun:
+            if s not in begun and (s.in_memory or self._leaves_out(s, limits)):
                 self._set_all(s)
         nest.run(self._body, enter=self.totals.enter, leave=self.totals.leave)
 
@@ -149,6 +149,11 @@ class Kernel:
         if self.rows is None or not common:
             return common
         return frozenset(x for x in common if x.axis != self.rows.axis)
+
+    def _leaves_out(self, s: Accumulate, limits: Limits) -> bool:
+        """Whether some of a reduction's results are no more than what it starts with."""
+        kept = [x for x in limits if x.axis not in s.reduced]
+        return bool(kept) and not self.program.plan.windows.of_result(s.eqn).issuperset(kept)
 
     def _survey(self) -> Survey:
         survey = Survey()

@@ -28,6 +28,7 @@ from tracejit.backends.native.windows import Limits, Windows
 from tracejit.ir.atoms import Atom, Var
 from tracejit.ir.effects import is_effectful
 from tracejit.ir.graph import Equation, Jaxpr
+from tracejit.ir.types import BOOL
 from tracejit.ir.walk import count_equations, held_jaxprs
 from tracejit.ops.indexing import dynamic_slice
 from tracejit.ops.structure import slice
@@ -82,13 +83,13 @@ class Plan:
             if eqn.primitive in (slice, dynamic_slice):
                 self.looks.setdefault(eqn.inputs[0], []).append(eqn)
         self.twins = self._twins()
+        self.windows = Windows(self)
         self.stored = self._must_be_stored()
         self.halos = halos(jaxpr, self.stored)
         self.stored |= dict.fromkeys(self.halos, "padded several times: with a halo")
         self.costs = self._costs()
         self._store_what_spreads()
         self._cut_long_kernels()
-        self.windows = Windows(self)
         for _ in range(3):
             self.steps = self._steps()
             again = self._dear_in_two_places()
@@ -151,6 +152,8 @@ class Plan:
             depth = max([deep[x] for x in arrays], default=0)
             depth += int(isinstance(rule, Reader))
             for v in eqn.outvars:
+                if v.ndim and v.dtype == BOOL and self.windows.of_mask(v)[1]:
+                    total = 1  # it holds between the ends of loops
                 if depth > DEEP and v.ndim:
                     self.stored.setdefault(v, "behind many slices, pads or their like")
                 costs[v], deep[v] = min(total, 1 << 30), depth

@@ -238,8 +238,8 @@ class Program:
         for v in step.stores:
             old = {heirs[v]} if v in heirs else set()
             buffer = self.buffer_if_stored(heirs[v]) if v in heirs else None
-            if self.ready.get(v) in old:
-                buffer = self.targets[v]
+            if v in self.ready:
+                buffer, old = self.targets[v], {self.ready[v]}
             elif buffer is None or not self.inherit(v, heirs[v]):
                 buffer, old = self.allocate(v), set()
             else:

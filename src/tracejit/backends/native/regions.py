@@ -136,7 +136,11 @@ class _Search:
         return rule.by_rows
 
     def space(self, step: Step) -> tuple[int, ...]:
-        """The loops that a step runs; () for one that can't be in a region."""
+        """The loops that a step runs; () for one that can't be in a region, or had better update a
+        part of an array where it lies."""
+        windows = self.plan.windows
+        if any(windows.of_store(v) != windows.of_store(v, set()) for v in step.stores):
+            return ()
         by_rows = self.by_rows(step)
         return step.space if by_rows is None else by_rows.space(step.statement)  # type: ignore
 

@@ -108,14 +108,16 @@ class Windows:
     # What is asked.
 
     def of_sum(self, eqn: Equation) -> Limits:
-        """Of the space of a reduction: those along axes that go away are of what it reads, the
-        others of its result."""
+        """Of the space of a reduction: of what it reads, and of its result."""
+        rule = self.plan.rules[eqn]
+        return _wide(self._of_element(eqn, rule) | self.of_result(eqn), rule.space(eqn))
+
+    def of_result(self, eqn: Equation) -> Limits:
+        """Of the space of a reduction: what of its result nobody reads."""
         rule, (out,) = self.plan.rules[eqn], eqn.outvars
         reduced, space = set(rule.reduced(eqn)), rule.space(eqn)
         kept = {i: (a, 0) for i, a in enumerate(a for a in range(len(space)) if a not in reduced)}
-        found = {limit.moved(kept) for limit in self.vain.get(out, NONE)}
-        found |= {limit for limit in self._of_element(eqn, rule) if limit.axis in reduced}
-        return _wide(found, space)
+        return _moved(self.vain.get(out, NONE), kept)
 
     def of_store(self, v: Var, old: Set[Var] | None = None) -> Limits:
         """Of an array that is stored; old: what lies there, element by element, so far. By default
