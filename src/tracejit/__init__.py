@@ -24,6 +24,13 @@ from tracejit.errors import did_you_mean
 if TYPE_CHECKING:
     from tracejit.api.arrays import Array, block_until_ready, device_get, device_put, float0
     from tracejit.api.batching import vmap
+    from tracejit.api.checkpointing import (
+        checkpoint,
+        checkpoint_policies,
+        print_saved_residuals,
+        remat,
+        saved_residuals,
+    )
     from tracejit.api.effects import check, pure_callback
     from tracejit.api.finals import with_finals
     from tracejit.api.gradients import grad, value_and_grad
@@ -38,8 +45,11 @@ __version__ = "0.1.0"
 __all__ = [
     "Array",
     "ShapeDtypeStruct",
+    "ad_checkpoint",
     "block_until_ready",
     "check",
+    "checkpoint",
+    "checkpoint_policies",
     "config",
     "debug",
     "device_get",
@@ -63,9 +73,12 @@ __all__ = [
     "make_jaxpr",
     "nn",
     "numpy",
+    "print_saved_residuals",
     "pure_callback",
     "random",
     "range",
+    "remat",
+    "saved_residuals",
     "scipy",
     "stages",
     "stop_gradient",
@@ -77,12 +90,17 @@ __all__ = [
     "with_finals",
 ]
 
-_MODULES = ("debug", "experimental", "lax", "nn", "numpy", "random", "scipy", "tree_util")
+_MODULES = (
+    "ad_checkpoint", "debug", "experimental", "lax", "nn", "numpy", "random", "scipy", "tree_util",
+)  # fmt: skip
 
 # Where the other names come from.
 _HOMES = {
     "arrays": ("Array", "block_until_ready", "device_get", "device_put", "float0"),
     "batching": ("vmap",),
+    "checkpointing": (
+        "checkpoint", "checkpoint_policies", "print_saved_residuals", "remat", "saved_residuals",
+    ),
     "effects": ("check", "pure_callback"),
     "finals": ("with_finals",),
     "gradients": ("grad", "value_and_grad"),

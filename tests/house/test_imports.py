@@ -32,6 +32,7 @@ ROOMS = {
     "backends.xla": "xla",
     "runtime": "runtime",
     "api": "door", "compat": "door", "testing": "door", "__init__": "door", "__main__": "door",
+    "ad_checkpoint": "door",
     "demo": "door",
 }  # fmt: skip
 

@@ -11,7 +11,7 @@ scan over these, with the count for a length, and has all that scans have.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 from tracejit.control.bodies import (
     check_operands,
@@ -39,7 +39,7 @@ from tracejit.ir.builder import building
 from tracejit.ir.current import current
 from tracejit.ir.effects import has_effects
 from tracejit.ir.graph import Equation, Jaxpr
-from tracejit.ir.primitive import Joint, Primitive
+from tracejit.ir.primitive import Joint, Primitive, Unknown
 from tracejit.ir.types import BOOL, INT64, ArrayType, array_type
 from tracejit.ir.walk import evaluate, inline
 from tracejit.ops.elementwise import add
@@ -221,11 +221,29 @@ def _counter(steps: Equations) -> tuple[Var, Atom, Var]:
     return before, Literal(0, number), after
 
 
-def _transpose(cts: Sequence[Atom], inputs: Sequence[Any], **params: Any) -> NoReturn:
-    raise MissingRuleError(
-        "a while_loop whose condition depends on the inputs is not linear in them",
-        where=current().provenance,
-    )
+def _transpose(
+    cts: Sequence[Atom], inputs: Sequence[Any], *, guarded: bool, **params: Any
+) -> Sequence[Atom | None]:
+    """The known part runs by itself, and the scan over what it keeps is turned round."""
+    unknown = [isinstance(x, Unknown) for x in inputs]
+    atoms = tuple(Var(x.type) if isinstance(x, Unknown) else x for x in inputs)
+    outvars = tuple(Var(ct.type) for ct in cts)
+    early, late = _split(Equation(while_, atoms, params, outvars), unknown)
+    if any(e.primitive is while_ for e in late):
+        raise MissingRuleError(
+            "a while_loop whose condition depends on the inputs is not linear in them",
+            where=current().provenance,
+        )
+    current().equations.extend(early)
+    ct_of, linear = dict(zip(outvars, cts, strict=True)), set(pick(atoms, unknown))
+    found: dict[Atom, Atom | None] = {}
+    for eqn in late:
+        operands = [Unknown(x.type) if x in linear else x for x in eqn.inputs]
+        assert eqn.primitive.transpose is not None
+        outs = [ct_of[v] for v in eqn.outvars]
+        back = eqn.primitive.transpose(outs, operands, guarded=guarded, **eqn.params)
+        found.update(zip(eqn.inputs, back, strict=True))
+    return [found.get(x) if u else None for x, u in zip(atoms, unknown, strict=True)]
 
 
 def prune_while(eqn: Equation, used: Mask) -> Equation:

@@ -16,14 +16,23 @@ from __future__ import annotations
 
 from tracejit.control.call import call
 from tracejit.control.implicit import STANDS_FOR
+from tracejit.control.remat import checkpoint, name, unnamed
 from tracejit.control.rewind import plain, rewind
+from tracejit.control.slots import as_while, plain_replay, replay, slotted
 from tracejit.ir.builder import Builder
 from tracejit.ir.graph import Jaxpr
 from tracejit.ir.walk import inline as append_body
 from tracejit.passes.held import Pass, Renaming, through_held, with_held
 
 #: The primitives that only stand for a body.
-BODIES = STANDS_FOR | {call: lambda eqn: eqn.params["jaxpr"], rewind: plain}
+BODIES = STANDS_FOR | {
+    call: lambda eqn: eqn.params["jaxpr"],
+    checkpoint: lambda eqn: eqn.params["jaxpr"],
+    name: unnamed,
+    rewind: plain,
+    slotted: as_while,
+    replay: lambda eqn: plain_replay([x.type for x in eqn.inputs], eqn.params),
+}
 
 
 @through_held

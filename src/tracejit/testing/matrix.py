@@ -42,8 +42,10 @@ FAMILIES = (
 TABLES: dict[str, LoweringTable] = {"native": NATIVE, "xla": XLA}
 #: What no backend needs a row for, and why.
 REMOVED_BY_PASSES = {
-    ("call", "native"): "inlined", ("rewind", "native"): "inlined", ("rewind", "xla"): "inlined",
-    ("guard", "xla"): "a result",
+    ("call", "native"): "inlined", ("guard", "xla"): "a result",
+} | {
+    (name, backend): "inlined" for name in ("checkpoint", "name", "rewind", "slotted", "replay")
+    for backend in ("native", "xla")
 } | {
     (name, backend): "inlined" for name in ("linear_solve", "root") for backend in ("native", "xla")
 } | {

@@ -27,6 +27,7 @@ from tracejit.backends.native.tapes import (
 from tracejit.control.cond import cond
 from tracejit.control.guard import guard
 from tracejit.control.loop import while_
+from tracejit.control.remat import barrier
 from tracejit.control.scan import scan
 from tracejit.ir.graph import Equation, Jaxpr
 from tracejit.ir.types import ArrayType, strides_of
@@ -243,9 +244,14 @@ def _guard(program: Any, eqn: Equation) -> None:
     leave_if(program, fails, lambda: constant(I64, FIRST_GUARD + p["place"]))
 
 
+def _barrier(program: Any, eqn: Equation) -> None:
+    program.assign(eqn.outvars[0], eqn.inputs[0])
+
+
 LOWERINGS.rows(
     __name__,
     {
+        barrier: Statement(_barrier),
         scan: Statement(_scan, updates=_scan_updates),
         while_: Statement(_while, updates=_while_updates),
         cond: Statement(_cond),

@@ -9,7 +9,7 @@ from jax import lax
 
 from tracejit.backends.xla.lower import lower
 from tracejit.backends.xla.table import LOWERINGS, full_like
-from tracejit.control import call, cond, loop, scan
+from tracejit.control import call, cond, loop, remat, scan
 from tracejit.control.bodies import divide
 from tracejit.errors import MissingLoweringError
 from tracejit.ir.graph import Jaxpr
@@ -60,6 +60,12 @@ def _no_tapes() -> MissingLoweringError:
         "XLA's arrays have fixed sizes, so it keeps nothing for the derivative of a while_loop",
         hint="tracejit.checkpoint(f, slots=n) computes it again, in memory of a fixed size",
     )
+
+
+@LOWERINGS.rule(remat.barrier)
+def lower_barrier(x: jax.Array) -> jax.Array:
+    """XLA has the same."""
+    return lax.optimization_barrier(x)
 
 
 @LOWERINGS.rule(scan.scan)

@@ -14,8 +14,10 @@ from tracejit.control.cond import cond
 from tracejit.control.guard import guard
 from tracejit.control.implicit import linear_solve, root
 from tracejit.control.loop import while_
+from tracejit.control.remat import barrier, checkpoint, name
 from tracejit.control.rewind import rewind
 from tracejit.control.scan import scan
+from tracejit.control.slots import replay, slotted
 from tracejit.ir.atoms import Atom, Literal, Var
 from tracejit.ir.builder import building
 from tracejit.ir.graph import Jaxpr
@@ -131,6 +133,39 @@ def _rewinds() -> Iterator[Sample]:
         yield Sample(rewind, (*known, *linear), params | {"reverse": reverse}, ulps=64, scale=1.0)
 
 
+def _checkpoints() -> Iterator[Sample]:
+    """What computes again; values that are handed on."""
+    layer = body("f64[3] f64[3]", lambda x, y: [sin(x) * exp(y), cos(x)])
+    for prevent in (True, False):
+        params = {"jaxpr": layer, "policy": None, "prevent_cse": prevent}
+        yield Sample(checkpoint, (X("f64[3]"), X("f64[3]")), params, has_text=False)
+    for text in ("f64[3]", "f64[]"):
+        yield Sample(barrier, (X(text),))
+        yield Sample(name, (X(text),), {"name": "layer"})
+
+
+def _slots() -> Iterator[Sample]:
+    """Loops whose states are kept in slots, and their linear parts."""
+
+    def step(c: Atom, i: Atom, s: Atom) -> Sequence[Atom]:
+        return [i + 1, sin(s) * c + s]
+
+    params: dict[str, Any] = {
+        "cond": body("i64[] i64[] f64[3]", lambda n, i, s: [lt(i, n)]),
+        "body": body("f64[3] i64[] f64[3]", step), "num_cond_consts": 1, "num_body_consts": 1,
+    }  # fmt: skip
+    for rounds in (0, 5):
+        args = (exactly(rounds, "i64"), X("f64[3]"), splat(0, "i64[]"), X("f64[3]"))
+        yield Sample(slotted, args, params | {"slots": 2}, ulps=64, scale=1.0, note=f"{rounds}")
+    params = {
+        "known": body("f64[2] f64[2]", lambda c, s: [sin(s) * c, cos(s)]),
+        "linear": body("f64[2] f64[2] f64[2]", lambda r, c, t: [r * t + c]),
+        "num_consts": 1, "num_states": 1, "num_linear": 1, "slots": 3,
+    }  # fmt: skip
+    known = (exactly(4, "i64"), X("f64[2]"), X("f64[2]"))
+    yield Sample(replay, (*known, splat(0.0, "f64[2]"), X("f64[2]")), params, ulps=64, scale=1.0)
+
+
 def _whiles() -> Iterator[Sample]:
     def step(c: Atom, i: Atom, s: Atom) -> Sequence[Atom]:
         return [i + 1, sin(s) * c + s]
@@ -187,5 +222,6 @@ def _solved() -> Iterator[Sample]:
 
 
 ROWS: tuple[Sample, ...] = (
-    *_calls(), *_conds(), *_scans(), *_rewinds(), *_whiles(), *_guards(), *_solved(),
+    *_calls(), *_conds(), *_scans(), *_rewinds(), *_checkpoints(), *_slots(), *_whiles(),
+    *_guards(), *_solved(),
 )  # fmt: skip
