@@ -142,7 +142,7 @@ PROGRAMS = [
     (constant_branch, X("f64[]")),
     (powers, X("f64[]")),
 ]
-FORWARD_ONLY = [
+OF_ANY_LENGTH = [
     (until_large, X("f64[]")),
     (counted_while, integers(0, 5)("i64[]"), X("f64[]")),
 ]
@@ -160,7 +160,7 @@ def sample_of(fun, *args, **options) -> Sample:
     return Sample(call, args, params, ulps=16, scale=4.0, **options)
 
 
-def gradient_of(fun, *args) -> Sample:
+def gradient_of(fun, *args, **options) -> Sample:
     """The gradient of the sum of all that a function returns, as a row for the laws."""
 
     def total(*xs):
@@ -173,17 +173,17 @@ def gradient_of(fun, *args) -> Sample:
 
 
 SAMPLES = [sample_of(*row) for row in PROGRAMS]
-FORWARD = [sample_of(*row, reverse=False) for row in FORWARD_ONLY]
+TAPED = [sample_of(*row, tapes=True) for row in OF_ANY_LENGTH]
 GRADIENTS = [gradient_of(*row) for row in PROGRAMS]
 ids = {"ids": lambda sample: sample.params["name"]}
 
 
-@pytest.mark.parametrize("sample", SAMPLES, **ids)
+@pytest.mark.parametrize("sample", SAMPLES + TAPED, **ids)
 def test_adjoint(sample) -> None:
     check_transpose(sample)
 
 
-@pytest.mark.parametrize("sample", SAMPLES, **ids)
+@pytest.mark.parametrize("sample", SAMPLES + TAPED, **ids)
 def test_gradient_and_second_order(sample) -> None:
     check_second_order(sample)
 
@@ -191,17 +191,17 @@ def test_gradient_and_second_order(sample) -> None:
 @pytest.mark.parametrize(
     "law", [check_jvp, check_linearize, check_batch, check_text], ids=lambda f: f.__name__
 )
-@pytest.mark.parametrize("sample", SAMPLES + FORWARD, **ids)
+@pytest.mark.parametrize("sample", SAMPLES + TAPED, **ids)
 def test_forward_mode_and_batches(sample, law) -> None:
     law(sample)
 
 
-@pytest.mark.parametrize("sample", SAMPLES + FORWARD + GRADIENTS, **ids)
+@pytest.mark.parametrize("sample", SAMPLES + TAPED + GRADIENTS, **ids)
 def test_backends_agree(sample, backend) -> None:
     check_backends(sample, backends.load(backend))
 
 
-@pytest.mark.parametrize("row", PROGRAMS + FORWARD_ONLY, ids=lambda row: row[0].__name__)
+@pytest.mark.parametrize("row", PROGRAMS + OF_ANY_LENGTH, ids=lambda row: row[0].__name__)
 def test_values_are_those_of_a_python_loop(row) -> None:
     """Traced, at once, and with jit disabled."""
     fun, *args = row
