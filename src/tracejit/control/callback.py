@@ -47,6 +47,9 @@ class Callback:
         self._plain = in_tree == tree.structure(((0,) * self.count, {}))
         self.__qualname__ = str(getattr(fun, "__name__", type(fun).__name__))
 
+    def __repr__(self) -> str:
+        return f"<callback {self.__qualname__}>"
+
     def __call__(self, *arrays: Any, results: Sequence[ArrayType]) -> tuple[Any, ...]:
         """The results, checked; TreeError, ShapeError or DTypeError where they are others."""
         leaves = [np.array(x)[()] for x in arrays]

@@ -187,9 +187,10 @@ def _last_crossing(
 
 
 def _alike(a: Equation, b: Equation) -> bool:
-    """Whether two equations do the same to operands of the same types."""
+    """Whether two equations do the same to operands of the same types; effects are one each."""
     return (
         a.primitive is b.primitive
+        and not is_effectful(a)
         and [x.type for x in a.inputs] == [x.type for x in b.inputs]
         and a.params.keys() == b.params.keys()
         and all(_equal(value, b.params[key]) for key, value in a.params.items())
