@@ -4,8 +4,9 @@
     cond: (*cond_consts, *carry) -> bool[]     body: (*body_consts, *carry) -> (*carry, *rows)
 
 How often it runs is not known ahead, so rows that the body makes go on tapes (see tape.py).
-Linearized, the known loop counts its rounds and writes the residuals on tapes; the linear one is a
-scan over these, with the count for a length, and has all that scans have.
+Linearized, the known loop counts its rounds, unless one of its carries does so already, and writes
+the residuals on tapes; the linear one is a scan over these, with the count for a length, and has
+all that scans have.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from tracejit.control.members import one_by_one
 from tracejit.control.scan import scan
 from tracejit.control.tape import Tape, stacked
 from tracejit.control.turning import halves_of
+from tracejit.control.undo import Loop
 from tracejit.errors import DTypeError, MissingRuleError
 from tracejit.ir.atoms import Atom, Literal, Var
 from tracejit.ir.builder import building
@@ -187,7 +189,8 @@ def _split(eqn: Equation, unknown: Sequence[bool]) -> tuple[Equations, Equations
     counts = eqn.params["num_cond_consts"], eqn.params["num_body_consts"]
     in_cond, in_body, in_carry = divide(tuple(unknown), *counts)
     cond_consts, operands = divide(eqn.inputs, counts[0])
-    count = Var(array_type(INT64))
+    there = Loop(eqn).counter
+    count = there or Var(array_type(INT64))
     params = {
         "jaxpr": body, "num_consts": counts[1], "num_carry": len(in_carry), "length": None,
         "reverse": False,
@@ -200,14 +203,17 @@ def _split(eqn: Equation, unknown: Sequence[bool]) -> tuple[Equations, Equations
     halves = halve(body_of, (*in_body, *in_carry), count)
     known = halves.known
     found = len(known.carry)
-    known.carry.append(_counter(halves.steps))
-    invars = (*keep_inputs(cond, tuple(not u for u in late)).invars, Var(count.type))
+    invars = keep_inputs(cond, tuple(not u for u in late)).invars
+    if there is None:
+        known.carry.append(_counter(halves.steps))
+        invars = (*invars, Var(count.type))
     early = {
         "cond": Jaxpr(invars, cond.equations, cond.outvars),
         "body": known.params(halves.steps)["jaxpr"],
         "num_cond_consts": counts[0] - sum(in_cond), "num_body_consts": len(known.consts),
     }  # fmt: skip
-    outvars = (*halves.known_vars[:found], count, *halves.known_vars[found:])
+    counts_up = () if there else (count,)
+    outvars = (*halves.known_vars[:found], *counts_up, *halves.known_vars[found:])
     inputs = (*leave(cond_consts, in_cond), *known.operands)
     loop = Equation(while_, inputs, early, outvars, eqn.provenance)
     return [*halves.ahead, loop], halves.late

@@ -125,7 +125,7 @@ class Loop:
 
     def counted(self) -> Loop:
         """The loop with a number of rounds among what it makes, if it is a while."""
-        if not self.is_while or self._counter() is not None:
+        if not self.is_while or self.counter is not None:
             return self
         number = array_type(INT64)
         before, after, eqn, n = Var(number), Var(number), self.eqn, self.num_carry
@@ -142,7 +142,8 @@ class Loop:
         inputs = (*eqn.inputs, Literal(0, number))
         return Loop(Equation(eqn.primitive, inputs, params, outvars, eqn.provenance))
 
-    def _counter(self) -> Var | None:
+    @property
+    def counter(self) -> Var | None:
         """The number of rounds, where the loop makes it."""
         makers = makers_of(self.body.equations)
         for i, (v, x, y) in enumerate(zip(self.before, self.start, self.after, strict=True)):
@@ -157,7 +158,7 @@ class Loop:
     def length(self) -> tuple[int | None, Atom | None]:
         """The number of rounds, or what has it at run time."""
         if self.is_while:
-            return None, self._counter()
+            return None, self.counter
         length = self.eqn.params["length"]
         return length, self.consts[0][1] if length is None else None
 
@@ -375,16 +376,17 @@ def _walk_back(
         record.remember(trail)
     versions = {v for trail in trails for v in trail.versions}
     counted = {v for trail in trails if trail.counts for v in trail.versions}
-    alternatives = [*record.equations, *record.found]
-    bases, again = thin_out(residuals, alternatives, {*free, *versions})
+    # The versions are there: going back makes each of the next, nothing makes it anew.
+    steps = [e for e in record.equations if versions.isdisjoint(e.outvars)]
+    bases, again = thin_out(residuals, [*steps, *record.found], {*free, *versions})
     # Where an array stood is found without knowing what was in it.
-    places, before = thin_out(record.needs, record.equations, {*free, *counted})
+    places, before = thin_out(record.needs, steps, {*free, *counted})
     asked = {*bases, *places}
     used = [t for t in trails if t is main or not asked.isdisjoint(t.versions)]
     if len(used) < len(trails):
         return _walk_back(used, residuals, equations, free, main)
     handed = [v for v in dict.fromkeys([*places, *record.logs, *bases]) if v not in versions]
     given = [*handed, *[t.versions[-1] for t in trails]]
-    steps = ordered([*dict.fromkeys([*again, *before, *record.undo])], given)
+    restore = ordered([*dict.fromkeys([*again, *before, *record.undo])], given)
     made = [r for r in residuals if r not in handed]
-    return Rewinding(record.equations, trails, handed, steps, made)
+    return Rewinding(record.equations, trails, handed, restore, made)
