@@ -10,7 +10,7 @@ import pytest
 import tracejit as tj
 from tracejit import lax
 from tracejit.ad_checkpoint import checkpoint_name
-from tracejit.control.slots import advance, loop, number
+from tracejit.control.treeverse import advance, loop, number
 from tracejit.ir.atoms import Var
 from tracejit.ir.builder import building
 from tracejit.ir.types import INT64, array_type
@@ -117,10 +117,44 @@ def test_slots_give_the_gradient_of_all_rounds(slots: int, backend: str) -> None
         np.testing.assert_allclose(few(X, n), tj.grad(turns)(X, n), rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.parametrize("memory", [1, 40, 150, 400, 1000])
+def test_stretches_between_slots_may_be_of_any_length(memory: int) -> None:
+    few = tj.jit(tj.grad(tj.checkpoint(turns, memory=memory)))
+    for n in (0, 1, 2, 3, 8, 9, 31, 64):
+        np.testing.assert_allclose(few(X, n), tj.grad(turns)(X, n), rtol=1e-12, atol=1e-14)
+
+
+def test_rows_that_are_large_are_computed_again() -> None:
+    def f(x, n):
+        def step(i, y):
+            many = np.exp(np.sin(y[:, None] * np.linspace(0.0, 1.0, 50)))
+            return y + 1e-3 * np.sum(np.cos(many), axis=1)
+
+        return np.sum(lax.fori_loop(0, n, step, x))
+
+    few = tj.checkpoint(f, slots=3)
+    text = str(tj.make_jaxpr(tj.grad(few))(X, 9))
+    assert f"f64[{(1 << 16) // X.nbytes},3]" in text
+    np.testing.assert_allclose(tj.jit(tj.grad(few))(X, 9), tj.grad(f)(X, 9), rtol=1e-12)
+
+
+def test_loops_in_loops_in_slots() -> None:
+    def f(x, n):
+        def outer(i, y):
+            return lax.fori_loop(0, i, lambda j, z: np.sin(z) * x[1] + 0.1 * j, y) + x
+
+        return np.sum(lax.fori_loop(0, n, outer, x))
+
+    for memory in (300, 4000):
+        few = tj.jit(tj.grad(tj.checkpoint(f, memory=memory)))
+        np.testing.assert_allclose(few(X, 6), tj.grad(f)(X, 6), rtol=1e-12)
+
+
 def test_slots_on_xla() -> None:
     pytest.importorskip("jax")
-    few = tj.jit(tj.grad(tj.checkpoint(turns, slots=4)), backend="xla")
-    np.testing.assert_allclose(few(X, 9), tj.grad(turns)(X, 9), rtol=1e-10)
+    for budget in ({"slots": 4}, {"memory": 300}):
+        few = tj.jit(tj.grad(tj.checkpoint(turns, **budget)), backend="xla")
+        np.testing.assert_allclose(few(X, 9), tj.grad(turns)(X, 9), rtol=1e-10)
     with pytest.raises(tj.errors.MissingLoweringError, match="fixed sizes"):
         tj.jit(tj.grad(turns), backend="xla")(X, 9)
 

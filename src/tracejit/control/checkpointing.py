@@ -20,7 +20,7 @@ from tracejit.control.remat import Policy
 from tracejit.control.remat import checkpoint as checkpoint_primitive
 from tracejit.control.remat import name as name_primitive
 from tracejit.control.scan import scan
-from tracejit.control.slots import with_slots
+from tracejit.control.slots import ROOM, with_slots
 from tracejit.control.staging import as_leaves, leaf_type, stage_body
 from tracejit.errors import ArgumentError
 from tracejit.ir.atoms import Var
@@ -33,6 +33,9 @@ from tracejit.ops.contraction import dot
 from tracejit.trace.provenance import user_frame
 from tracejit.trace.stage import is_weak
 from tracejit.trace.tracer import bind
+
+#: From the bytes of a state to the number of slots, and the bytes for the rounds between two.
+Budget = Callable[[int], tuple[int, int]]
 
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20,
           "GIB": 2**30}  # fmt: skip
@@ -50,8 +53,10 @@ def checkpoint(
     cheaper. static_argnums: positions of arguments that are no arrays.
     slots: at least 2; for each loop in fun the states of so many rounds are kept, and the others
     computed from them, by the binomial schedule: memory does not grow with the rounds, whose number
-    need not be known. memory: bytes, or a text as "64MB", for each loop, instead of slots. With
-    them alone only loops are run again.
+    need not be known. As much memory again, and at least 64 KiB, is for what the derivative needs
+    of the rounds in a stretch between two of them, which is turned round at once. memory: bytes,
+    or a text as "64MB", for each loop, instead of slots; half of it is for states, half for a
+    stretch. With slots or memory alone only loops are run again.
     """
     if fun is None:
         return functools.partial(
@@ -87,15 +92,15 @@ def checkpoint(
     return checkpointed
 
 
-def _budget(slots: int | None, memory: int | str | None) -> Callable[[int], int] | None:
-    """The number of slots, of the bytes of a state."""
+def _budget(slots: int | None, memory: int | str | None) -> Budget | None:
+    """The budget of a loop."""
     if slots is not None:
         if memory is not None or slots < 2:
             raise ArgumentError(
                 f"checkpoint takes slots, at least 2, or memory; got {slots} and {memory}",
                 where=user_frame(),
             )
-        return lambda state: slots
+        return lambda state: (slots, max(ROOM, slots * state))
     if memory is None:
         return None
     text = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*", str(memory).lower())
@@ -105,10 +110,10 @@ def _budget(slots: int | None, memory: int | str | None) -> Callable[[int], int]
             where=user_frame(),
         )
     room = int(float(text[1]) * _UNITS[text[2].upper()])
-    return lambda state: max(2, room // max(1, state))
+    return lambda state: (max(2, room // (2 * max(1, state))), room // 2)
 
 
-def _prepared(jaxpr: Jaxpr, budget: Callable[[int], int] | None) -> Jaxpr:
+def _prepared(jaxpr: Jaxpr, budget: Budget | None) -> Jaxpr:
     """The jaxpr without calls, its loops with slots."""
     with building() as builder:
         names = [Var(v.type) for v in jaxpr.invars]
@@ -117,7 +122,7 @@ def _prepared(jaxpr: Jaxpr, budget: Callable[[int], int] | None) -> Jaxpr:
 
 
 def _prepare(
-    jaxpr: Jaxpr, inputs: Sequence[Any], budget: Callable[[int], int] | None, builder: Builder
+    jaxpr: Jaxpr, inputs: Sequence[Any], budget: Budget | None, builder: Builder
 ) -> list[Any]:
     env = Substitution(zip(jaxpr.invars, inputs, strict=True))
     for eqn in jaxpr.equations:
@@ -129,7 +134,7 @@ def _prepare(
             first = eqn.params.get("num_consts", eqn.params.get("num_body_consts", 0))
             carry = eqn.params.get("num_carry", carry - first)
             state = sum(v.type.nbytes for v in eqn.outvars[:carry])
-            outs = inline(with_slots(eqn, budget(state)), operands, builder)
+            outs = inline(with_slots(eqn, *budget(state)), operands, builder)
         else:
             copy_equation(eqn, env, builder)
             continue

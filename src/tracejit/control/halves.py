@@ -48,8 +48,11 @@ def split(eqn: Equation, unknown: Sequence[bool]) -> tuple[Equations, Equations]
     return [*halves.ahead, *known], halves.late
 
 
-def halve(eqn: Equation, unknown: Sequence[bool], count: Atom | None) -> Halves:
-    """The halves of a scan; `count` is the number of rounds, where that is not its length."""
+def halve(
+    eqn: Equation, unknown: Sequence[bool], count: Atom | None, *, rewinds: bool = True
+) -> Halves:
+    """The halves of a scan; `count` is the number of rounds, where that is not its length.
+    rewinds: whether what is updated in place may be carried back."""
     halves, late = halves_of(eqn.params, unknown)
     early = tuple(not u for u in late)
     known_vars = leave(eqn.outvars, halves.unknown)
@@ -60,7 +63,7 @@ def halve(eqn: Equation, unknown: Sequence[bool], count: Atom | None) -> Halves:
     free = {x for x in _defined(halves.known) if x not in varying}.union(dict(known.xs))
     residuals: Sequence[Var] = halves.linear.invars[: halves.residuals]
     carries = [(v, after) for v, _, after in known.carry]
-    way = find_rewinding(residuals, equations, carries, free)
+    way = find_rewinding(residuals, equations, carries, free) if rewinds else None
     if way is None:
         residuals, again = thin_out(residuals, equations, free)
         back = linear

@@ -153,14 +153,15 @@ def _slots() -> Iterator[Sample]:
     params: dict[str, Any] = {
         "cond": body("i64[] i64[] f64[3]", lambda n, i, s: [lt(i, n)]),
         "body": body("f64[3] i64[] f64[3]", step), "num_cond_consts": 1, "num_body_consts": 1,
+        "slots": 2, "room": 48,
     }  # fmt: skip
     for rounds in (0, 5):
         args = (exactly(rounds, "i64"), X("f64[3]"), splat(0, "i64[]"), X("f64[3]"))
-        yield Sample(slotted, args, params | {"slots": 2}, ulps=64, scale=1.0, note=f"{rounds}")
+        yield Sample(slotted, args, params, ulps=64, scale=1.0, note=f"{rounds}")
     params = {
         "known": body("f64[2] f64[2]", lambda c, s: [sin(s) * c, cos(s)]),
-        "linear": body("f64[2] f64[2] f64[2]", lambda r, c, t: [r * t + c]),
-        "num_consts": 1, "num_states": 1, "num_linear": 1, "slots": 3,
+        "linear": body("f64[2] f64[2] f64[2]", lambda c, t, r: [r * t + c]),
+        "num_consts": 1, "num_states": 1, "num_fixed": 1, "slots": 3, "stretch": 2,
     }  # fmt: skip
     known = (exactly(4, "i64"), X("f64[2]"), X("f64[2]"))
     yield Sample(replay, (*known, splat(0.0, "f64[2]"), X("f64[2]")), params, ulps=64, scale=1.0)
