@@ -35,6 +35,7 @@ from tracejit.passes.inline import inline
 from tracejit.passes.join import join
 from tracejit.passes.pack import pack
 from tracejit.passes.standard import SIMPLIFY
+from tracejit.passes.totals import totals
 from tracejit.transforms.batch import batch
 from tracejit.transforms.gradient import value_and_gradient
 from tracejit.transforms.jvp import jvp
@@ -53,6 +54,7 @@ def floats(jaxpr: Jaxpr) -> tuple[bool, ...]:
 STEPS: dict[str, Callable[[Jaxpr], Jaxpr]] = {
     "inline": inline,
     "hoist": hoist,
+    "totals": totals,
     "fold": fold,
     "cse": cse,
     "dce": dce,

@@ -189,6 +189,29 @@ def test_the_inner_way_back_is_walked_once(factor) -> None:
     assert sum(e.primitive.name == "scan" for e in back.equations) == 1
 
 
+def pairs(a, fori=lax.fori_loop):
+    """A sum over pairs of rows; the cotangents of both are summed by the inner loop."""
+
+    def outer(i, s):
+        def inner(j, s):
+            return s + np.sum(row(a, i) * np.sin(row(a, j)))
+
+        return fori(0, i, inner, s)
+
+    return fori(0, a.shape[0], outer, 0.0)
+
+
+@pytest.mark.parametrize("backend", ["eager", "native"])
+def test_the_sum_of_a_loop_in_a_loop_goes_on(backend: str) -> None:
+    a = RNG.normal(size=(6, 3))
+    slope = tj.grad(lambda a: pairs(a) + np.sum(a**2))
+    got = tj.jit(slope, backend=backend)(a)
+    np.testing.assert_allclose(got, tj.grad(lambda a: pairs(a, plainly))(a) + 2 * a, rtol=1e-12)
+    made = str(tj.stages(slope, backend="native")(a)["totals"])
+    assert "add(" in made and not [line for line in made.splitlines()
+                                   if ": f64[6,3] = add(" in line]  # fmt: skip
+
+
 # Loops whose length is known at run time alone.
 
 

@@ -11,6 +11,7 @@ from tracejit.passes.inline import inline
 from tracejit.passes.join import join
 from tracejit.passes.pack import pack
 from tracejit.passes.pipeline import Pipeline
+from tracejit.passes.totals import totals
 
 #: What every backend begins with, and none has to clean up after.
 SIMPLIFY = Pipeline(
@@ -27,6 +28,7 @@ SIMPLIFY = Pipeline(
 VECTORS = Pipeline(
     "vectors",
     [
+        totals,  # before hoist: it looks for sums as fold leaves them
         hoist,   # before dce: it leaves constants of loops unread
         factor,  # before dce: it leaves products unread
         join,    # before pack: what is put together is then stacked
