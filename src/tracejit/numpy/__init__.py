@@ -21,6 +21,7 @@ from tracejit.numpy import (
     linalg,
     mutation,
     operators,
+    plain,
     reductions,
     shaping,
     sorting,
@@ -54,6 +55,7 @@ __all__ = sorted({"linalg", *(name for room in _ROOMS for name in room.__all__)}
 
 operators.answer_for(np, _ROOMS)
 world.lend()
+plain.lend()
 operators.answer_for(np.linalg, (linalg,))
 globals().update(aware_of_windows({name: globals()[name] for name in __all__}))
 
