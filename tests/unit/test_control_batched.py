@@ -88,3 +88,16 @@ def test_one_predicate_for_all_stays_a_branch():
 def test_switch_takes_its_operand_by_name():
     f = lambda i: lax.switch(i, [np.sin, np.cos], operand=1.0)
     np.testing.assert_allclose([tj.jit(f)(1), f(0)], [np.cos(1.0), np.sin(1.0)], rtol=1e-15)
+
+
+def until(x):
+    """A loop that may not end, and has derivatives."""
+    return lax.while_loop(lambda c: c < 3.0, lambda c: c * 1.5 + x * x, x)
+
+
+@pytest.mark.parametrize("backend", ["eager", "native"])
+def test_branches_with_tapes_are_taken_by_each_member(backend: str) -> None:
+    xs = np.array([0.5, -1.0, 1.5])
+    slope = tj.grad(lambda x: lax.cond(x > 0, until, lambda x: x * x, x))
+    many = tj.jit(tj.vmap(slope), backend=backend)(xs)
+    np.testing.assert_allclose(many, [slope(x) for x in xs], rtol=1e-13)

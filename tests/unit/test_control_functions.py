@@ -7,6 +7,7 @@ from collections import namedtuple
 import numpy as np
 import pytest
 
+import tracejit as tj
 import tracejit.ir.primitive
 import tracejit.numpy  # lends tracers their operators
 import tracejit.tree
@@ -18,6 +19,7 @@ from tracejit.errors import (
     ArgumentError,
     AxisError,
     DTypeError,
+    MissingRuleError,
     ShapeError,
     TracedBranchError,
     TreeError,
@@ -275,6 +277,39 @@ def test_disable_jit_runs_python() -> None:
         assert map(lambda x: x * 2, np.arange(3)).tolist() == [0, 2, 4]
     assert total == 3.0 and before.tolist() == [3.0, 2.0, 0.0]
     assert seen == [2.0, 1.0, 0.0]
+
+
+def test_disable_jit_stages_what_has_no_number() -> None:
+    """As in JAX: under vmap, and within what is traced all the same."""
+
+    def f(x, n):
+        y = while_loop(lambda c: c < n, lambda c: c * 2 + cond(c > 1, lambda: 1.0, lambda: 2.0), x)
+        k = fori_loop(0, n, lambda i, c: c + 1, 0)
+        return switch(k - 1, [lambda: y, lambda: 2 * y])
+
+    n = np.array([0, 1, 2, 5])
+    expected = tj.vmap(f, (None, 0))(1.0, n)
+    with config(disable_jit=True):
+        np.testing.assert_array_equal(tj.vmap(f, (None, 0))(1.0, n), expected)
+        np.testing.assert_array_equal([f(1.0, m) for m in n], expected)
+        assert tj.grad(tj.checkpoint(lambda x: f(x, 3)))(1.0) == 4.0
+
+
+def test_cotangents_of_tapes_have_no_sum() -> None:
+    """The tape of the inner loop is that of all rounds of the outer one."""
+
+    def f(x):
+        def inner():
+            body = while_loop(lambda c: c[0] < 3, lambda c: (c[0] + 1, np.sin(c[1] * x)), (0, x))
+            return body[1]
+
+        return np.sum(map(lambda s: inner() * s, np.arange(3.0)))
+
+    slope, h = tj.grad(f), 1e-6
+    curvature = tj.jvp(slope, (0.3,), (1.0,))[1]
+    np.testing.assert_allclose(curvature, (slope(0.3 + h) - slope(0.3 - h)) / (2 * h), rtol=1e-6)
+    with pytest.raises(MissingRuleError, match="in forward mode"):
+        tj.grad(slope)(0.3)
 
 
 def test_types_of_the_primitives() -> None:

@@ -235,3 +235,8 @@ def test_what_is_kept_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert any("output of cos" in line and "test_loop_ad_checkpoint.py" in line for line in lines)
     tj.print_saved_residuals(lambda x, y: x * y, 1.0, 2.0)
     assert capsys.readouterr().out.count("from the argument") == 2
+
+
+def test_a_loop_without_rounds_takes_no_slots() -> None:
+    few = tj.checkpoint(lambda x, xs: lax.scan(lambda c, r: (c * r, c), x, xs)[0], slots=2)
+    assert tj.grad(few)(2.0, np.zeros(0)) == 1.0

@@ -12,6 +12,7 @@ from tracejit.config import config
 from tracejit.control.cond import cond as cond_primitive
 from tracejit.control.staging import (
     Body,
+    answer,
     as_dtype,
     as_leaves,
     close,
@@ -49,9 +50,9 @@ def cond(
     if operand is not _NOTHING:
         operands = (*operands, operand)
     pred = scalar(pred, "the predicate of cond")
-    known = value_of(pred)
-    if known is not None or config.disable_jit:
-        return (true_fun if pred else false_fun)(*operands)
+    known = answer(bool, pred) if config.disable_jit else value_of(pred)
+    if known is not None:
+        return (true_fun if known else false_fun)(*operands)
     if pred.dtype != BOOL:
         pred = bind(ne, pred, np.zeros((), pred.dtype))
     return _branch("cond", as_dtype(pred, INT32), (false_fun, true_fun), operands)
@@ -74,9 +75,9 @@ def switch(
         raise DTypeError(
             f"the index of switch must be an integer, got {index.dtype}", where=user_frame()
         )
-    known = value_of(index)
-    if known is not None or config.disable_jit:
-        return branches[min(max(int(index), 0), len(branches) - 1)](*operands)
+    known = answer(int, index) if config.disable_jit else value_of(index)
+    if known is not None:
+        return branches[min(max(int(known), 0), len(branches) - 1)](*operands)
     if len(branches) == 1:
         return branches[0](*operands)
     index = index if index.dtype == INT32 else as_dtype(index, INT64)

@@ -129,7 +129,7 @@ def _prepare(
         operands = env.all(eqn.inputs)
         if eqn.primitive is call:
             outs = _prepare(eqn.params["jaxpr"], operands, budget, builder)
-        elif budget is not None and eqn.primitive in (scan, while_) and _is_plain(eqn):
+        elif budget is not None and eqn.primitive in (scan, while_) and _takes_slots(eqn):
             carry = len(eqn.inputs) - eqn.params.get("num_cond_consts", 0)
             first = eqn.params.get("num_consts", eqn.params.get("num_body_consts", 0))
             carry = eqn.params.get("num_carry", carry - first)
@@ -142,9 +142,9 @@ def _prepare(
     return env.all(jaxpr.outvars)
 
 
-def _is_plain(eqn: Equation) -> bool:
-    """Whether a loop has no tapes."""
-    return eqn.params.get("length", 0) is not None
+def _takes_slots(eqn: Equation) -> bool:
+    """Whether a loop has rounds, and no tapes."""
+    return bool(eqn.params.get("length", True))
 
 
 def checkpoint_name(x: Any, name: str) -> Any:

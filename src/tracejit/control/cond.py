@@ -112,9 +112,15 @@ def _batch(
 
 @remembered
 def _stays(branch: Jaxpr) -> bool:
-    """Whether a branch must not run for members that do not take it: it may not end, or be seen."""
+    """Whether a branch must not run for members that do not take it: it may not end, or be seen,
+    or reads tapes, which they have not written."""
     held = any(_stays(body) for eqn in branch.equations for _, body in held_jaxprs(eqn))
-    return held or has_effects(branch) or any(e.primitive.name == "while" for e in branch.equations)
+    return held or has_effects(branch) or any(map(_has_no_end, branch.equations))
+
+
+def _has_no_end(eqn: Equation) -> bool:
+    """Whether the number of rounds of a loop is known at run time alone."""
+    return eqn.primitive.name == "while" or eqn.params.get("length", 0) is None
 
 
 def _work(branches: Branches) -> int:

@@ -20,6 +20,7 @@ from tracejit.control.scan import scan as scan_primitive
 from tracejit.control.staging import (
     Body,
     Carry,
+    answer,
     as_dtype,
     as_leaf,
     as_leaves,
@@ -289,10 +290,10 @@ def while_loop(
     Forward mode and `vmap` (the members that are done wait for the others) are defined, reverse
     mode is not: use `scan` or `fori_loop` for it.
     """
-    if config.disable_jit:
-        while cond_fun(init_val):
-            init_val = body_fun(init_val)
-        return init_val
+    while config.disable_jit and (more := answer(bool, cond_fun(init_val))) is not None:
+        if not more:
+            return init_val
+        init_val = body_fun(init_val)
     structure = tree.structure((init_val,))
 
     def stage_with(carry: Carry) -> Body:

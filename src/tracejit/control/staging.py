@@ -16,7 +16,15 @@ import numpy as np
 from tracejit import tree
 from tracejit.config import config
 from tracejit.control.bodies import divide
-from tracejit.errors import ArgumentError, DTypeError, ShapeError, TracejitError, TreeError
+from tracejit.errors import (
+    ArgumentError,
+    DTypeError,
+    ShapeError,
+    TracedBranchError,
+    TracedConversionError,
+    TracejitError,
+    TreeError,
+)
 from tracejit.ir.atoms import Atom, Literal, Var
 from tracejit.ir.builder import building
 from tracejit.ir.graph import Jaxpr
@@ -254,6 +262,14 @@ def close(bodies: Iterable[Body]) -> tuple[Leaves, list[Jaxpr]]:
 def _identity(x: Any) -> int:
     """Equal for two tracers of one value."""
     return id(x.atom) if isinstance(x, Tracer) else id(x)
+
+
+def answer(kind: type[bool] | type[int], x: Any) -> bool | int | None:
+    """bool(x) or int(x), as Python asks for it; None where x has no number now."""
+    try:
+        return kind(x)
+    except (TracedBranchError, TracedConversionError):
+        return None
 
 
 def scalar(x: Any, what: str) -> Any:

@@ -16,7 +16,6 @@ from tracejit.ir.builder import building
 from tracejit.ir.graph import Equation, Jaxpr
 from tracejit.ir.primitive import Primitive, Unknown
 from tracejit.ir.walk import splice
-from tracejit.ops.elementwise import add
 from tracejit.transforms import linearize, transpose
 from tracejit.transforms.jvp import Mask
 
@@ -67,7 +66,8 @@ def turn_round(
         ct_consts, ct_carry, ct_xs = divide(outs, sum(in_consts), num_carry)
         arrive, rows = nonzero_mask(ct_consts), nonzero_mask(ct_xs)
         sums = [Var(ct.type) for ct in pick(ct_consts, arrive)]
-        totals = [add(s, ct) for s, ct in zip(sums, pick(ct_consts, arrive), strict=True)]
+        arrived = pick(ct_consts, arrive)
+        totals = [transpose.summed(s, ct) for s, ct in zip(sums, arrived, strict=True)]
     first = len(parts.carry)
     there = names.keys()
     parts.consts.extend(p for p in zip(v_consts, known_consts, strict=True) if p[1] not in there)

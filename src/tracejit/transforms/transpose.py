@@ -25,6 +25,17 @@ from tracejit.transforms.jvp import Mask
 from tracejit.transforms.memo import remembered
 
 
+def summed(before: Atom, ct: Atom) -> Atom:
+    """The sum of two cotangents; of tapes there is none."""
+    if ct.dtype == TAPE:
+        raise MissingRuleError(
+            "reverse mode of a derivative in reverse mode, through nested loops whose lengths "
+            "are known at run time alone, is not defined",
+            hint="take the outer derivative in forward mode: jvp, jacfwd or linearize of grad",
+        )
+    return add(before, ct)
+
+
 class Cotangents:
     """The cotangent of each variable so far, and which of them hold zeros that have to stay."""
 
@@ -36,13 +47,7 @@ class Cotangents:
         if ct is None or is_zero(ct) or not isinstance(x, Var):
             return
         before = self.of.get(x)
-        if before is not None and ct.dtype == TAPE:
-            raise MissingRuleError(
-                "reverse mode of a derivative in reverse mode, through nested loops whose lengths "
-                "are known at run time alone, is not defined",
-                hint="take the outer derivative in forward mode: jvp, jacfwd or linearize of grad",
-            )
-        total = ct if before is None else add(before, ct)
+        total = ct if before is None else summed(before, ct)
         if guarded or (before is not None and before in self.guarded):
             self.guarded.add(total)
         self.of[x] = total
