@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from itertools import permutations
 from typing import Any
 
@@ -13,7 +14,7 @@ from tracejit import lax
 from tracejit.errors import TracedBranchError, TracedConversionError, TreeError
 from tracejit.runtime import paths
 
-BACKENDS = ("native", "eager", "xla")
+BACKENDS = ["native", "eager"] + (["xla"] if find_spec("jax") else [])
 on_all = pytest.mark.parametrize("backend", BACKENDS)
 
 

@@ -222,14 +222,6 @@ def test_what_cannot_be_rolled_is_unrolled() -> None:
             found.append(x[i] * 2)
         return np.stack(found)
 
-    def leaves(x: Any) -> Any:
-        s = 0.0
-        for i in range(100):
-            s = s + x[i]
-            if i == 50:
-                break
-        return s
-
     def sizes(x: Any) -> Any:
         s = 0.0
         for i in range(1, 40):
@@ -242,8 +234,127 @@ def test_what_cannot_be_rolled_is_unrolled() -> None:
                 return x[i]
         return x[0]
 
-    for f in (grows, leaves, sizes, returns):
+    def leaves_with_more(x: Any) -> Any:
+        s = 0.0
+        for i in range(100):
+            s = s + x[i]
+            if s > 20:
+                s = -s
+                break
+        else:
+            s = 1e9
+        return s
+
+    for f in (grows, sizes, returns, leaves_with_more):
         check(f, X, rolled=0)
+
+
+def test_breaks() -> None:
+    def solver(x: Any) -> Any:
+        y, trace = x[:3] + 1, np.zeros(60)
+        for k in range(60):
+            old = y.copy()
+            y = 0.5 * (y + 2 / y)
+            change = np.abs(y - old).max()
+            trace[k] = change
+            if change < 1e-9 and k > 2:
+                break
+            y = y + 0.0
+        return y, k, trace, change
+
+    def found(x: Any) -> Any:
+        at, s = -1, 0.0
+        for i in range(100):
+            if x[i] < 0.05:
+                continue
+            s += x[i]
+            if x[i] > 0.99:
+                at = i
+            if s > 7.0:
+                break
+            if not at < 0:
+                break
+        return at, s, i
+
+    def nested(x: Any) -> Any:
+        s = 0.0
+        for i in range(1, 30):
+            for j in range(i):
+                s = s + x[j] * x[i]
+                if s > i:
+                    break
+            s = s * 0.5
+        return s, j
+
+    def never(x: Any) -> Any:
+        s = 0.0
+        for i in range(100):
+            s = s + x[i]
+            if s > 1e9:
+                break
+        return s, i
+
+    for f in (solver, found, nested, never):
+        check(f, X)
+        names = primitives(tj.make_jaxpr(f)(X))
+        assert "while" in names and "guard" not in names
+
+
+def test_while_true() -> None:
+    def newton(x: Any) -> Any:
+        y, rounds = x[0] + 1, 0
+        while True:
+            step = (y * y - 2) / (2 * y)
+            if np.abs(step) < 1e-9:
+                break
+            y = y - step
+            rounds += 1
+            if rounds > 50:
+                break
+        return y, rounds
+
+    def returns(x: Any) -> Any:
+        y = x[0] + 1
+        while True:
+            y = 0.5 * (y + 2 / y)
+            if np.abs(y * y - 2) < 1e-9:
+                return y
+
+    def negated(x: Any) -> Any:
+        y, done = x[0] + 1, x[0] > 5
+        while not done:
+            y = 0.5 * (y + 2 / y)
+            done = np.abs(y * y - 2) < 1e-9
+        return y
+
+    for f in (newton, returns, negated):
+        check(f, X)
+        names = primitives(tj.make_jaxpr(f)(X))
+        assert "while" in names and "guard" not in names
+    slope = tj.jit(tj.grad(lambda a: solve(a)))(3.0)
+    np.testing.assert_allclose(slope, 0.5 / np.sqrt(3.0), rtol=1e-6)
+
+
+def test_while_with_or_takes_guards() -> None:
+    def f(x: Any) -> Any:
+        y, k = x[0] * 64, 0
+        while y > 4 or k < 3:
+            y, k = y / 2, k + 1
+        return y, k
+
+    for start in (0.1, 0.5, 2.0):
+        check(f, X + start)
+
+
+def solve(a: Any) -> Any:
+    """The square root, with an end that is decided in the middle."""
+    y = a
+    for _ in range(100):
+        old = y
+        y = 0.5 * (y + a / y)
+        if abs(y - old) < 1e-12:
+            break
+    return y
 
 
 def test_short_loops_are_unrolled() -> None:

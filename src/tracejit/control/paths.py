@@ -34,11 +34,13 @@ _FEW = 6
 
 @dataclass(frozen=True, slots=True)
 class Fork:
-    """A truth that was asked for ahead of equation number `at`, and what the answer was."""
+    """A truth that was asked for ahead of equation number `at`, and what the answer was. breaks:
+    the other answer is `break`, and known."""
 
     at: int
     pred: Atom
     outcome: bool
+    breaks: bool = False
 
 
 @dataclass(eq=False, slots=True)

@@ -11,7 +11,7 @@ import numpy as np
 
 from tracejit.control.bodies import divide
 from tracejit.control.loop import while_ as while_primitive
-from tracejit.control.rolling import BodyTrace, Loop, may_roll
+from tracejit.control.rolling import GO, BodyTrace, Loop, may_roll
 from tracejit.control.scan import scan as scan_primitive
 from tracejit.control.staging import as_dtype, as_leaf
 from tracejit.errors import UnsupportedError
@@ -20,7 +20,7 @@ from tracejit.ir.builder import building
 from tracejit.ir.graph import Jaxpr
 from tracejit.ir.types import INT64, array_type
 from tracejit.ir.walk import count_equations, held_jaxprs, inline
-from tracejit.ops.elementwise import add, gt, lt, mul, sub
+from tracejit.ops.elementwise import add, and_, gt, lt, mul, sub
 from tracejit.ops.structure import iota
 from tracejit.trace.bytecode import for_target
 from tracejit.trace.provenance import user_frame
@@ -59,7 +59,7 @@ class Rolled:
         if self.loop is None:
             return self._begin(sys._getframe(1))
         body = self.loop.body
-        done = self.loop.end({})
+        done = self.loop.end({"go": Literal(True, GO)})
         if self._is_small(body):
             return self._unroll()
         if not done:
@@ -117,7 +117,7 @@ class Rolled:
     def _finish(self) -> None:
         loop = self.loop
         assert loop is not None
-        if self.rounds is None:
+        if self.rounds is None or loop.is_left:
             outs, last = self._as_while(loop)
         else:
             outs, last = self._as_scan(loop), range(self.start, self.stop, self.step)[-1]
@@ -137,22 +137,24 @@ class Rolled:
         )  # fmt: skip
 
     def _as_while(self, loop: Loop) -> tuple[Sequence[Any], Any]:
-        """The loop as a while that carries its index; and the last index."""
-        whole = loop.assembled((), ("index",))
+        """The loop as a while that carries its index, and whether there was no break; and the last
+        index."""
+        whole = loop.assembled(("go",), ("index",))
         k = len(whole.consts)
         start, stop = (as_dtype(as_leaf(x, "a bound"), INT64) for x in (self.start, self.stop))
         more = lt if self.step > 0 else gt
+        types = [GO, *whole.jaxpr.in_types[k:]]
         with building() as builder:
-            invars = [Var(t) for t in whole.jaxpr.in_types]
-            outs = inline(whole.jaxpr, invars)
-            after = add(invars[k], Literal(self.step, array_type(INT64)))
-            body = builder.finish(invars, [after, *outs])
+            consts, index, rest = divide([Var(t) for t in whole.jaxpr.in_types], k, 1)
+            outs = inline(whole.jaxpr, [*consts, *index, *rest])
+            after = add(index[0], Literal(self.step, array_type(INT64)))
+            body = builder.finish([*consts, Var(GO), *index, *rest], [outs[0], after, *outs[1:]])
         with building() as builder:
-            end, index, *rest = (Var(t) for t in (array_type(INT64), *whole.jaxpr.in_types[k:]))
-            cond = builder.finish([end, index, *rest], [more(index, end)])
-        index, *final = bind(
-            while_primitive, stop, *whole.consts, start, *whole.start, cond=cond, body=body,
-            num_cond_consts=1, num_body_consts=k,
+            end, go, at, *rest = (Var(t) for t in (array_type(INT64), *types))
+            cond = builder.finish([end, go, at, *rest], [and_(more(at, end), go)])
+        _, index, *final = bind(
+            while_primitive, stop, *whole.consts, Literal(True, GO), start, *whole.start, cond=cond,
+            body=body, num_cond_consts=1, num_body_consts=k,
         )  # fmt: skip
         last = bind(sub, index, np.int64(self.step))
         last.weak = True

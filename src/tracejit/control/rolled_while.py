@@ -8,21 +8,18 @@ condition, and the body ends with it.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from types import FrameType
 from typing import Any
 
 from tracejit.control.loop import while_ as while_primitive
-from tracejit.control.rolling import Loop, as_bool, may_roll, stale
+from tracejit.control.rolling import GO, Loop, as_bool, asking_frame, may_roll, stale
 from tracejit.ir.atoms import Var
 from tracejit.ir.current import stack
 from tracejit.ir.graph import Jaxpr
-from tracejit.ir.types import BOOL, array_type
 from tracejit.ir.walk import inline
-from tracejit.ops.elementwise import and_
-from tracejit.trace.bytecode import WhileTest, while_test
-from tracejit.trace.provenance import is_user_code
+from tracejit.ops.elementwise import and_, not_
+from tracejit.trace.bytecode import WhileTest, forever_test, while_test
 from tracejit.trace.retrace import Site
 from tracejit.trace.tracer import Constant, Trace, Tracer, bind, current_trace
 
@@ -32,8 +29,10 @@ class While(Loop):
     tests: those behind the body, as far as they were asked for. entering: the tests ahead of the
     body are not all through. place: the last test that was asked for."""
 
-    def __init__(self, frame: FrameType, site: Site):
+    def __init__(self, frame: FrameType, site: Site, asked: int | None):
+        """asked: where a `while True` asks whether it is left."""
         super().__init__(frame, site, "while")
+        self.asked = asked
         self.first: list[Tracer] = []
         self._enter(-1)
 
@@ -87,7 +86,7 @@ class While(Loop):
     def _bind(self) -> None:
         whole = self.assembled(("go",), ())
         k = len(whole.consts)
-        go = Var(array_type(BOOL))
+        go = Var(GO)
         invars = whole.jaxpr.invars
         body = Jaxpr((*invars[:k], go, *invars[k:]), whole.jaxpr.equations, whole.jaxpr.outvars)
         rest = [Var(x.type) for x in (go, *invars[k:])]
@@ -107,24 +106,38 @@ def _all(tests: Sequence[Tracer]) -> Any:
 
 
 def while_truth(tracer: Tracer) -> bool | None:
-    """The answer to a truth that a `while` statement asks for; None if no `while` does."""
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None and not is_user_code(frame.f_code.co_filename):
-        frame = frame.f_back
-    test = None if frame is None else while_test(frame.f_code, frame.f_lasti)
-    if frame is None or test is None:
+    """The answer to a truth that a `while` statement asks for, or an `if` that leaves a
+    `while True:`; None if neither does."""
+    frame = asking_frame()
+    if frame is None:
         return None
+    test, asked = while_test(frame.f_code, frame.f_lasti), None
+    if test is None:
+        found = forever_test(frame.f_code, frame.f_lasti)
+        if found is None:
+            return None
+        test, asked = WhileTest(found[0], 0, 1, True, stays=not found[1]), frame.f_lasti
     site = Site(frame.f_code, test.body)
+    loop = _running(frame, site)
+    if loop is None:
+        if not may_roll(current_trace(), site):
+            return None
+        loop = While(frame, site, asked)
+    elif asked is not None and asked != loop.asked:
+        return None  # another `if` of the loop, which leaves it or does not
+    truth = tracer if test.stays else bind(not_, as_bool(tracer))
+    return loop.ask(test, truth) is test.stays
+
+
+def _running(frame: FrameType, site: Site) -> While | None:
+    """The loop at a place of a frame, if it is being rolled."""
     for sink in reversed(stack.sinks):
         if not isinstance(sink, Trace):
             break
         loop = getattr(sink, "loop", None)
         if isinstance(loop, While) and loop.frame is frame and loop.site == site:
-            return loop.ask(test, tracer)
-    trace = current_trace()
-    if not may_roll(trace, site):
-        return None
-    return While(frame, site).ask(test, tracer)
+            return loop
+    return None
 
 
 Trace.while_truth = while_truth

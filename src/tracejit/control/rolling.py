@@ -20,8 +20,9 @@ Here is what both kinds of loops share; see `rolled_for` and `rolled_while`.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import FrameType
 from typing import Any
 
@@ -30,22 +31,26 @@ import numpy as np
 from tracejit.control.bodies import leave
 from tracejit.control.paths import Fork, Run, Wandering, assemble
 from tracejit.control.staging import as_dtype, as_leaf, join, leaf_type
-from tracejit.errors import LeakedTracerError
 from tracejit.ir.atoms import Atom, Literal, Var, zero
 from tracejit.ir.builder import building
 from tracejit.ir.current import stack
-from tracejit.ir.graph import Jaxpr
-from tracejit.ir.types import BOOL, ArrayType
+from tracejit.ir.graph import Equation, Jaxpr
+from tracejit.ir.types import BOOL, ArrayType, array_type
 from tracejit.ir.walk import inline
-from tracejit.ops.elementwise import ne
+from tracejit.ops.elementwise import convert, ne
+from tracejit.trace.bytecode import break_side
 from tracejit.trace.frames import read_locals, replace_locals
 from tracejit.trace.places import Attribute, Path, Shell, is_leaf, put, restore, same, survey
+from tracejit.trace.provenance import is_user_code
 from tracejit.trace.retrace import LEFT, Retrace, Site
 from tracejit.trace.stage import is_weak
 from tracejit.trace.tracer import Constant, Trace, Tracer, bind, current_trace
 
 #: Paths through one body; more is retraced unrolled.
 MOST_PATHS = 48
+
+#: The type of the condition that a loop carries.
+GO = array_type(BOOL)
 
 #: Of an input or a result of a body: ("place", path), ("in", key of what is captured), or its own.
 Name = Any
@@ -89,12 +94,19 @@ class BodyTrace(Trace):
 
     def truth(self, tracer: Tracer) -> bool:
         """Decide a truth: as this run was told to, or the first way that is open."""
+        leaves = self.loop.break_at(asking_frame())
         known = tracer.operators.known_truth(tracer)
-        if known is not None:
-            return known
+        if known is not None and known is not leaves:
+            return bool(known)
         at = len(self.forks)
-        outcome = self.forced[at] if at < len(self.forced) else True
         pred = self.lift(as_bool(tracer))
+        if leaves is not None:
+            fork = Fork(len(self.equations), pred, not leaves, breaks=True)
+            if at >= len(self.forced):
+                self.loop.note_break([*self.forks, replace(fork, outcome=leaves)])
+            self.forks.append(fork)
+            return not leaves
+        outcome = self.forced[at] if at < len(self.forced) else True
         self.forks.append(Fork(len(self.equations), pred, outcome))
         return outcome
 
@@ -104,12 +116,27 @@ def as_bool(x: Tracer) -> Tracer:
     return x if x.dtype == BOOL else bind(ne, x, np.zeros((), x.dtype))
 
 
-def _ended(x: Tracer) -> bool:
-    """Whether the trace of a value has ended, or of the places at which a view reads."""
-    try:
-        return not x.owner.alive
-    except LeakedTracerError:
-        return True
+def asking_frame() -> FrameType | None:
+    """The frame of user code that has asked a traced value for something."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and not is_user_code(frame.f_code.co_filename):
+        frame = frame.f_back
+    return frame
+
+
+@dataclass(eq=False, slots=True)
+class Ending:
+    """What the variables and arrays are where a run ends: behind the body, or at a `break`.
+
+    places: the atom, type and weakness of what is no longer as it was. arrays: of those written to.
+    """
+
+    body: BodyTrace
+    equations: list[Equation]
+    forks: list[Fork]
+    places: dict[Path, tuple[Atom, ArrayType, bool]]
+    arrays: dict[int, Atom]
+    results: dict[str, Atom]
 
 
 class Loop:
@@ -123,6 +150,7 @@ class Loop:
         assert outer is not None
         self.frame, self.site, self.name, self.outer = frame, site, name, outer
         self.index = index
+        self.asked: int | None = None
         self.before = self.variables()
         self.carried: dict[Path, tuple[ArrayType, bool]] = {}
         self.runs: list[Run] = []
@@ -130,6 +158,7 @@ class Loop:
         self.written: dict[int, Tracer] = {}
         self.outside: dict[Any, Any] = {}
         self.last: dict[Path, Any] = {}
+        self.breaks: list[Ending] = []
         self.body: BodyTrace | None = None
         self.entries: dict[Path, Tracer] = {}
 
@@ -141,7 +170,7 @@ class Loop:
         known = read_locals(self.frame)
         known.pop(self.index, None)  # type: ignore[arg-type]
         found = survey(known)
-        ended = {p[0] for p, x in found.items() if isinstance(x, Tracer) and _ended(x)}
+        ended = {p[0] for p, x in found.items() if isinstance(x, Tracer) and x.ended}
         return {p: x for p, x in found.items() if p[0] not in ended} if ended else found
 
     # One run of the body.
@@ -160,42 +189,49 @@ class Loop:
         replace_locals(self.frame, variables)
         return body
 
-    def leave(self) -> dict[Path, Any]:
-        """End a run; gives the variables as they are behind it."""
-        body = self.body
-        if stack.sinks[-1] is not body:
-            raise stale()
-        return self.variables()
+    def break_at(self, frame: FrameType | None) -> bool | None:
+        """The truth on which the asking `if` of this loop is a `break`; None for all others."""
+        if frame is not self.frame:
+            return None
+        return break_side(frame.f_code, frame.f_lasti, self.site.offset, self.asked)
+
+    def note_break(self, forks: list[Fork]) -> None:
+        """A path ends here: the variables are what they are now."""
+        self.breaks.append(self._ending(self.variables(), forks, {"go": Literal(False, GO)}))
 
     def end(self, results: dict[str, Any]) -> bool:
         """Take in the run that has come to its end; whether all paths are known now.
 
-        results: what the run gives besides its variables. Where another run is needed, it has
-        begun.
+        results: what the run gives besides its variables. Where it is not the last, the variables
+        are what they were ahead of the loop.
         """
         body = self.body
         assert body is not None
-        after = self.leave()
-        changed = self._changes(after)
-        types = {path: self._joined(path, after[path]) for path in changed}
-        leaves = {path: after[path] for path in changed}
+        if stack.sinks[-1] is not body:
+            raise stale()
+        after = self.variables()
+        lifted = {name: body.lift(x) for name, x in results.items()}
+        endings = [*self.breaks, self._ending(after, body.forks, lifted)]
+        self.breaks = []
+        types = self._agreed(endings)
         fresh = any(self.carried.get(path) != t for path, t in types.items())
-        run = None if fresh else self._run(body, leaves, results)
+        runs = [] if fresh else [self._run(ending) for ending in endings]
         written = {key: x for key, (x, _, _) in body.writes.items()}
         body.unwind()
         body.alive = False
         stack.sinks.pop()
         restore(self.before, after)
-        if run is None:
+        if fresh:
             self.carried.update(types)
             self.runs, self.pending = [], []
             self._reset()
             return False
-        self.runs.append(run)
+        self.runs += runs
         self.written.update(written)
+        outcomes = runs[-1].outcomes()
         for at in range(len(body.forced), len(body.forks)):
-            outcomes = run.outcomes()
-            self.pending.append((*outcomes[:at], not outcomes[at]))
+            if not body.forks[at].breaks:
+                self.pending.append((*outcomes[:at], not outcomes[at]))
         if len(self.runs) + len(self.pending) > MOST_PATHS:
             raise self.unrolled(f"its body has more than {MOST_PATHS} paths")
         if not self.pending:
@@ -203,6 +239,11 @@ class Loop:
             return True
         self._reset()
         return False
+
+    @property
+    def is_left(self) -> bool:
+        """Whether there is a `break` in it."""
+        return any(fork.breaks for run in self.runs for fork in run.forks)
 
     def _reset(self) -> None:
         """Give the frame the variables back that it had ahead of the loop."""
@@ -234,36 +275,53 @@ class Loop:
             raise self.unrolled(f"{spelled(gone[0])} changes its structure")
         return changed
 
-    def _joined(self, path: Path, x: Any) -> tuple[ArrayType, bool]:
-        """The type of a carry that goes in as it came and comes out as x."""
-        leaf = as_leaf(x, spelled(path))
-        found = leaf_type(leaf), is_weak(x)
-        known = self.carried.get(path)
-        if known is None and path in self.before:
-            start = self.before[path]
-            known = leaf_type(as_leaf(start, spelled(path))), is_weak(start)
-        if known is None:
-            return found
-        joined = join(*known, *found)
-        if joined is None:
-            raise self.unrolled(f"{spelled(path)} is {known[0]} in one round and {found[0]} later")
-        return joined
+    def _ending(
+        self, after: dict[Path, Any], forks: list[Fork], results: dict[str, Atom]
+    ) -> Ending:
+        """What has become of the variables at this moment of the run."""
+        body = self.body
+        assert body is not None
+        places = {}
+        for path in self._changes(after):
+            leaf = as_leaf(after[path], spelled(path))
+            places[path] = body.lift(leaf), leaf_type(leaf), is_weak(after[path])
+        arrays = {key: body.lift(x) for key, (x, _, _) in body.writes.items()}
+        return Ending(body, [*body.equations], [*forks], places, arrays, results)
 
-    def _run(self, body: BodyTrace, leaves: dict[Path, Any], results: dict[Any, Any]) -> Run:
-        """The run as a path: its results are those given, what is carried and what was written."""
-        outs: dict[Any, Atom] = {name: body.lift(x) for name, x in results.items()}
-        for path, (type, _) in self.carried.items():
-            if path in leaves:
-                leaf = as_dtype(as_leaf(leaves[path], spelled(path)), type.dtype)
-                outs["place", path] = body.lift(leaf)
-            else:
-                outs["place", path] = zero(type)
-        outs |= {("in", key): body.lift(x) for key, (x, _, _) in body.writes.items()}
+    def _agreed(self, endings: Sequence[Ending]) -> dict[Path, tuple[ArrayType, bool]]:
+        """The type of each carry, which goes in as it was and comes out of all endings."""
+        types = dict(self.carried)
+        for ending in endings:
+            for path, (_, type, weak) in ending.places.items():
+                known = types.get(path)
+                if known is None and path in self.before:
+                    start = self.before[path]
+                    known = leaf_type(as_leaf(start, spelled(path))), is_weak(start)
+                joined = join(*known, type, weak) if known else (type, weak)
+                if joined is None:
+                    raise self.unrolled(f"{spelled(path)} is {known and known[0]}, and then {type}")
+                types[path] = joined
+        return types
+
+    def _run(self, ending: Ending) -> Run:
+        """A path: its results are its own, what is carried, and what was written to."""
+        body, outs = ending.body, dict[Any, Atom](ending.results)
+        with building() as builder:
+            for path, (type, _) in self.carried.items():
+                if path in ending.places:
+                    x = ending.places[path][0]
+                    same_type = x.dtype == type.dtype
+                    outs["place", path] = x if same_type else convert(x, dtype=type.dtype)
+                elif path in self.entries:
+                    outs["place", path] = self.entries[path].atom
+                else:
+                    outs["place", path] = zero(type)
+        outs |= {("in", key): x for key, x in ending.arrays.items()}
         inputs: dict[Any, Var] = {("in", key): var for key, (var, _) in body.captured.items()}
         inputs |= {("place", path): t.atom for path, t in self.entries.items()}  # type: ignore[misc]
         inputs |= body.own
         self.outside |= body.outside
-        return Run(inputs, body.equations, body.forks, outs)
+        return Run(inputs, ending.equations + builder.equations, ending.forks, outs)
 
     # The loop as an operation.
 

@@ -8,25 +8,26 @@ whether a truth decides if a `while` goes on.
 from __future__ import annotations
 
 import dis
+import sys
 from bisect import bisect_right
 from dataclasses import dataclass
 from functools import lru_cache
 from types import CodeType
 
-_JUMPS_BACK = ("JUMP_BACKWARD", "JUMP_BACKWARD_NO_INTERRUPT", "POP_JUMP_BACKWARD_IF_TRUE")
-_LEAVES = ("POP_JUMP_FORWARD_IF_FALSE", "POP_JUMP_IF_FALSE")
 _ASIDE = ("CACHE", "TO_BOOL", "EXTENDED_ARG", "NOT_TAKEN")
 
 
 @dataclass(frozen=True, slots=True)
 class WhileTest:
     """One test of a `while a and b:`, number `place` of `count`, for the loop with its body at
-    `body`. Python compiles the tests twice, ahead of the body and behind it."""
+    `body`. Python compiles the tests twice, ahead of the body and behind it. stays: the truth on
+    which the loop goes on, False for `not a`."""
 
     body: int
     place: int
     count: int
     behind: bool
+    stays: bool = True
 
 
 @lru_cache(maxsize=1024)
@@ -75,14 +76,121 @@ def for_target(code: CodeType, offset: int) -> str | None:
 
 
 @lru_cache(maxsize=4096)
+def break_side(
+    code: CodeType, offset: int, start: int, asked: int | None = None
+) -> bool | None:
+    """The truth on which the `if` that asks at `offset` does nothing but leave the loop by `break`.
+
+    start: the offset of the loop, of its FOR_ITER or of the body of a `while`. asked: that of the
+    `if` by which a `while True` is left first. None where neither side is a bare `break`, or the
+    loop has an `else`.
+    """
+    instructions, first = _instructions(code), _at(code, start)
+    jump = _decision(code, offset)
+    ends = [k for k, i in enumerate(instructions) if _goes_back(i, instructions[first].offset)]
+    if jump is None or not ends or not first < jump <= ends[-1]:
+        return None
+    iterates = instructions[first].opname == "FOR_ITER"
+    behind = _at(code, instructions[first].argval) if iterates else ends[-1] + 1
+    if iterates and instructions[behind].opname == "END_FOR":
+        behind += 2 if sys.version_info >= (3, 13) else 1
+    found = None if asked is None else forever_test(code, asked)
+    if asked is not None and found is not None:
+        model = dict(_sides(code, _decision(code, asked) or 0))
+        behind = _through(code, model[found[1]])
+    for truth, side in _sides(code, jump):
+        if iterates:
+            if instructions[side].opname != "POP_TOP":
+                continue
+            side += 1
+        side = _through(code, side)
+        if side == behind or (behind < len(instructions) and _copies(instructions, side, behind)):
+            return truth
+    return None
+
+
+@lru_cache(maxsize=4096)
+def forever_test(code: CodeType, offset: int) -> tuple[int, bool] | None:
+    """Of an `if` that leaves a `while True:` by `break` or `return`: the offset of that loop, and
+    the truth on which it is left."""
+    instructions, jump = _instructions(code), _decision(code, offset)
+    if jump is None:
+        return None
+    loops = [
+        (_at(code, i.argval), k) for k, i in enumerate(instructions)
+        if i.opname.startswith("JUMP_BACKWARD") and _at(code, i.argval) <= jump < k
+    ]  # fmt: skip
+    if not loops:
+        return None
+    start, end = max(loops, key=lambda loop: loop[0])
+    decisions = (k for k in range(start, end) if _is_decision(instructions[k]))
+    if instructions[start].opname == "FOR_ITER" or next(decisions, -1) in _tests(code):
+        return None
+    if _is_decision(instructions[end - 1]):  # the end of a `while` with a condition
+        return None
+    for truth, side in _sides(code, jump):
+        if _leaves(code, side, end):
+            return instructions[start].offset, truth
+    return None
+
+
+def _is_decision(i: dis.Instruction) -> bool:
+    return i.opname.startswith("POP_JUMP") and i.opname.endswith(("IF_TRUE", "IF_FALSE"))
+
+
+def _decision(code: CodeType, offset: int) -> int | None:
+    """The conditional jump that an instruction, which asks for a truth, is or precedes."""
+    at = _at(code, offset)
+    near = _instructions(code)[at : at + 2]
+    return next((at + k for k, i in enumerate(near) if _is_decision(i)), None)
+
+
+def _sides(code: CodeType, jump: int) -> list[tuple[bool, int]]:
+    """The truth and the first instruction of both sides of a conditional jump."""
+    i = _instructions(code)[jump]
+    jumps_on = i.opname.endswith("IF_TRUE")
+    return [(not jumps_on, jump + 1), (jumps_on, _at(code, i.argval))]
+
+
+def _goes_back(i: dis.Instruction, target: int) -> bool:
+    return "BACKWARD" in i.opname and i.argval == target
+
+
+def _through(code: CodeType, at: int) -> int:
+    """Where one arrives from an instruction by way of plain jumps."""
+    instructions = _instructions(code)
+    while instructions[at].opname in ("NOP", "JUMP_FORWARD"):
+        i = instructions[at]
+        at = at + 1 if i.opname == "NOP" else _at(code, i.argval)
+    return at
+
+
+def _copies(instructions: tuple[dis.Instruction, ...], at: int, behind: int) -> bool:
+    """Whether the code at one place is a copy, made by Python, of that behind the loop: it comes
+    from the same line, and a `break` or `return` of the loop itself from a line of its own."""
+    line = _line(instructions, at)
+    return line is not None and line == _line(instructions, behind)
+
+
+def _leaves(code: CodeType, at: int, end: int) -> bool:
+    """Whether what runs from an instruction on goes behind the loop that ends at `end`."""
+    instructions = _instructions(code)
+    for i in instructions[at:]:
+        if i.opname.startswith("RETURN"):
+            return True
+        if i.opname == "JUMP_FORWARD":
+            return _at(code, i.argval) > end
+        if "JUMP" in i.opname or i.opname == "FOR_ITER":
+            return False
+    return False
+
+
+@lru_cache(maxsize=4096)
 def while_test(code: CodeType, offset: int) -> WhileTest | None:
     """The test that an instruction, which asks for a truth, is; None if it is none of a `while`."""
     at = _at(code, offset)
     tests = _tests(code)
-    for k in (at, at + 1):
-        if k in tests:
-            return tests[k]
-    return None
+    return next((tests[k] for k in (at, at + 1) if k in tests), None)
 
 
 @lru_cache(maxsize=1024)
@@ -91,24 +199,40 @@ def _tests(code: CodeType) -> dict[int, WhileTest]:
     instructions = _instructions(code)
     found: dict[int, WhileTest] = {}
     for at, jump in enumerate(instructions):
-        if jump.opname not in _JUMPS_BACK:
+        if "BACKWARD" not in jump.opname or not _is_only_way(instructions, at):
             continue
-        last = at if jump.opname == "POP_JUMP_BACKWARD_IF_TRUE" else at - 1
-        if last < 0 or (last < at and instructions[last].opname not in _LEAVES):
-            continue
+        last = at if _is_decision(jump) else at - 1
         body = _at(code, jump.argval)
-        if not 0 < body < last:
+        if not 0 < body < last or not _is_decision(instructions[last]):
             continue
         behind = instructions[at + 1].offset if at + 1 < len(instructions) else -1
         exits = {behind} | ({instructions[last].argval} if last < at else set())
         ahead = _chain(instructions, body - 1, exits)
         after = [*_chain(instructions, last - 1, exits, body, _line(instructions, last)), last]
-        if len(ahead) != len(after):
+        if len(ahead) != len(after) or any(
+            _stays_if(instructions[a]) is not _stays_if(instructions[b], closes=b == at)
+            for a, b in zip(ahead, after, strict=True)
+        ):
             continue
         for chain, is_behind in ((ahead, False), (after, True)):
             for place, k in enumerate(chain):
-                found[k] = WhileTest(jump.argval, place, len(chain), is_behind)
+                stays = _stays_if(instructions[k], closes=k == at)
+                found[k] = WhileTest(jump.argval, place, len(chain), is_behind, stays)
     return found
+
+
+def _stays_if(i: dis.Instruction, closes: bool = False) -> bool:
+    """The truth on which a test does not leave; a test that closes the loop jumps to its body."""
+    return i.opname.endswith("IF_TRUE") is closes
+
+
+def _is_only_way(instructions: tuple[dis.Instruction, ...], at: int) -> bool:
+    """Whether this jump alone goes back to its body; tests with an `or` have more."""
+    jump = instructions[at]
+    targets = {jump.argval, jump.offset}
+    return not any(
+        i is not jump and "JUMP" in i.opname and i.argval in targets for i in instructions
+    )
 
 
 def _line(instructions: tuple[dis.Instruction, ...], at: int) -> int | None:
@@ -125,16 +249,11 @@ def _chain(
     chain: list[int] = []
     while at >= start and _line(instructions, at) == line:
         i = instructions[at]
-        if i.opname in _LEAVES:
+        if _is_decision(i):
             if i.argval not in exits:
                 break
             chain.append(at)
-        elif i.is_jump_target or "JUMP" in i.opname or i.opname.startswith("STORE"):
-            if not i.is_jump_target:
-                break
-            at -= 1
-            if chain and instructions[at].opname not in _LEAVES:
-                break
-            continue
+        elif "JUMP" in i.opname or i.opname.startswith("STORE"):
+            break
         at -= 1
     return chain[::-1]
