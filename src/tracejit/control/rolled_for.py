@@ -121,7 +121,8 @@ class Rolled:
             outs, last = self._as_while(loop)
         else:
             outs, last = self._as_scan(loop), range(self.start, self.stop, self.step)[-1]
-        loop.finish(outs, {} if loop.index is None else {loop.index: self.element(last)})
+        also = {} if loop.index is None else {loop.index: self.element(last)}
+        loop.finish(outs, also, self.rounds)
 
     def _as_scan(self, loop: Loop) -> Sequence[Any]:
         """The loop as a scan over its indices."""

@@ -30,6 +30,7 @@ import numpy as np
 
 from tracejit.control.bodies import leave
 from tracejit.control.paths import Fork, Run, Wandering, assemble
+from tracejit.control.sharing import Moves, is_written, moved, moves_of, sees_late
 from tracejit.control.staging import as_dtype, as_leaf, join, leaf_type
 from tracejit.ir.atoms import Atom, Literal, Var, zero
 from tracejit.ir.builder import building
@@ -99,6 +100,8 @@ class BodyTrace(Trace):
         if known is not None and known is not leaves:
             return bool(known)
         at = len(self.forks)
+        if at > MOST_PATHS:  # a `while` that is not rolled itself would go on for ever
+            raise self.loop.unrolled(f"its body has more than {MOST_PATHS} paths")
         pred = self.lift(as_bool(tracer))
         if leaves is not None:
             fork = Fork(len(self.equations), pred, not leaves, breaks=True)
@@ -160,7 +163,9 @@ class Loop:
         self.last: dict[Path, Any] = {}
         self.breaks: list[Ending] = []
         self.body: BodyTrace | None = None
-        self.entries: dict[Path, Tracer] = {}
+        self.entries: dict[Path, tuple[Tracer, Var]] = {}
+        self.moves: Moves | None = {}
+        self.writes = False
 
     def unrolled(self, reason: str) -> Retrace:
         return Retrace(self.site, reason, self.outer.root)
@@ -183,9 +188,10 @@ class Loop:
         self.entries = {}
         for path, (type, weak) in self.carried.items():
             if path in self.before:
-                self.entries[path] = body.new_input(type, weak=weak)
+                entry = body.new_input(type, weak=weak)
+                self.entries[path] = entry, entry.atom  # type: ignore[assignment]
                 variables.setdefault(path[0], self.before[path[:1]])
-                put(variables, path, self.entries[path])
+                put(variables, path, entry)
         replace_locals(self.frame, variables)
         return body
 
@@ -215,6 +221,9 @@ class Loop:
         self.breaks = []
         types = self._agreed(endings)
         fresh = any(self.carried.get(path) != t for path, t in types.items())
+        if not fresh:
+            leaves = {path: after[path] for path in endings[-1].places}
+            self._move(body, leaves, self.is_left or len(endings) > 1)
         runs = [] if fresh else [self._run(ending) for ending in endings]
         written = {key: x for key, (x, _, _) in body.writes.items()}
         body.unwind()
@@ -288,6 +297,20 @@ class Loop:
         arrays = {key: body.lift(x) for key, (x, _, _) in body.writes.items()}
         return Ending(body, [*body.equations], [*forks], places, arrays, results)
 
+    def _move(self, body: BodyTrace, leaves: dict[Path, Any], left: bool) -> None:
+        """See how arrays that are carried change places: alike in all runs, if one writes.
+
+        left: whether a `break` leaves the loop, where they might be anywhere.
+        """
+        moves = moves_of(self.entries, leaves, self.before, [*body.outside.values()])
+        if self.runs and moves != self.moves:
+            moves = None
+        self.moves = moves
+        self.writes |= any(is_written(*entry) for entry in self.entries.values())
+        late = sees_late(self.entries, leaves, {*body.writes}, body.equations)
+        if late or (self.writes and (moves is None or left)):
+            raise self.unrolled("an array that is written to goes by several names")
+
     def _agreed(self, endings: Sequence[Ending]) -> dict[Path, tuple[ArrayType, bool]]:
         """The type of each carry, which goes in as it was and comes out of all endings."""
         types = dict(self.carried)
@@ -313,12 +336,12 @@ class Loop:
                     same_type = x.dtype == type.dtype
                     outs["place", path] = x if same_type else convert(x, dtype=type.dtype)
                 elif path in self.entries:
-                    outs["place", path] = self.entries[path].atom
+                    outs["place", path] = self.entries[path][1]
                 else:
                     outs["place", path] = zero(type)
         outs |= {("in", key): x for key, x in ending.arrays.items()}
         inputs: dict[Any, Var] = {("in", key): var for key, (var, _) in body.captured.items()}
-        inputs |= {("place", path): t.atom for path, t in self.entries.items()}  # type: ignore[misc]
+        inputs |= {("place", path): var for path, (_, var) in self.entries.items()}
         inputs |= body.own
         self.outside |= body.outside
         return Run(inputs, ending.equations + builder.equations, ending.forks, outs)
@@ -358,11 +381,22 @@ class Loop:
             return zero(type)
         return as_dtype(as_leaf(self.before[path], spelled(path)), type.dtype)
 
-    def finish(self, outs: Sequence[Any], also: dict[str, Any]) -> None:
+    def finish(
+        self, outs: Sequence[Any], also: dict[str, Any], rounds: int | None = None
+    ) -> None:
         """Give the variables and the written arrays the results of the loop."""
+        moves = self.moves if self.writes else None
+        if moves and rounds is None:
+            raise self.unrolled("arrays that are written to change places, who knows how often")
+        origins = moved(moves, rounds) if moves and rounds else {}
         variables: dict[str, Any] = {}
         for (path, (_, weak)), x in zip(self.carried.items(), outs, strict=False):
-            x.weak = weak
+            if path in origins:
+                array = self.before[origins[path]]
+                array.assign(x)
+                x = array
+            else:
+                x.weak = weak
             root = path[:1]
             variables.setdefault(path[0], self.before.get(root, self.last.get(root)))
             put(variables, path, x)

@@ -13,8 +13,9 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from functools import lru_cache
 from types import CodeType
+from typing import Any
 
-_ASIDE = ("CACHE", "TO_BOOL", "EXTENDED_ARG", "NOT_TAKEN")
+_ASIDE = ("CACHE", "TO_BOOL", "NOT_TAKEN")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +31,30 @@ class WhileTest:
     stays: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """An instruction with its EXTENDED_ARG, if it has any: that is where jumps to it go."""
+
+    opname: str
+    argval: Any
+    offset: int
+    is_jump_target: bool
+    line: int | None
+
+
 @lru_cache(maxsize=1024)
-def _instructions(code: CodeType) -> tuple[dis.Instruction, ...]:
-    return tuple(i for i in dis.get_instructions(code) if i.opname not in _ASIDE)
+def _instructions(code: CodeType) -> tuple[Step, ...]:
+    steps: list[Step] = []
+    prefix: dis.Instruction | None = None
+    for i in dis.get_instructions(code):
+        if i.opname == "EXTENDED_ARG":
+            prefix = prefix or i
+        elif i.opname not in _ASIDE:
+            first = prefix or i
+            line = i.positions.lineno if i.positions else None
+            steps.append(Step(i.opname, i.argval, first.offset, first.is_jump_target, line))
+            prefix = None
+    return tuple(steps)
 
 
 @lru_cache(maxsize=1024)
@@ -134,7 +156,7 @@ def forever_test(code: CodeType, offset: int) -> tuple[int, bool] | None:
     return None
 
 
-def _is_decision(i: dis.Instruction) -> bool:
+def _is_decision(i: Step) -> bool:
     return i.opname.startswith("POP_JUMP") and i.opname.endswith(("IF_TRUE", "IF_FALSE"))
 
 
@@ -152,7 +174,7 @@ def _sides(code: CodeType, jump: int) -> list[tuple[bool, int]]:
     return [(not jumps_on, jump + 1), (jumps_on, _at(code, i.argval))]
 
 
-def _goes_back(i: dis.Instruction, target: int) -> bool:
+def _goes_back(i: Step, target: int) -> bool:
     return "BACKWARD" in i.opname and i.argval == target
 
 
@@ -165,11 +187,11 @@ def _through(code: CodeType, at: int) -> int:
     return at
 
 
-def _copies(instructions: tuple[dis.Instruction, ...], at: int, behind: int) -> bool:
+def _copies(instructions: tuple[Step, ...], at: int, behind: int) -> bool:
     """Whether the code at one place is a copy, made by Python, of that behind the loop: it comes
     from the same line, and a `break` or `return` of the loop itself from a line of its own."""
-    line = _line(instructions, at)
-    return line is not None and line == _line(instructions, behind)
+    line = instructions[at].line
+    return line is not None and line == instructions[behind].line
 
 
 def _leaves(code: CodeType, at: int, end: int) -> bool:
@@ -208,7 +230,7 @@ def _tests(code: CodeType) -> dict[int, WhileTest]:
         behind = instructions[at + 1].offset if at + 1 < len(instructions) else -1
         exits = {behind} | ({instructions[last].argval} if last < at else set())
         ahead = _chain(instructions, body - 1, exits)
-        after = [*_chain(instructions, last - 1, exits, body, _line(instructions, last)), last]
+        after = [*_chain(instructions, last - 1, exits, body, instructions[last].line), last]
         if len(ahead) != len(after) or any(
             _stays_if(instructions[a]) is not _stays_if(instructions[b], closes=b == at)
             for a, b in zip(ahead, after, strict=True)
@@ -221,12 +243,12 @@ def _tests(code: CodeType) -> dict[int, WhileTest]:
     return found
 
 
-def _stays_if(i: dis.Instruction, closes: bool = False) -> bool:
+def _stays_if(i: Step, closes: bool = False) -> bool:
     """The truth on which a test does not leave; a test that closes the loop jumps to its body."""
     return i.opname.endswith("IF_TRUE") is closes
 
 
-def _is_only_way(instructions: tuple[dis.Instruction, ...], at: int) -> bool:
+def _is_only_way(instructions: tuple[Step, ...], at: int) -> bool:
     """Whether this jump alone goes back to its body; tests with an `or` have more."""
     jump = instructions[at]
     targets = {jump.argval, jump.offset}
@@ -235,19 +257,14 @@ def _is_only_way(instructions: tuple[dis.Instruction, ...], at: int) -> bool:
     )
 
 
-def _line(instructions: tuple[dis.Instruction, ...], at: int) -> int | None:
-    positions = instructions[at].positions
-    return positions.lineno if positions else None
-
-
 def _chain(
-    instructions: tuple[dis.Instruction, ...], at: int, exits: set[int], start: int = 0,
+    instructions: tuple[Step, ...], at: int, exits: set[int], start: int = 0,
     line: int | None = None,
 ) -> list[int]:  # fmt: skip
     """The tests from instruction `at` back that all leave for one of `exits`, in order."""
-    line = line if line is not None else _line(instructions, at)
+    line = line if line is not None else instructions[at].line
     chain: list[int] = []
-    while at >= start and _line(instructions, at) == line:
+    while at >= start and instructions[at].line == line:
         i = instructions[at]
         if _is_decision(i):
             if i.argval not in exits:

@@ -1,0 +1,144 @@
+"""Loops that random programs have found to go wrong: arrays by several names, long functions."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tracejit as tj
+from tracejit.control.sharing import moved
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "random_programs"))
+from loop_programs import load
+
+
+def check(fun: Callable[..., Any], *, rolled: bool) -> None:
+    """Results, and the arrays written to, are those of Python; the loop is traced once or not."""
+    given = np.arange(8.0), np.ones(8)
+    written = [x.copy() for x in given]
+    expected = fun(*written)
+    for backend in ("native", "eager"):
+        mine = [x.copy() for x in given]
+        found = tj.jit(fun, backend=backend)(*mine)
+        for x, y in zip((*found, *mine), (*expected, *written), strict=True):
+            np.testing.assert_allclose(x, y, rtol=1e-12)
+    names = [eqn.primitive.name for eqn in tj.make_jaxpr(fun)(*given).equations]
+    assert ("scan" in names) is rolled
+
+
+def two(x: Any, y: Any) -> Any:
+    for i in range(101):
+        x, y = y, x
+        y[i % 8] = x[(i * 3) % 8] + 0.1
+    return x, y
+
+
+def three(x: Any, y: Any) -> Any:
+    z = 0 * x
+    for i in range(101):
+        x, y, z = y, z, x
+        if x[i % 8] < 3:
+            x[i % 8] += y[1] + z[i % 3]
+    return x, y, z
+
+
+def within(x: Any, y: Any) -> Any:
+    for i in range(1, 13):
+        x, y = y, x
+        for j in range(i - 1, -1, -1):
+            y[j + 1 :] += 0.1
+    return x, y
+
+
+@pytest.mark.parametrize("fun", [two, three, within])
+def test_arrays_change_places(fun: Callable[..., Any]) -> None:
+    check(fun, rolled=True)
+
+
+def known_by_another(x: Any, y: Any) -> Any:
+    z = x
+    for i in range(101):
+        x, y = y, x
+        y[i % 8] = x[(i * 3) % 8] + z[i % 7]
+    return x, y, z
+
+
+def written_in_the_first_round(x: Any, y: Any) -> Any:
+    for i in range(101):
+        x[i % 8] += y[0]
+        x = x + 1
+    return x, y
+
+
+def seen_through_a_view(x: Any, y: Any) -> Any:
+    v = y[1:]
+    for i in range(101):
+        y[i % 8] += v[0]
+        v = y[1:]
+    return x, v
+
+
+def seen_by_another_name(x: Any, y: Any) -> Any:
+    v = x.copy()
+    for i in range(101):
+        x[i % 8] += v[1]
+        v = x
+    return x, v
+
+
+@pytest.mark.parametrize(
+    "fun", [known_by_another, written_in_the_first_round, seen_through_a_view, seen_by_another_name]
+)
+def test_arrays_of_several_names_are_unrolled(fun: Callable[..., Any]) -> None:
+    check(fun, rolled=False)
+
+
+def test_where_arrays_come_from() -> None:
+    turn = {("a",): ("b",), ("b",): ("c",), ("c",): ("a",)}
+    assert moved(turn, 1) == {("b",): ("a",), ("c",): ("b",), ("a",): ("c",)}
+    assert moved(turn, 3) == {path: path for path in turn}
+
+
+def test_a_while_whose_exit_is_a_long_jump(tmp_path: Path) -> None:
+    """In long functions jumps have an EXTENDED_ARG, which is where other jumps to them go."""
+    filler = "\n".join(f"        s = s + np.sin(s) * x[{i % 8}]" for i in range(60))
+    source = f"""
+import numpy as np
+
+def program(x):
+    s = 0.0
+    for i in range(50):
+{filler}
+        e = 1.0 + abs(s)
+        while e > 0.01:
+            e *= 0.7
+            s = 0.5 * s + e
+    return s
+"""
+    fun = load(source, tmp_path)
+    x = np.linspace(0, 0.1, 8)
+    jaxpr = tj.make_jaxpr(fun)(x)
+    assert [eqn.primitive.name for eqn in jaxpr.equations].count("scan") == 1
+    np.testing.assert_allclose(tj.jit(fun, backend="eager")(x), fun(x), rtol=1e-9)
+
+
+def test_a_while_within_that_is_unrolled_ends() -> None:
+    """What asks for a truth again and again, and is no loop that is rolled, is no path."""
+
+    def settled(e: Any) -> bool:
+        return bool(e < 0.01)
+
+    def f(x: Any, y: Any) -> Any:
+        for i in range(20):
+            e = x[i % 8] + 1
+            while not settled(e):
+                e = e * 0.5
+            y[i % 8] += e
+        return x, y
+
+    check(f, rolled=False)
