@@ -259,3 +259,20 @@ def test_simplified_primitives_compute_the_same(sample: Sample) -> None:
     arrays = sample.arrays()
     for x, y in zip(evaluate(before, *arrays), evaluate(after, *arrays), strict=True):
         np.testing.assert_allclose(x, y, rtol=4e-7 if x.dtype == np.float32 else 1e-14, strict=True)
+
+
+@pytest.mark.parametrize("start", [0, 1, 3, 4])
+def test_a_slice_of_an_array_at_a_traced_place_wherever_that_is(start: int) -> None:
+    """Also where the place has to be moved, so that the array fits."""
+    before = parse(
+        "fn(%0: f64[5], %1: i64[]) -> f64[5] {"
+        " %2: f64[9] = dynamic_update_slice(0.0: f64[9], %0, %1)"
+        f" %3: f64[5] = slice(%2, start=({start},), limit=({start + 5},), stride=(1,))"
+        " return %3 }"
+    )
+    after = SIMPLIFY(before)
+    assert "dynamic_update_slice" not in str(after)
+    x = np.arange(1.0, 6)
+    for place in range(-3, 9):
+        (want,), (got,) = (evaluate(f, x, np.int64(place)) for f in (before, after))
+        np.testing.assert_array_equal(got, want)

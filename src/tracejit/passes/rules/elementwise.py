@@ -329,6 +329,22 @@ def _choose_result(op: Primitive, inner: Equation, x: Atom, c: Atom | None = Non
 for primitive in (eq, ne, lt, le, gt, ge, add, sub, mul, neg):
     over(primitive, select)(partial(_choose_result, primitive))
 
+
+
+def _both_sides(inner: Equation, x: Atom, y: Atom) -> Atom | None:
+    """select(c, 0, a) + select(c, b, 0) -> select(c, b, a): what was parted comes together."""
+    other = origin(x if inner.outvars[0] is y else y)
+    if other is None or other.primitive is not select or other.inputs[0] is not inner.inputs[0]:
+        return None
+    (_, a, b), (condition, c, d) = other.inputs, inner.inputs
+    if is_zero(a) and is_zero(d):
+        return select(condition, c, b)
+    return select(condition, a, d) if is_zero(b) and is_zero(c) else None
+
+
+for position in (0, 1):
+    over(add, select, position)(_both_sides)
+
 # Conversion.
 
 always(stop_gradient)(lambda x: x)

@@ -9,10 +9,10 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from tracejit.ir.atoms import Atom, Literal, is_zero
+from tracejit.ir.atoms import Atom, Literal, is_zero, zero
 from tracejit.ir.graph import Equation
 from tracejit.ir.types import BOOL, Shape, array_type
-from tracejit.ops.elementwise import add, select
+from tracejit.ops.elementwise import add, select, sub
 from tracejit.ops.indexing import dynamic_slice, dynamic_update_slice, scatter_add
 from tracejit.ops.structure import pad, slice
 from tracejit.passes.rules.table import always, is_shared, origin, over
@@ -34,12 +34,9 @@ def _with_updates(last: Equation, x: Atom) -> Atom | None:
     base, update, *starts = last.inputs
     added: Atom | None = update
     if not is_zero(base):
-        before = origin(base)
-        if before is None or before.primitive not in (scatter_add, dynamic_update_slice):
-            return None
         if last.primitive is dynamic_update_slice:
             added = _added(base, update, starts)
-        found = None if added is None else _with_updates(before, x)
+        found = None if added is None else _with_base(base, x)
         if found is None:
             return None
         x = found
@@ -48,6 +45,17 @@ def _with_updates(last: Equation, x: Atom) -> Atom | None:
     assert added is not None
     window = dynamic_slice(x, *starts, sizes=added.type.shape)
     return dynamic_update_slice(x, add(window, added), *starts)
+
+
+def _with_base(base: Atom, x: Atom) -> Atom | None:
+    """x, with what the updates begin with added to it: other updates, or a part of an array."""
+    before = origin(base)
+    if before is None:
+        return None
+    if before.primitive in (scatter_add, dynamic_update_slice):
+        return _with_updates(before, x)
+    parted = before.primitive is select and any(is_zero(y) for y in before.inputs[1:])
+    return add(x, base) if parted else None
 
 
 def _added(base: Atom, update: Atom, starts: list[Atom]) -> Atom | None:
@@ -75,6 +83,14 @@ def _read_back(inner: Equation, x: Atom, *starts: Atom, sizes: Shape) -> Atom | 
 over(dynamic_slice, dynamic_update_slice)(_read_back)
 
 
+def _write_back(inner: Equation, x: Atom, update: Atom, *starts: Atom) -> Atom | None:
+    """A window that is written where it was read changes nothing."""
+    return x if inner.inputs == (x, *starts) else None
+
+
+over(dynamic_update_slice, dynamic_slice, 1)(_write_back)
+
+
 def _overwrite(inner: Equation, x: Atom, update: Atom, *starts: Atom) -> Atom | None:
     """A window that is written twice: the second time alone."""
     before, first, *places = inner.inputs
@@ -84,6 +100,31 @@ def _overwrite(inner: Equation, x: Atom, update: Atom, *starts: Atom) -> Atom | 
 
 
 over(dynamic_update_slice, dynamic_update_slice)(_overwrite)
+
+
+@over(slice, dynamic_update_slice)
+def _slice_of_moved(
+    inner: Equation, x: Atom, *, start: Shape, limit: Shape, stride: Shape
+) -> Atom | None:
+    """A slice of zeros with an array at a traced place: a window of that array, padded.
+
+    Nothing has to be in memory for that but the array. It is the adjoint of such a window.
+    """
+    base, update, *starts = inner.inputs
+    if not is_zero(base) or is_shared(x) or any(s != 1 for s in stride):
+        return None
+    room = tuple(n - m for n, m in zip(x.shape, update.shape, strict=True))
+    low = tuple(r - a for r, a in zip(room, start, strict=True))
+    high = tuple(b - m for b, m in zip(limit, update.shape, strict=True))
+    if min(*low, *high) < 0:
+        return None
+    padded = pad(update, zero(array_type(x.dtype)), low=low, high=high, interior=(0,) * x.ndim)
+    places = [
+        sub(Literal(r, s.type), s) if r else Literal(0, s.type)
+        for r, s in zip(room, starts, strict=True)
+    ]
+    sizes = tuple(b - a for a, b in zip(start, limit, strict=True))
+    return dynamic_slice(padded, *places, sizes=sizes)
 
 
 def _moved_inside(starts: list[Any], shape: Shape, sizes: Shape) -> Shape:
