@@ -21,8 +21,9 @@ import tracejit as tj
 from benchmarks.case import Namespace
 from benchmarks.measure import answer_all, status
 from benchmarks.npbench.suite import (
+    Outcome,
     Program,
-    assigned,
+    assigns,
     call,
     copies,
     float_positions,
@@ -37,13 +38,23 @@ TOLERANCES = {"float64": 1e-9, "float32": 2e-5}
 #: What a derivative along a direction may differ from the difference quotient, relatively.
 GRADIENT_TOLERANCES = {"float64": 2e-5, "float32": 2e-3}
 
-#: Steps of the difference quotients, relative to an argument's largest element.
-STEP = 1e-5
+#: Steps of the difference quotients, relative to an argument's largest element: the first, or where
+#: that leads over jumps of a program, smaller ones that meet fewer of them.
+STEP = (1e-5, 1e-7, 1e-9)
+
+#: What of a derivative may be lost in the noise of a quotient.
+NOISE = 1e-3
 
 DIRECTIONS = 2
 
 #: Arguments in which a program's outputs are step functions: nothing to compare along them.
 STEPS = {"azimint_hist": ("radius",), "azimint_naive": ("radius",)}
+
+#: Sizes for the gradient of programs that are chaotic: over fewer steps there is one to compare.
+CALM = {"nbody": {"Nt": 10}}
+
+#: What results may differ by, in terms of what a last digit of the inputs changes.
+LAST_DIGITS = 100
 
 
 @dataclass
@@ -94,13 +105,26 @@ class Checks:
         everything = sorted(want.arguments)
         tolerance = self.program.info.get("rtol")
         found = compared(got.all(everything), want.all(everything), tolerance)
+        if found:
+            tolerance = self._condition(args, want)
+            found = compared(got.all(everything), want.all(everything), tolerance)
         found = found or compared(again.all(everything), got.all(everything), tolerance)
         return Verdict(not found, found or "equal", first, reference)
 
-    def _gradient(self, size: str) -> Verdict:
-        args = self.program.arguments(size)
+    def _condition(self, args: Sequence[Any], want: Outcome) -> float:
+        """What results may differ by, from what NumPy's change with the last digits of inputs."""
         floats = float_positions(args)
-        changed = assigned(args, call(self.program.function(), args))
+        moved = [x * (1 + np.finfo(x.dtype).eps) if i in floats else x for i, x in enumerate(args)]
+        other, everything = call(self.program.function(), moved), sorted(want.arguments)
+        pairs = zip(other.all(everything), want.all(everything), strict=True)
+        return LAST_DIGITS * max([distance(x, y) for x, y in pairs if y.dtype.kind == "f"] or [0.0])
+
+    def _gradient(self, size: str) -> Verdict:
+        calm = CALM.get(self.program.name, {})
+        names = self.program.argument_names
+        args = [calm.get(n, x) for n, x in zip(names, self.program.arguments(size), strict=True)]
+        floats = float_positions(args)
+        changed = assigns(self.program.function(), args)
         if not floats:
             return Verdict(True, "no arrays of floats")
         loss = loss_of(self.program.function(), changed, np.sum)
@@ -128,18 +152,20 @@ class Checks:
             for i in gradient:
                 if self.program.argument_names[i] not in skipped:
                     tangents[i] = self._tangent(args[i], rng)
-            want, noise = quotient(loss, args, tangents)
             terms = [gradient[i].astype(np.float64) * t for i, t in tangents.items()]
             got = sum(float(np.sum(term)) for term in terms)
-            size = max(abs(want), np.sqrt(sum(float(np.sum(term**2)) for term in terms)))
+            largest = np.sqrt(sum(float(np.sum(term**2)) for term in terms))
             narrow = any(gradient[i].dtype == np.float32 for i in gradient)
             allowed = GRADIENT_TOLERANCES["float32" if narrow else "float64"]
-            if narrow:  # what is lost where the terms of a sum cancel
-                noise += 50 * float(np.finfo(np.float32).eps * abs(value))
-            if not abs(got - want) <= allowed * size + noise:
+            lost = 50 * float(np.finfo(np.float32).eps * abs(value)) if narrow else 0.0
+            for step in STEP:
+                want, noise = quotient(loss, args, tangents, step)
+                size = max(abs(want), largest)
+                if abs(got - want) <= allowed * size + min(noise, NOISE * size) + lost:
+                    break
+            else:
                 return f"the derivative is {got:.9g}, the difference quotient {want:.9g}"
         return ""
-
 
     @staticmethod
     def _tangent(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -151,16 +177,17 @@ class Checks:
 
 
 def quotient(
-    loss: Callable[..., Any], args: Sequence[Any], tangents: dict[int, np.ndarray]
-) -> tuple[float, float]:
+    loss: Callable[..., Any], args: Sequence[Any], tangents: dict[int, np.ndarray],
+    width: float = STEP[0],
+) -> tuple[float, float]:  # fmt: skip
     """The derivative along a direction by difference quotients, and its noise."""
 
     def at(step: float) -> float:
         return float(loss(*[x + step * tangents[i] if i in tangents else x
                             for i, x in enumerate(args)]))  # fmt: skip
 
-    wide, narrow = [(at(h) - at(-h)) / (2 * h) for h in (STEP, STEP / 2)]
-    noise = 20 * np.finfo(np.float64).eps * abs(at(0.0)) / STEP + abs(wide - narrow)
+    wide, narrow = [(at(h) - at(-h)) / (2 * h) for h in (width, width / 2)]
+    noise = 20 * np.finfo(np.float64).eps * abs(at(0.0)) / width + abs(wide - narrow)
     return (4 * narrow - wide) / 3, noise
 
 

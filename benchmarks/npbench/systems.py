@@ -24,8 +24,7 @@ from benchmarks.npbench import versions
 from benchmarks.npbench.suite import (
     Outcome,
     Program,
-    assigned,
-    call,
+    assigns,
     float_positions,
     loss_of,
     programs,
@@ -154,7 +153,7 @@ class Bench:
     def open(self, size: str) -> tuple[float, int | None, list[np.ndarray]]:
         """(seconds to the first result, bytes that stay, the results)."""
         small, args = self.program.arguments("S"), self.program.arguments(size)
-        changed = assigned(small, call(self.program.function(), small))
+        changed = assigns(self.program.function(), small)
         gc.collect()
         before = resident()
         start = time.perf_counter()

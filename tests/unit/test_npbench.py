@@ -147,6 +147,25 @@ def test_assigned_arguments_are_outputs_of_the_loss() -> None:
     assert not out.any()
 
 
+def test_what_is_assigned_may_have_been_there() -> None:
+    def steady(n, x):
+        x[1:-1] += x[:-2] - 2 * x[1:-1] + x[2:]
+
+    line = np.arange(5.0)
+    assert suite.assigned([0, line], suite.call(steady, [0, line])) == []
+    assert suite.assigns(steady, [0, line]) == [1]
+    assert line.tolist() == [0, 1, 2, 3, 4]
+
+
+def test_smaller_steps_meet_fewer_jumps() -> None:
+    def jumps(x):
+        return np.sum(x + (x > 1.0))
+
+    args, tangents = [np.array([1 - 1e-6, 2.0])], {0: np.array([1.0, 1.0])}
+    assert abs(quotient(jumps, args, tangents)[0] - 2.0) > 1e3
+    assert quotient(jumps, args, tangents, 1e-7)[0] == pytest.approx(2.0, rel=1e-6)
+
+
 def test_the_command_writes_a_table(checkout: Path, tmp_path: Path, capsys) -> None:
     out = tmp_path / "found"
     runner.main([str(checkout), "scaled", "imaginary", "--grad", "--out", str(out)])
