@@ -26,6 +26,16 @@ def root(a: Any) -> Any:
     return x
 
 
+def rounds(x: Any, n: Any) -> Any:
+    """A loop over a range whose end is traced, in a loop that is left."""
+    y = x
+    while y > 1.0:
+        y = 0.5 * y
+        for _ in range(n):
+            y = y - 0.01 * y * y
+    return y * y
+
+
 def piecewise(x: Any) -> Any:
     """A loss with a kink and a flat part."""
     total = 0.0 * x[0]
@@ -50,7 +60,20 @@ def ordered(x: Any) -> Any:
     return sum(v * (k + 1) ** 2 for k, v in enumerate(values))
 
 
-@pytest.mark.parametrize("backend", ["native", "eager"])  # XLA has no tapes: see test_loop_ad
+def test_loops_of_unknown_length_are_paths_where_there_are_no_tapes() -> None:
+    pytest.importorskip("jax")
+    far = tj.jit(tj.value_and_grad(rounds), backend="xla")
+    near = tj.jit(tj.value_and_grad(rounds))
+    for x, n in ((3.0, 2), (0.5, 2), (9.0, 2), (9.0, 7), (3.0, 2)):
+        np.testing.assert_allclose(far(x, n), near(x, n), rtol=1e-12)
+    assert far.cache_size == 4 and near.cache_size == 1
+    value = tj.jit(rounds, backend="xla")
+    assert np.isclose(value(9.0, 7), rounds(9.0, 7)) and np.isclose(value(3.0, 2), rounds(3.0, 2))
+    assert value.cache_size == 1
+    assert np.allclose(far.bind(9.0, 7)(), near(9.0, 7))
+
+
+@on_all
 def test_a_root_finder_and_its_derivative(backend: str) -> None:
     both = tj.jit(tj.value_and_grad(root), backend=backend)
     for a in (2.0, 1e-3, 7.0, 1e6, 2.0, 0.5):

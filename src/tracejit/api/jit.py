@@ -23,6 +23,7 @@ from tracejit.runtime.programs import (
     Traced,
     bind_call,
     compile_traced,
+    fit,
     take_apart,
     trace,
 )
@@ -63,7 +64,7 @@ class JitFunction(NativeCallable):
             traced = self._traced(call, key)
             if not traced.closed:
                 return bind_call(traced, call)
-            compiled = self._compiled(traced, call, key, backend)
+            compiled = self._compiled(fit(traced, call, backend), call, key, backend)
         if compiled.paths is None:
             result = compiled(call)
         else:
@@ -117,9 +118,10 @@ class JitFunction(NativeCallable):
         """
         call, key = self._take(args, kwargs)
         check_concrete(call, call.leaves)
-        traced = self._traced(call, key)
+        backend = self.backend or config.backend
+        traced = fit(self._traced(call, key), call, backend)
         check_concrete(call, traced.captured)
-        compiled = self._compiled(traced, call, key, self.backend or config.backend)
+        compiled = self._compiled(traced, call, key, backend)
         if compiled.paths is not None:
             compiled = compiled.paths.program(traced)
         return bound_call(compiled, call, out)

@@ -41,9 +41,10 @@ class Executable(Protocol):
 
 
 class Backend(Protocol):
-    """A machine that runs jaxprs."""
+    """A machine that runs jaxprs. tapes: whether it has them (see control/tape.py)."""
 
     name: str
+    tapes: bool
 
     def compile(
         self,

@@ -130,11 +130,13 @@ class Guards:
     """Answers what Python asks of traced values, by their numbers, and binds a guard for each.
 
     answers: what was answered, in order; guard number i is about answer i. given: answers that are
-    known beforehand, for the first questions.
+    known beforehand, for the first questions. rolls: whether loops whose number of rounds is not
+    known are traced once; else they are asked for, round by round.
     """
 
-    def __init__(self, given: Sequence[Answer] = ()):
+    def __init__(self, given: Sequence[Answer] = (), *, rolls: bool = True):
         self.given = tuple(given)
+        self.rolls = rolls
         self.answers: list[Answer] = []
         self._known: dict[tuple[Atom, bool], Answer] = {}
 

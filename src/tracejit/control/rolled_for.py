@@ -71,7 +71,7 @@ class Rolled:
         trace = current_trace()
         site = Site(frame.f_code, frame.f_lasti)
         few = self.rounds is not None and self.rounds <= (0 if self.always else FEW_ROUNDS)
-        if few or not may_roll(trace, site):
+        if few or not may_roll(trace, site, known=self.rounds is not None):
             if self.always and not few and trace is not None and site in trace.unrolled:
                 raise self._refusal(trace.unrolled[site])
             return self._unroll()

@@ -441,6 +441,9 @@ def stale() -> Retrace:
     return inner.loop.unrolled(LEFT)
 
 
-def may_roll(trace: Trace | None, site: Site) -> bool:
-    """Whether loops are rolled in this trace, and this one has not failed to be."""
-    return trace is not None and not trace.is_tape and site not in trace.unrolled
+def may_roll(trace: Trace | None, site: Site, *, known: bool) -> bool:
+    """Whether loops are rolled in this trace, and this one has not failed to be. known: whether its
+    number of rounds is."""
+    if trace is None or trace.is_tape or site in trace.unrolled:
+        return False
+    return known or trace.decider is None or trace.decider.rolls

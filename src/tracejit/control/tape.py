@@ -13,7 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from tracejit.ir.graph import Jaxpr
 from tracejit.ir.types import TAPE, ArrayType, array_type, with_axis
+from tracejit.ir.walk import held_jaxprs
 
 
 class Tape:
@@ -52,3 +54,12 @@ def write_row(y: Any, i: int, value: Any) -> None:
         y.rows[i] = value
     else:
         y[i] = value
+
+
+def makes_tapes(jaxpr: Jaxpr) -> bool:
+    """Whether a loop of a jaxpr, or within one, writes tapes."""
+    return any(
+        any(v.dtype == TAPE for v in eqn.outvars)
+        or any(makes_tapes(body) for _, body in held_jaxprs(eqn))
+        for eqn in jaxpr.equations
+    )

@@ -15,6 +15,7 @@ from tracejit.backends.protocol import Executable
 from tracejit.config import config
 from tracejit.control.call import call as call_primitive
 from tracejit.control.guard import Answer, Guards, guards_first, without_guards
+from tracejit.control.tape import makes_tapes
 from tracejit.errors import UnsupportedError
 from tracejit.ir.atoms import Var
 from tracejit.ir.builder import building
@@ -87,7 +88,7 @@ class Traced:
     that are Python numbers. answers: what Python asked of traced values was answered so: the path
     through the function that was traced, one of several if there are any. assigned, written: the
     leaves, and the tracers from outside, that it assigns to; the jaxpr gives their final values
-    behind the leaves of the result."""
+    behind the leaves of the result. rolled: whether loops of unknown length were traced once."""
 
     name: str
     jaxpr: Jaxpr
@@ -97,6 +98,7 @@ class Traced:
     answers: tuple[Answer, ...] = ()
     assigned: tuple[int, ...] = ()
     written: tuple[Tracer, ...] = ()
+    rolled: bool = True
 
     @property
     def out_types(self) -> tuple[ArrayType, ...]:
@@ -131,13 +133,16 @@ class _Flat:
         ]
 
 
-def trace(call: Call, given: Sequence[Answer] = (), *, finals: bool = False) -> Traced:
+def trace(
+    call: Call, given: Sequence[Answer] = (), *, finals: bool = False, rolls: bool = True
+) -> Traced:
     """Run the function on tracers: on the path that the values of this call take, where there are
     values. given: answers that are known beforehand to the first questions about them. finals: what
-    it assigns to arguments is given, too; else these are its own."""
+    it assigns to arguments is given, too; else these are its own. rolls: loops whose number of
+    rounds is not known are traced once; else it is that of this path."""
     flat, name = _Flat(call), name_of(call.fun)
     types = [type_of_value(x) for x in call.leaves]
-    guards = _decider(call, given)
+    guards = _decider(call, given, rolls)
     values = None if guards is None else [recorded(x) for x in call.leaves]
     before = 0 if guards is None else len(guards.answers)
     staged = stage(
@@ -147,17 +152,25 @@ def trace(call: Call, given: Sequence[Answer] = (), *, finals: bool = False) -> 
     jaxpr = guards_first(staged.jaxpr) if answers else staged.jaxpr
     return Traced(
         name, jaxpr, staged.captured, staged.weak, flat.out_tree, answers, staged.assigned,
-        staged.written,
+        staged.written, rolls,
     )  # fmt: skip
 
 
-def _decider(call: Call, given: Sequence[Answer]) -> Guards | None:
+def fit(traced: Traced, call: Call, backend: str) -> Traced:
+    """The function, traced for a backend: one without tapes has none for the derivatives of loops
+    whose number of rounds is not known, so each number is a path of its own."""
+    if backends.load(backend).tapes or not makes_tapes(traced.jaxpr):
+        return traced
+    return trace(call, finals=True, rolls=False)
+
+
+def _decider(call: Call, given: Sequence[Answer], rolls: bool) -> Guards | None:
     """Who decides on the path; that of the trace around if the arguments belong to it."""
     if any(isinstance(x, ArrayType) for x in call.leaves):
         return None
     around = current_trace() if is_traced(*call.leaves) else None
     if around is None:
-        return Guards(given)
+        return Guards(given, rolls=rolls)
     if around.decider is None and around.values is not None:  # a tape
         return Guards()
     return around.decider if isinstance(around.decider, Guards) else None

@@ -47,7 +47,10 @@ from tracejit.trace.retrace import WRITES, Retrace
 
 
 class Decider(Protocol):
-    """Who answers when Python asks a traced value for its truth or its number."""
+    """Who answers when Python asks a traced value for its truth or its number. rolls: whether loops
+    that run until a traced value says so are traced once, and not asked for."""
+
+    rolls: bool
 
     def truth(self, x: Tracer) -> bool:
         """What `bool(x)` is."""

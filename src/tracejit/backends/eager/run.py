@@ -50,6 +50,7 @@ class EagerBackend:
     """See protocol.Backend."""
 
     name = "eager"
+    tapes = True
 
     def compile(
         self,

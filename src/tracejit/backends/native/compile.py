@@ -77,6 +77,7 @@ class NativeBackend:
     """LLVM on this machine's CPU."""
 
     name = "native"
+    tapes = True
 
     def compile(
         self,

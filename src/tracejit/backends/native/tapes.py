@@ -19,9 +19,9 @@ from tracejit.backends.native.elementwise import memory_type
 from tracejit.backends.native.emit import I64, PTR, VOID, Function, Phi, Value, constant
 from tracejit.backends.native.leaving import NO_MEMORY, leave_if
 from tracejit.backends.native.nest import Buffer, Scalar
+from tracejit.control.tape import makes_tapes
 from tracejit.ir.graph import Jaxpr
 from tracejit.ir.types import TAPE, ArrayType
-from tracejit.ir.walk import held_jaxprs
 
 #: Rows that a tape has room for at first.
 FEW = 16
@@ -141,12 +141,3 @@ def freed_behind(program: Any, body: Jaxpr, emit: Callable[[], Any]) -> Any:
     results = emit()
     program.fn.call("tape.drop", VOID, [program.tapes.list, mark])
     return results
-
-
-def makes_tapes(jaxpr: Jaxpr) -> bool:
-    """Whether a loop of a jaxpr, or within one, writes tapes."""
-    return any(
-        any(v.dtype == TAPE for v in eqn.outvars)
-        or any(makes_tapes(body) for _, body in held_jaxprs(eqn))
-        for eqn in jaxpr.equations
-    )

@@ -141,6 +141,7 @@ class XlaBackend:
     """See protocol.Backend."""
 
     name = "xla"
+    tapes = False
 
     def compile(
         self,
