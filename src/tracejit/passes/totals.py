@@ -5,6 +5,7 @@
 
 So the cotangent of an array that a loop reads is summed where it lies, also by loops in loops: no
 array of zeros in each round of the outer one, and no pass over two arrays behind the inner one.
+What is added to windows of the sum in between is added in turn.
 
 Needs: sums in place (fold).
 Leaves: the equations that make `%y` ahead of the loop.
@@ -13,12 +14,11 @@ Does not: look into branches; move effects.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 
 from tracejit.control.loop import while_
 from tracejit.control.scan import scan
-from tracejit.ir.atoms import Atom, is_zero
+from tracejit.ir.atoms import Atom, Var, is_zero
 from tracejit.ir.effects import is_effectful
 from tracejit.ir.graph import Equation, Jaxpr
 from tracejit.ops.elementwise import add, select, sub
@@ -56,26 +56,47 @@ def _begin(equations: list[Equation], at: int, outvars: Sequence[Atom]) -> bool:
     ]  # fmt: skip
     if not zeros:
         return False
-    reads = Counter([x for e in equations for x in e.inputs])
-    reads.update(outvars)
     for k in zeros:
-        total = loop.outvars[k]
-        if reads[total] != 1:
+        end = _summed(loop.outvars[k], equations[at:], outvars)
+        if end is None or not _adds_up(loop, k):
             continue
-        later = next((i for i, e in enumerate(equations) if total in e.inputs), at)
-        if equations[later].primitive is not add:
-            continue
-        (y,) = [x for x in equations[later].inputs if x is not total]
-        ahead = _makers(y, equations[at:later])
-        if ahead is None or not _adds_up(loop, k):
-            continue
-        outs = (*loop.outvars[:k], equations[later].outvars[0], *loop.outvars[k + 1 :])
+        later, y = end
+        ahead = _makers(y, equations[at : at + later]) or []
+        (total,) = [x for x in equations[at + later].inputs if x is not y]
         inputs = (*loop.inputs[: first + k], y, *loop.inputs[first + k + 1 :])
-        begun = Equation(scan, inputs, loop.params, outs, loop.provenance)
-        rest = [e for e in equations[at + 1 : later] if e not in ahead]
-        equations[at : later + 1] = [*ahead, begun, *rest]
+        begun = Equation(scan, inputs, loop.params, loop.outvars, loop.provenance)
+        rest = [e for e in equations[at + 1 : at + later] if e not in ahead]
+        name = equations[at + later].outvars[0]
+        equations[at : at + later + 1] = [*ahead, *[_named(e, total, name) for e in (begun, *rest)]]
         return True
     return False
+
+
+def _named(eqn: Equation, before: Atom, after: Var) -> Equation:
+    """The equation with another name for a variable."""
+    inputs = tuple([after if x is before else x for x in eqn.inputs])
+    outvars = tuple([after if v is before else v for v in eqn.outvars])
+    return Equation(eqn.primitive, inputs, eqn.params, outvars, eqn.provenance)
+
+
+def _summed(
+    total: Var, equations: Sequence[Equation], outvars: Sequence[Atom]
+) -> tuple[int, Atom] | None:
+    """Where a result of the first equation, with what is added to windows of it on the way, is
+    added to something that is there before that equation: the number of that addition, and what."""
+    shifted: Shifted = {total: WHOLE}
+    for i, eqn in enumerate(equations[1:], 1):
+        which = [x for x in eqn.inputs if x in shifted]
+        if not which:
+            continue
+        if eqn.primitive is add and len(which) == 1 and shifted[which[0]] == WHOLE:
+            (y,) = [x for x in eqn.inputs if x is not which[0]]
+            if _makers(y, equations[:i]) is not None:
+                read = [x for e in equations[i + 1 :] for x in e.inputs]
+                return (i, y) if shifted.keys().isdisjoint([*read, *outvars]) else None
+        if not _follow(eqn, shifted):
+            return None
+    return None
 
 
 def _makers(y: Atom, equations: Sequence[Equation]) -> list[Equation] | None:
