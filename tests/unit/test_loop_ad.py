@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -290,3 +292,53 @@ def test_the_pullback_of_a_while_loop_is_a_function() -> None:
 def test_a_loop_that_does_not_run() -> None:
     slope = tj.jit(tj.grad(lambda x, n: lax.fori_loop(0, n, lambda i, x: x * x, x)))
     assert slope(3.0, 0) == 1.0 and slope(3.0, -2) == 1.0 and slope(3.0, 2) == 4 * 27.0
+
+
+def test_a_loop_whose_condition_is_nan_does_not_run() -> None:
+    def grow(x):
+        return lax.while_loop(lambda c: c < 3.0, lambda c: c * 2.0 + x, x)
+
+    values, slopes = tj.jit(tj.vmap(tj.value_and_grad(grow)))(np.array([1.0, np.nan, 5.0]))
+    np.testing.assert_array_equal(values, [3.0, np.nan, 5.0])
+    np.testing.assert_array_equal(slopes, [3.0, 1.0, 1.0])
+
+
+def checked(c):
+    tj.check(c[0] < 2.0, "too large")
+
+
+def called(c):
+    def small(x):
+        if x >= 2.0:
+            raise ValueError("too large")
+
+    tj.debug.callback(small, c[0])
+
+
+def resident() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="asks Linux for its memory")
+@pytest.mark.parametrize("look", [checked, called])
+def test_an_error_within_a_loop_frees_its_tapes(look) -> None:
+    """Some 500 rounds of a thousand numbers each time, 4 MB: 400 MB if they were kept."""
+    def grow(x, n):
+        def step(i, c):
+            look(c)
+            return np.sin(c) * 1e-3 + c + 1e-3
+
+        return np.sum(lax.fori_loop(0, n, step, x))
+
+    slope, x = tj.jit(tj.grad(grow), backend="native"), np.ones(1000)
+
+    def fail(times: int) -> None:
+        for _ in range(times):
+            with pytest.raises(ValueError, match="too large"):
+                slope(x, 5000)
+
+    slope(x, 10)
+    fail(5)
+    before = resident()
+    fail(100)
+    assert resident() - before < 100e6
