@@ -467,3 +467,20 @@ def sum_to(n: Any) -> Any:
     for i in tj.range(n):
         total += i
     return total
+
+
+def test_derivatives_under_vmap_roll_too() -> None:
+    def f(a: Any, x: Any) -> Any:
+        s = a
+        for i in range(100):
+            s = np.sin(s) + x[i] if x[i] > 0.5 else s * x[i] + a
+            if s > 1e3:
+                break
+        return s
+
+    many = np.linspace(0.1, 2, 5)
+    both = tj.vmap(tj.grad(f), (0, None))
+    expected = [tj.grad(f)(a, X) for a in many]
+    np.testing.assert_allclose(tj.jit(both)(many, X), expected, rtol=1e-12)
+    curved = tj.jit(tj.grad(tj.grad(f)))(0.7, X)
+    np.testing.assert_allclose(curved, tj.grad(tj.grad(f))(0.7, X), rtol=1e-10)

@@ -89,6 +89,7 @@ class Trace(Builder):
         self.alive = True
         self.captured: dict[Any, tuple[Var, Any]] = {}
         self.values: dict[Var, Any] | None = None if values is None else {}
+        self.knows = True  # the numbers of its arguments, if it has values
         self.makers: dict[Var, Equation] = {}
         self.made = 0  # so many equations are in `makers`
         self.writes: dict[int, tuple[Tracer, Atom, Trace]] = {}
@@ -101,13 +102,15 @@ class Trace(Builder):
     @property
     def is_tape(self) -> bool:
         """Whether its tracers tell their numbers to everybody."""
-        return self.values is not None and self.decider is None
+        return self.values is not None and self.decider is None and self.knows
 
     def new_input(self, type: ArrayType, value: Any = None, *, weak: bool = False) -> Tracer:
         """A tracer for an argument."""
         var = Var(type)
         if self.values is not None:
             self.values[var] = value
+            outer = value.owner if isinstance(value, Outer) else None
+            self.knows = self.knows and value is not None and (outer is None or outer.is_tape)
         return Tracer(self, var, weak=weak)
 
     def lift(self, x: Any) -> Atom:
