@@ -49,8 +49,10 @@ from tracejit.backends.native.emit import (
 from tracejit.backends.native.entry import bound_entry, native_entry
 from tracejit.backends.native.explain import Recorder
 from tracejit.backends.native.finals import Finals, store_number
+from tracejit.backends.native.interchange import interchange
 from tracejit.backends.native.leaving import FIRST_GUARD, NO_MEMORY, raise_kept
 from tracejit.backends.native.nest import Buffer, Scalar
+from tracejit.backends.native.ones import numbers
 from tracejit.backends.native.parts import emit_pieces
 from tracejit.backends.native.paths import Path
 from tracejit.backends.native.program import Program
@@ -91,10 +93,11 @@ class NativeBackend:
         """Compile a jaxpr; `constants` are the values of its first inputs, fixed here."""
         jaxpr = VECTORS(SIMPLIFY(jaxpr, observer), observer)
         counting, constants = count(jaxpr, constants)
-        after = bounded(counting)
+        after = numbers(bounded(counting))
         if after is not counting:
             # Equal places look equal now: what is written is read back, and then nobody reads it.
             after = dce(fold(dce(fold(cse(after)))))
+        after = interchange(after)
         return NativeExecutable(after, constants, written)
 
 
