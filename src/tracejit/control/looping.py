@@ -202,9 +202,8 @@ def fori_loop(
 ) -> Any:  # fmt: skip
     """`val = body_fun(i, val)` for i from lower to upper - 1; returns the last val.
 
-    With bounds that are known while tracing this is a `scan`, with derivatives of any order;
-    otherwise a `while_loop`, which has forward mode alone. The index is a Python number in
-    promotion: it does not change the dtype of what it is multiplied by.
+    With bounds that are known while tracing this is a `scan`, otherwise a `while_loop`. The index
+    is a Python number in promotion: it does not change the dtype of what it is multiplied by.
     """
     low, high = _bound(lower, "lower"), _bound(upper, "upper")
     known = value_of(low), value_of(high)
@@ -287,8 +286,9 @@ def while_loop(
     """`val = body_fun(val)` as long as `cond_fun(val)` holds; returns the last val.
 
     val: a pytree, which keeps its structure, shapes and dtypes. cond_fun returns a bool scalar.
-    Forward mode and `vmap` (the members that are done wait for the others) are defined, reverse
-    mode is not: use `scan` or `fori_loop` for it.
+    Under `vmap` the members that are done wait for the others. What reverse mode needs of each
+    round goes on a tape, which XLA does not have: there, and where memory is short, use
+    `checkpoint(f, slots=n)`.
     """
     while config.disable_jit and (more := answer(bool, cond_fun(init_val))) is not None:
         if not more:
