@@ -142,3 +142,20 @@ def test_a_while_within_that_is_unrolled_ends() -> None:
         return x, y
 
     check(f, rolled=False)
+
+
+def test_what_the_index_is_behind_the_loop() -> None:
+    def no_round(x: Any, y: Any) -> Any:
+        i = 5
+        for i in range((x > 100).sum()):
+            y[i] += 1
+        return x, y + i
+
+    def assigned(x: Any, y: Any) -> Any:
+        for i in range(100):
+            y[i % 8] += np.sin(x[i % 8])
+            i = i * 2
+        return x, y + i
+
+    check(no_round, rolled=False)
+    check(assigned, rolled=False)

@@ -13,14 +13,14 @@ from tracejit.control.bodies import divide
 from tracejit.control.loop import while_ as while_primitive
 from tracejit.control.rolling import GO, BodyTrace, Loop, may_roll
 from tracejit.control.scan import scan as scan_primitive
-from tracejit.control.staging import as_dtype, as_leaf
+from tracejit.control.staging import as_dtype, as_leaf, leaf_type
 from tracejit.errors import UnsupportedError
 from tracejit.ir.atoms import Literal, Var
 from tracejit.ir.builder import building
 from tracejit.ir.graph import Jaxpr
 from tracejit.ir.types import INT64, array_type
 from tracejit.ir.walk import count_equations, held_jaxprs, inline
-from tracejit.ops.elementwise import add, and_, gt, lt, mul, sub
+from tracejit.ops.elementwise import add, and_, gt, lt, mul, ne, select, sub
 from tracejit.ops.structure import iota
 from tracejit.trace.bytecode import for_target
 from tracejit.trace.provenance import user_frame
@@ -107,7 +107,8 @@ class Rolled:
         index = body.new_input(array_type(INT64), weak=True)
         body.own["index"] = index.atom  # type: ignore[assignment]
         body.bounds_of[index.atom] = self._bounds()  # type: ignore[index]
-        return self.element(index)
+        loop.given = self.element(index)
+        return loop.given
 
     def _bounds(self) -> tuple[float, float]:
         """The least and the greatest index."""
@@ -158,6 +159,11 @@ class Rolled:
             body=body, num_cond_consts=1, num_body_consts=k,
         )  # fmt: skip
         last = bind(sub, index, np.int64(self.step))
+        if loop.index_before is not None:  # what it stays where there is no round
+            before = as_leaf(loop.index_before, "the index ahead of the loop")
+            if leaf_type(before) != last.aval:
+                raise loop.unrolled("its index was no integer ahead of the loop")
+            last = bind(select, bind(ne, index, start), last, before)
         last.weak = True
         return final, last
 

@@ -154,6 +154,10 @@ class Loop:
         self.frame, self.site, self.name, self.outer = frame, site, name, outer
         self.index = index
         self.asked: int | None = None
+        known = frame.f_locals.get(index) if index else None
+        usable = is_leaf(known) and not (isinstance(known, Tracer) and known.ended)
+        self.index_before = known if usable else None
+        self.given: Any = None
         self.before = self.variables()
         self.carried: dict[Path, tuple[ArrayType, bool]] = {}
         self.runs: list[Run] = []
@@ -290,6 +294,8 @@ class Loop:
         """What has become of the variables at this moment of the run."""
         body = self.body
         assert body is not None
+        if self.index is not None and self.frame.f_locals.get(self.index) is not self.given:
+            raise self.unrolled(f"{self.index} is assigned to in its body")
         places = {}
         for path in self._changes(after):
             leaf = as_leaf(after[path], spelled(path))

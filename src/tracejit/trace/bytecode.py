@@ -10,7 +10,8 @@ from __future__ import annotations
 import dis
 import sys
 from bisect import bisect_right
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from types import CodeType
 from typing import Any
@@ -54,7 +55,26 @@ def _instructions(code: CodeType) -> tuple[Step, ...]:
             line = i.positions.lineno if i.positions else None
             steps.append(Step(i.opname, i.argval, first.offset, first.is_jump_target, line))
             prefix = None
-    return tuple(steps)
+    return tuple(_straightened(steps))
+
+
+def _straightened(steps: list[Step]) -> Iterator[Step]:
+    """A `while` that ends the body of a `for` is entered, since 3.12, over a jump to the next
+    round, as conditional jumps go forward only: here that is a conditional jump to there."""
+    bodies = {i.argval for i in steps if "BACKWARD" in i.opname}
+    following = [*steps[1:], None, None]
+    skipped = None
+    for i, jump, body in zip(steps, following, following[1:], strict=False):
+        if i is skipped:
+            continue
+        if (
+            i.opname == "POP_JUMP_IF_TRUE" and i.argval in bodies and jump and body
+            and jump.opname == "JUMP_BACKWARD" and body.offset == i.argval
+        ):  # fmt: skip
+            skipped = jump
+            yield replace(i, opname="POP_JUMP_IF_FALSE", argval=jump.argval)
+        else:
+            yield i
 
 
 @lru_cache(maxsize=1024)
@@ -229,6 +249,7 @@ def _tests(code: CodeType) -> dict[int, WhileTest]:
             continue
         behind = instructions[at + 1].offset if at + 1 < len(instructions) else -1
         exits = {behind} | ({instructions[last].argval} if last < at else set())
+        exits |= {i.argval for i in instructions[at + 1 : at + 2] if i.opname == "JUMP_BACKWARD"}
         ahead = _chain(instructions, body - 1, exits)
         after = [*_chain(instructions, last - 1, exits, body, instructions[last].line), last]
         if len(ahead) != len(after) or any(
