@@ -119,6 +119,8 @@ class Rolled:
         loop = self.loop
         assert loop is not None
         if self.rounds is None or loop.is_left:
+            if not may_roll(loop.outer, loop.site, known=False):
+                raise loop.unrolled("break makes its length unknown, and the backend has no tapes")
             outs, last = self._as_while(loop)
         else:
             outs, last = self._as_scan(loop), range(self.start, self.stop, self.step)[-1]
