@@ -484,3 +484,33 @@ def test_derivatives_under_vmap_roll_too() -> None:
     np.testing.assert_allclose(tj.jit(both)(many, X), expected, rtol=1e-12)
     curved = tj.jit(tj.grad(tj.grad(f)))(0.7, X)
     np.testing.assert_allclose(curved, tj.grad(tj.grad(f))(0.7, X), rtol=1e-10)
+
+
+CALLS = [0]
+TOTAL: Any = 0
+
+
+def counted() -> int:
+    """A function that counts its calls in a global."""
+    CALLS[0] += 1
+    return CALLS[0]
+
+
+def test_globals_that_change_unroll() -> None:
+    def f(x: Any) -> Any:
+        CALLS[0] = 0
+        s = 0.0
+        for i in range(200):
+            s = s + x[i % 100] * counted()
+        return s
+
+    def g(x: Any) -> Any:
+        global TOTAL
+        TOTAL = 0
+        for i in range(200):
+            TOTAL = TOTAL + x[i % 100]
+        return TOTAL
+
+    for h in (f, g):
+        expected = h(X)
+        np.testing.assert_allclose(tj.jit(h)(X), expected)

@@ -143,23 +143,27 @@ class Rolled:
     def _as_while(self, loop: Loop) -> tuple[Sequence[Any], Any]:
         """The loop as a while that carries its index, and whether there was no break; and the last
         index."""
-        whole = loop.assembled(("go",), ("index",))
-        k = len(whole.consts)
+        whole = loop.assembled(("go",) if loop.is_left else (), ("index",))
+        k, going = len(whole.consts), [GO] if loop.is_left else []
         start, stop = (as_dtype(as_leaf(x, "a bound"), INT64) for x in (self.start, self.stop))
         more = lt if self.step > 0 else gt
-        types = [GO, *whole.jaxpr.in_types[k:]]
         with building() as builder:
             consts, index, rest = divide([Var(t) for t in whole.jaxpr.in_types], k, 1)
             outs = inline(whole.jaxpr, [*consts, *index, *rest])
             after = add(index[0], Literal(self.step, array_type(INT64)))
-            body = builder.finish([*consts, Var(GO), *index, *rest], [outs[0], after, *outs[1:]])
+            outs.insert(len(going), after)
+            body = builder.finish([*consts, *map(Var, going), *index, *rest], outs)
         with building() as builder:
-            end, go, at, *rest = (Var(t) for t in (array_type(INT64), *types))
-            cond = builder.finish([end, go, at, *rest], [and_(more(at, end), go)])
-        _, index, *final = bind(
-            while_primitive, stop, *whole.consts, Literal(True, GO), start, *whole.start, cond=cond,
-            body=body, num_cond_consts=1, num_body_consts=k,
+            end = Var(array_type(INT64))
+            carry = [Var(t) for t in (*going, *whole.jaxpr.in_types[k:])]
+            holds = more(carry[len(going)], end)
+            holds = and_(holds, carry[0]) if going else holds
+            cond = builder.finish([end, *carry], [holds])
+        outs = bind(
+            while_primitive, stop, *whole.consts, *[Literal(True, GO) for _ in going], start,
+            *whole.start, cond=cond, body=body, num_cond_consts=1, num_body_consts=k,
         )  # fmt: skip
+        index, *final = outs[len(going) :]
         last = bind(sub, index, np.int64(self.step))
         if loop.index_before is not None:  # what it stays where there is no round
             before = as_leaf(loop.index_before, "the index ahead of the loop")

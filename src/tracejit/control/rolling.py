@@ -41,7 +41,18 @@ from tracejit.ir.walk import inline
 from tracejit.ops.elementwise import convert, ne
 from tracejit.trace.bytecode import break_side
 from tracejit.trace.frames import read_locals, replace_locals
-from tracejit.trace.places import Attribute, Path, Shell, is_leaf, put, restore, same, survey
+from tracejit.trace.places import (
+    Attribute,
+    Frozen,
+    Path,
+    Shell,
+    is_leaf,
+    module_state,
+    put,
+    restore,
+    same,
+    survey,
+)
 from tracejit.trace.provenance import is_user_code
 from tracejit.trace.retrace import LEFT, Retrace, Site
 from tracejit.trace.stage import is_weak
@@ -159,6 +170,7 @@ class Loop:
         self.index_before = known if usable else None
         self.given: Any = None
         self.before = self.variables()
+        self.globals = survey(module_state(frame.f_globals))
         self.carried: dict[Path, tuple[ArrayType, bool]] = {}
         self.runs: list[Run] = []
         self.pending: list[tuple[bool, ...]] = []
@@ -219,6 +231,7 @@ class Loop:
         assert body is not None
         if stack.sinks[-1] is not body:
             raise stale()
+        self._watch_globals()
         after = self.variables()
         lifted = {name: body.lift(x) for name, x in results.items()}
         endings = [*self.breaks, self._ending(after, body.forks, lifted)]
@@ -252,6 +265,20 @@ class Loop:
             return True
         self._reset()
         return False
+
+    def _watch_globals(self) -> None:
+        """What a run has done to globals is undone, and done by the loop when it is unrolled."""
+        space = self.frame.f_globals
+        after = survey(module_state(space))
+        changed = [p for p, x in self.globals.items() if p not in after or not same(x, after[p])]
+        changed += [p for p in after if p not in self.globals]
+        if changed:
+            restore(self.globals, after)
+            for path in changed:
+                space.pop(path[0], None)
+            roots = {path[0] for path in changed}
+            space.update({n: self.globals[n,] for n in roots if (n,) in self.globals})
+            raise self.unrolled(f"it changes the global variable {spelled(changed[0])}")
 
     @property
     def is_left(self) -> bool:
@@ -436,7 +463,8 @@ def _literals_in(loop: Assembled) -> Assembled:
 
 def spelled(path: Path) -> str:
     """A place as one would write it."""
-    steps = [f".{k.name}" if isinstance(k, Attribute) else f"[{k!r}]" for k in path[1:]]
+    keys = [k for k in path[1:] if k not in (Shell, Frozen)]
+    steps = [f".{k.name}" if isinstance(k, Attribute) else f"[{k!r}]" for k in keys]
     return path[0] + "".join(steps)
 
 

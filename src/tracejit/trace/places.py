@@ -71,6 +71,15 @@ def survey(variables: Mapping[str, Any]) -> dict[Path, Any]:
     return found
 
 
+def module_state(space: Mapping[str, Any]) -> dict[str, Any]:
+    """The globals of a module that hold numbers, arrays, and containers: not its code."""
+    kinds = (list, dict, tuple)
+    return {
+        name: x for name, x in space.items()
+        if not name.startswith("__") and (is_leaf(x) or isinstance(x, kinds))
+    }  # fmt: skip
+
+
 def _visit(x: Any, path: Path, found: dict[Path, Any], open_: set[int]) -> None:
     found[path] = x
     if isinstance(x, np.ndarray) and not isinstance(x, Tracer) and x.size <= _KNOWN_ARRAY:
