@@ -25,22 +25,23 @@ from tracejit.errors import (
 
 X = np.array([0.5, 0.2, 0.7])
 TABLE = np.arange(5.0)
+BUFFER = np.zeros(3)  # made outside of what is traced
 
 
 def set_element(x: Any) -> Any:
-    a = np.zeros(3)
+    a = BUFFER
     a[0] = x
     return a.sum()
 
 
 def add_to_element(x: Any) -> Any:
-    a = np.zeros(3)
+    a = BUFFER
     a[1] += x
     return a.sum()
 
 
 def set_slice(x: Any) -> Any:
-    a = np.zeros(3)
+    a = BUFFER
     a[1:] = x
     return a.sum()
 

@@ -128,7 +128,7 @@ class Primitive:
         self.split = split
         self.scales = scales
         self.masks = masks
-        self._types: dict[int, tuple[ArrayType, tuple[ArrayType, ...]]] = {}
+        self._types: dict[tuple[int, int], tuple[ArrayType, tuple[ArrayType, ...]]] = {}
         self.is_pointwise = isinstance(batch, Pointwise)
         self.effects = effects
         self.__doc__ = doc
@@ -159,13 +159,14 @@ class Primitive:
                 if x.type is not first:
                     break
             else:
-                known = self._types.get(id(first))
+                key = id(first), len(inputs)
+                known = self._types.get(key)
                 if known is not None and known[0] is first:
                     return known[1]
                 if len(self._types) >= _REMEMBERED:
                     self._types.clear()
                 types = self.typing(*[first] * len(inputs))
-                self._types[id(first)] = first, types
+                self._types[key] = first, types
                 return types
         return self.typing(*[x.type for x in inputs], **params)
 
