@@ -74,7 +74,9 @@ def target_machine() -> llvm.TargetMachine:
 @cache
 def _linker() -> llvm.LLJIT:
     """The linker of this process; it owns its target machine."""
-    return llvm.create_lljit_compiler(_new_machine())
+    # JITLink lays an object out in one piece. The older linker takes memory section by section, and
+    # aborts the process if two of them are more than 2 GB apart.
+    return llvm.create_lljit_compiler(_new_machine(), use_jit_link=True)
 
 
 def object_code(text: str) -> bytes:
