@@ -164,8 +164,8 @@ def _slots() -> Iterator[Sample]:
         "num_consts": 1, "num_states": 1, "num_fixed": 1, "slots": 3, "stretch": 2,
     }  # fmt: skip
     known = (exactly(4, "i64"), X("f64[2]"), X("f64[2]"))
-    args = (*known, splat(0.0, "f64[2]"), X("f64[2]"))
-    yield Sample(replay, args, params, ulps=64, scale=1.0, tapes=True)
+    operands = (*known, splat(0.0, "f64[2]"), X("f64[2]"))
+    yield Sample(replay, operands, params, ulps=64, scale=1.0, tapes=True)
 
 
 def _whiles() -> Iterator[Sample]:
