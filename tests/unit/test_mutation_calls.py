@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,7 +16,7 @@ import tracejit as tj
 from tracejit.backends.native.callable import installed
 from tracejit.errors import ArgumentError, TracejitError, UnsupportedError
 
-BACKENDS = ("native", "eager", "xla")
+BACKENDS = ["native", "eager"] + (["xla"] if find_spec("jax") else [])
 
 
 def stencil(A: Any, B: Any) -> Any:

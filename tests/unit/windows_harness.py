@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import tracejit as tj
 from tracejit import lax
 from tracejit.trace.tracer import is_traced
 
-BACKENDS = ["eager", "native", "xla"]
+BACKENDS = ["eager", "native"] + (["xla"] if find_spec("jax") else [])
 
 
 def loop(first: int, last: int, body: Callable[..., Any], *state: np.ndarray) -> Any:
