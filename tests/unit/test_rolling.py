@@ -366,6 +366,32 @@ def test_short_loops_are_unrolled() -> None:
     check(f, X, rolled=0)
 
 
+def test_the_loops_of_nested_comprehensions_see_plain_numbers() -> None:
+    def pairs(x: Any) -> Any:
+        return np.stack([x[i] * j for j in range(3) for i in range(50)])
+
+    def rows(m: Any) -> Any:
+        return np.stack([a * 2 for row in m for a in row])
+
+    def mapping(x: Any) -> Any:
+        return {k: x[i] * k for k in range(2) for i in range(30)}, sum({x[i] for i in range(40)})
+
+    def lazily(x: Any) -> Any:
+        return sum(x[i] for j in range(9) for i in range(j, 40))
+
+    def statement_within(x: Any) -> Any:
+        total = 0.0
+        for i in range(40):
+            total = total + sum([x[i] * k for k in range(3)])
+        return total
+
+    check(pairs, X)
+    check(rows, M)
+    check(mapping, X)
+    check(lazily, X)
+    check(statement_within, X, rolled=1)
+
+
 def test_comprehensions_and_iterators_see_plain_numbers() -> None:
     def f(x: Any) -> Any:
         parts = [x[i] for i in range(50)] + [sum(x[k] for k in range(20))]

@@ -17,6 +17,7 @@ from types import CodeType
 from typing import Any
 
 _ASIDE = ("CACHE", "TO_BOOL", "NOT_TAKEN")
+_COLLECTING = ("LIST_APPEND", "SET_ADD", "MAP_ADD")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,18 +94,38 @@ def feeds_for(code: CodeType, offset: int) -> bool:
 
     A comprehension is none: what its body makes is collected where no one can reach it.
     """
-    at = _at(code, offset)
-    names = [i.opname for i in _instructions(code)[at + 1 : at + 4]]
-    return names[:2] == ["GET_ITER", "FOR_ITER"] and names[2:3] != ["GET_ITER"] and (
-        code.co_name not in ("<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>")
-    )
+    return _begins_for(code, _at(code, offset) + 1)
 
 
 @lru_cache(maxsize=4096)
 def iterates(code: CodeType, offset: int) -> bool:
     """Whether the instruction at this offset is where a `for` statement asks for an iterator."""
-    at = _at(code, offset)
-    return [i.opname for i in _instructions(code)[at : at + 2]] == ["GET_ITER", "FOR_ITER"]
+    return _begins_for(code, _at(code, offset))
+
+
+def _begins_for(code: CodeType, at: int) -> bool:
+    """Whether a `for` statement asks for its iterator at an instruction."""
+    names = [i.opname for i in _instructions(code)[at : at + 2]]
+    return names == ["GET_ITER", "FOR_ITER"] and not _collects(code, at + 1)
+
+
+def _collects(code: CodeType, at: int) -> bool:
+    """Whether a FOR_ITER is one of a comprehension, which may lie in a function's own code.
+
+    What collects an element says how deep in the stack its collection lies: above it are the
+    iterators of the comprehension's loops. Of a generator the whole code is the comprehension.
+    """
+    if code.co_name == "<genexpr>":
+        return True
+    steps = _instructions(code)
+    loops = [(k, _at(code, i.argval)) for k, i in enumerate(steps) if i.opname == "FOR_ITER"]
+    end = dict(loops)[at]
+    for k, i in enumerate(steps[at:end], start=at):
+        if i.opname in _COLLECTING:
+            around = sum(at <= first <= k < behind for first, behind in loops)
+            if around < i.argval:
+                return True
+    return False
 
 
 def for_target(code: CodeType, offset: int) -> str | None:
@@ -132,16 +153,16 @@ def break_side(
     ends = [k for k, i in enumerate(instructions) if _goes_back(i, instructions[first].offset)]
     if jump is None or not ends or not first < jump <= ends[-1]:
         return None
-    iterates = instructions[first].opname == "FOR_ITER"
-    behind = _at(code, instructions[first].argval) if iterates else ends[-1] + 1
-    if iterates and instructions[behind].opname == "END_FOR":
+    is_for = instructions[first].opname == "FOR_ITER"
+    behind = _at(code, instructions[first].argval) if is_for else ends[-1] + 1
+    if is_for and instructions[behind].opname == "END_FOR":
         behind += 2 if sys.version_info >= (3, 13) else 1
     found = None if asked is None else forever_test(code, asked)
     if asked is not None and found is not None:
         model = dict(_sides(code, _decision(code, asked) or 0))
         behind = _through(code, model[found[1]])
     for truth, side in _sides(code, jump):
-        if iterates:
+        if is_for:
             if instructions[side].opname != "POP_TOP":
                 continue
             side += 1
