@@ -13,13 +13,14 @@ from types import FrameType
 from typing import Any
 
 from tracejit.control.loop import while_ as while_primitive
-from tracejit.control.rolling import GO, Loop, as_bool, asking_frame, may_roll, stale
+from tracejit.control.rolling import GO, Loop, as_bool, may_roll, stale
 from tracejit.ir.atoms import Var
 from tracejit.ir.current import stack
 from tracejit.ir.graph import Jaxpr
 from tracejit.ir.walk import inline
 from tracejit.ops.elementwise import and_, not_
 from tracejit.trace.bytecode import WhileTest, forever_test, while_test
+from tracejit.trace.provenance import asking_frame
 from tracejit.trace.retrace import Site
 from tracejit.trace.tracer import Constant, Trace, Tracer, bind, current_trace
 
@@ -34,12 +35,17 @@ class While(Loop):
         super().__init__(frame, site, "while")
         self.asked = asked
         self.first: list[Tracer] = []
-        self._enter(-1)
+        self._enter(-1, last=False)
 
-    def _enter(self, place: int) -> None:
+    def _enter(self, place: int, *, last: bool) -> None:
+        """Begin a run, from a test; the others of its round follow, unless it is the last."""
         self.tests: list[Tracer] = []
-        self.place, self.entering = place, True
+        self._stand(place, last=last)
         self.enter(self.again())
+
+    def _stand(self, place: int, *, last: bool) -> None:
+        """Note a test ahead of the body; behind the last one the body begins."""
+        self.place, self.entering = (-1, False) if last else (place, True)
 
     def ask(self, test: WhileTest, truth: Tracer) -> bool:
         """Python asks whether the loop goes on."""
@@ -49,12 +55,10 @@ class While(Loop):
         if self.entering and test.place > self.place:
             if not self.carried and not self.runs:
                 self.first.append(self._ahead(truth))
-            self.place, self.entering = test.place, not last
-            if last:
-                self.place = -1
+            self._stand(test.place, last=last)
             return True
-        if self.entering:
-            self.entering, self.place = False, -1
+        if self.entering:  # the other tests are known
+            self._stand(-1, last=True)
         wrapped = test.place <= self.place
         self.place = test.place
         if not wrapped:
@@ -66,10 +70,7 @@ class While(Loop):
                 raise self.unrolled("one of its conditions is no traced value")
             self._bind()
             return False
-        self._enter(test.place)
-        self.entering = not last
-        if last:
-            self.place = -1
+        self._enter(test.place, last=last)
         return True
 
     def _ahead(self, truth: Tracer) -> Tracer:

@@ -20,7 +20,6 @@ Here is what both kinds of loops share; see `rolled_for` and `rolled_while`.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from types import FrameType
@@ -53,7 +52,7 @@ from tracejit.trace.places import (
     same,
     survey,
 )
-from tracejit.trace.provenance import is_user_code
+from tracejit.trace.provenance import asking_frame
 from tracejit.trace.retrace import LEFT, Retrace, Site
 from tracejit.trace.stage import is_weak
 from tracejit.trace.tracer import Constant, Trace, Tracer, bind, current_trace
@@ -128,14 +127,6 @@ class BodyTrace(Trace):
 def as_bool(x: Tracer) -> Tracer:
     """The truth of a number: whether it is not zero."""
     return x if x.dtype == BOOL else bind(ne, x, np.zeros((), x.dtype))
-
-
-def asking_frame() -> FrameType | None:
-    """The frame of user code that has asked a traced value for something."""
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None and not is_user_code(frame.f_code.co_filename):
-        frame = frame.f_back
-    return frame
 
 
 @dataclass(eq=False, slots=True)

@@ -69,6 +69,14 @@ def _look(code: CodeType) -> tuple[CodeType, dict[int, Provenance] | None]:
     return known
 
 
+def asking_frame() -> FrameType | None:
+    """The frame that `user_frame` tells the place of."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and not is_user_code(frame.f_code.co_filename):
+        frame = frame.f_back
+    return frame
+
+
 def function_place(fun: Callable[..., Any]) -> Provenance:
     """Where a function is defined; NOWHERE for what has no Python code."""
     while isinstance(fun, partial):
