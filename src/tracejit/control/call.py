@@ -40,12 +40,14 @@ def _typing(*types: ArrayType, jaxpr: Jaxpr, name: str) -> tuple[ArrayType, ...]
     return jaxpr.out_types
 
 
-def _jvp(
-    primals: Sequence[Atom], tangents: Sequence[Atom], *, jaxpr: Jaxpr, name: str
-) -> tuple[Sequence[Atom], Sequence[Atom]]:
+def push(
+    primitive: Primitive, primals: Sequence[Atom], tangents: Sequence[Atom], *, jaxpr: Jaxpr,
+    **params: Any,
+) -> tuple[Sequence[Atom], Sequence[Atom]]:  # fmt: skip
+    """The jvp of a primitive that gives the results of its jaxpr."""
     nonzero = nonzero_mask(tangents)
     body, live = forward.jvp(jaxpr, nonzero)
-    results = call.bind(*primals, *pick(tangents, nonzero), jaxpr=body, name=name)
+    results = primitive.bind(*primals, *pick(tangents, nonzero), jaxpr=body, **params)
     outs, ts = results[: len(live)], results[len(live) :]
     return outs, spread(ts, live, zero_tangents(jaxpr.out_types))
 
@@ -82,23 +84,27 @@ def _part(eqn: Equation, jaxpr: Jaxpr, inputs: Sequence[Atom], outvars: Sequence
     return [part] if outvars or has_effects(jaxpr) else []
 
 
-def _transpose(
-    cts: Sequence[Atom], inputs: Sequence[Any], *, guarded: bool, jaxpr: Jaxpr, name: str
-) -> Sequence[Atom | None]:
+def pull(
+    primitive: Primitive, cts: Sequence[Atom], inputs: Sequence[Any], *, guarded: bool,
+    jaxpr: Jaxpr, **params: Any,
+) -> Sequence[Atom | None]:  # fmt: skip
+    """The transpose of a primitive that gives the results of its jaxpr."""
     linear = tuple(isinstance(x, Unknown) for x in inputs)
     nonzero = nonzero_mask(cts)
     back = transpose.transpose(keep_outputs(jaxpr, nonzero), linear, guarded)
     arrives = nonzero_mask(back.outvars)
     back = keep_outputs(back, arrives)
-    outs = call.bind(*leave(inputs, linear), *pick(cts, nonzero), jaxpr=back, name=name)
+    outs = primitive.bind(*leave(inputs, linear), *pick(cts, nonzero), jaxpr=back, **params)
     return placed(outs, arrives, linear)
 
 
-def _batch(
-    size: int, inputs: Sequence[Atom], batched: Sequence[bool], *, jaxpr: Jaxpr, name: str
-) -> Sequence[Atom]:
+def widen(
+    primitive: Primitive, size: int, inputs: Sequence[Atom], batched: Sequence[bool], *,
+    jaxpr: Jaxpr, **params: Any,
+) -> Sequence[Atom]:  # fmt: skip
+    """The batch rule of a primitive that gives the results of its jaxpr."""
     body, live = batching.batch(jaxpr, size, tuple(batched))
-    return batch_all(size, call.bind(*inputs, jaxpr=body, name=name), live)
+    return batch_all(size, primitive.bind(*inputs, jaxpr=body, **params), live)
 
 
 def prune_call(eqn: Equation, used: Mask) -> Equation:
@@ -112,9 +118,11 @@ def prune_call(eqn: Equation, used: Mask) -> Equation:
     return Equation(eqn.primitive, inputs, params, outvars, eqn.provenance)
 
 
-call = Primitive(
+call: Primitive = Primitive(
     "call", typing=_typing, evaluate=lambda *xs, jaxpr, name: evaluate(jaxpr, *xs),
-    jvp=Joint(_jvp), transpose=_transpose, batch=_batch, split=_split,
+    jvp=Joint(lambda *xs, **params: push(call, *xs, **params)),
+    transpose=lambda *xs, **params: pull(call, *xs, **params),
+    batch=lambda *xs, **params: widen(call, *xs, **params), split=_split,
     single=False, defaults={"name": ""},
     doc="The results of a jaxpr for these operands; `name` is for people.",
 )  # fmt: skip

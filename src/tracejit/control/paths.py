@@ -22,6 +22,7 @@ from tracejit.ir.graph import Equation, Jaxpr
 from tracejit.ir.types import INT32
 from tracejit.ir.walk import inline
 from tracejit.ops.elementwise import convert, select
+from tracejit.transforms.linearize import free_variables
 
 Equations = list[Equation]
 
@@ -110,9 +111,7 @@ def _follow(
 def _copy(run: Run, equations: Equations, builder: Builder) -> None:
     for eqn in equations:
         inputs = tuple([run.named(x) for x in eqn.inputs])
-        builder.equations.append(
-            Equation(eqn.primitive, inputs, eqn.params, eqn.outvars, eqn.provenance)
-        )
+        builder.equations.append(eqn._replace(inputs=inputs))
 
 
 def _identify(run: Run, equations: Equations, first: Run, shared: Equations) -> None:
@@ -143,7 +142,7 @@ def join_branches(pred: Atom, no: Part, yes: Part, builder: Builder) -> list[Ato
     name.update(zip(pairs, _choose(pred, heads, pairs, builder), strict=True))
     for a, b in end:
         inputs = tuple([name[pair] for pair in zip(a.inputs, b.inputs, strict=True)])
-        builder.equations.append(Equation(a.primitive, inputs, a.params, a.outvars, a.provenance))
+        builder.equations.append(a._replace(inputs=inputs))
     return [name[pair] for pair in zip(no[1], yes[1], strict=True)]
 
 
@@ -237,7 +236,5 @@ def _is_cheap(eqn: Equation) -> bool:
 
 def _closed(equations: Equations, outs: list[Atom]) -> tuple[Jaxpr, list[Var]]:
     """A branch as a jaxpr, and what it takes from outside."""
-    made = {v for eqn in equations for v in eqn.outvars}
-    read = [x for eqn in equations for x in eqn.inputs] + outs
-    free = [*dict.fromkeys(x for x in read if isinstance(x, Var) and x not in made)]
+    free = free_variables(equations, outs, {v for eqn in equations for v in eqn.outvars})
     return Jaxpr(tuple(free), tuple(equations), tuple(outs)), free

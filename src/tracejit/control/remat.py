@@ -14,28 +14,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tracejit.control.bodies import (
-    check_operands,
-    divide,
-    keep_outputs,
-    leave,
-    nonzero_mask,
-    pick,
-    placed,
-    spread,
-    zero_tangents,
-)
-from tracejit.control.call import prune_call
+from tracejit.control.bodies import check_operands, leave, pick
+from tracejit.control.call import prune_call, pull, push, widen
 from tracejit.ir.atoms import Atom, Var
 from tracejit.ir.builder import building
 from tracejit.ir.graph import Equation, Jaxpr
-from tracejit.ir.primitive import POINTWISE, Joint, Primitive, Unknown, linear
+from tracejit.ir.primitive import POINTWISE, Joint, Primitive, linear
 from tracejit.ir.types import ArrayType
 from tracejit.ir.walk import Substitution, copy_equation, evaluate, inline
-from tracejit.ops.structure import batch_all
-from tracejit.transforms import batch as batching
-from tracejit.transforms import jvp as forward
-from tracejit.transforms import linearize, transpose
+from tracejit.transforms import linearize
 
 Equations = list[Equation]
 #: Says whether what a primitive makes of operands of these types may be kept.
@@ -58,16 +45,6 @@ def _typing(
 ) -> tuple[ArrayType, ...]:
     check_operands("checkpoint", jaxpr, types)
     return jaxpr.out_types
-
-
-def _jvp(
-    primals: Sequence[Atom], tangents: Sequence[Atom], *, jaxpr: Jaxpr, **params: Any
-) -> tuple[Sequence[Atom], Sequence[Atom]]:
-    nonzero = nonzero_mask(tangents)
-    body, live = forward.jvp(jaxpr, nonzero)
-    results = checkpoint.bind(*primals, *pick(tangents, nonzero), jaxpr=body, **params)
-    outs, ts = divide(results, len(live))
-    return outs, spread(ts, live, zero_tangents(jaxpr.out_types))
 
 
 def _split(eqn: Equation, unknown: Sequence[bool]) -> tuple[Equations, Equations]:
@@ -133,25 +110,6 @@ def _part(eqn: Equation, jaxpr: Jaxpr, inputs: Any, outvars: Any) -> Equations:
     return [prune_call(made, (True,) * len(outvars))]
 
 
-def _transpose(
-    cts: Sequence[Atom], inputs: Sequence[Any], *, guarded: bool, jaxpr: Jaxpr, **params: Any
-) -> Sequence[Atom | None]:
-    unknown = tuple(isinstance(x, Unknown) for x in inputs)
-    nonzero = nonzero_mask(cts)
-    back = transpose.transpose(keep_outputs(jaxpr, nonzero), unknown, guarded)
-    arrives = nonzero_mask(back.outvars)
-    back = keep_outputs(back, arrives)
-    outs = checkpoint.bind(*leave(inputs, unknown), *pick(cts, nonzero), jaxpr=back, **params)
-    return placed(outs, arrives, unknown)
-
-
-def _batch(
-    size: int, inputs: Sequence[Atom], batched: Sequence[bool], *, jaxpr: Jaxpr, **params: Any
-) -> Sequence[Atom]:
-    body, live = batching.batch(jaxpr, size, tuple(batched))
-    return batch_all(size, checkpoint.bind(*inputs, jaxpr=body, **params), live)
-
-
 def unnamed(eqn: Equation) -> Jaxpr:
     """What a name stands for: its operand."""
     x = Var(eqn.outvars[0].type)
@@ -160,7 +118,9 @@ def unnamed(eqn: Equation) -> Jaxpr:
 
 checkpoint: Primitive = Primitive(
     "checkpoint", typing=_typing, evaluate=lambda *xs, jaxpr, **params: evaluate(jaxpr, *xs),
-    jvp=Joint(_jvp), transpose=_transpose, batch=_batch, split=_split, single=False,
+    jvp=Joint(lambda *xs, **params: push(checkpoint, *xs, **params)),
+    transpose=lambda *xs, **params: pull(checkpoint, *xs, **params),
+    batch=lambda *xs, **params: widen(checkpoint, *xs, **params), split=_split, single=False,
     defaults={"policy": None, "prevent_cse": True},
     doc="The results of a jaxpr; its derivative keeps what the policy allows, and no more.",
 )  # fmt: skip
