@@ -14,6 +14,7 @@ import numpy as np
 
 from tracejit.control import rolled_while  # noqa: F401  (answers what `while` asks)
 from tracejit.control.rolled_for import Rolled
+from tracejit.ir.types import FLOAT64, INT64
 from tracejit.numpy import choosing, creation
 from tracejit.numpy.arrays import convert, splat
 from tracejit.numpy.windows.proofs import known_truth, range_of
@@ -22,8 +23,6 @@ from tracejit.trace import world
 from tracejit.trace.bytecode import feeds_for, iterates
 from tracejit.trace.retrace import WRITES
 from tracejit.trace.tracer import Tracer, bind, current_trace, is_traced
-
-_FLOAT = np.dtype(np.float64)  # what NumPy makes, whatever this package's default is
 
 
 def _numpys(name: str, ours: Callable[..., Any]) -> Callable[..., Any]:
@@ -41,11 +40,11 @@ def _numpys(name: str, ours: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _zeros(shape: Any, dtype: Any = float, order: Any = "C", **_: Any) -> Any:
-    return creation.zeros(shape, _FLOAT if dtype is None else dtype)
+    return creation.zeros(shape, FLOAT64 if dtype is None else dtype)
 
 
 def _ones(shape: Any, dtype: Any = None, order: Any = "C", **_: Any) -> Any:
-    return creation.ones(shape, _FLOAT if dtype is None else dtype)
+    return creation.ones(shape, FLOAT64 if dtype is None else dtype)
 
 
 def _full(shape: Any, fill_value: Any, dtype: Any = None, order: Any = "C", **_: Any) -> Any:
@@ -60,15 +59,13 @@ def _eye(
     trace = current_trace()
     assert trace is not None
     shape = (operator.index(N), operator.index(N if M is None else M))
+    params = {"dtype": INT64, "shape": shape}
     row, column = (
-        Tracer(trace, trace.emit(structure.iota, (), {"dtype": _INT, "shape": shape, "axis": a})[0])
-        for a in (0, 1)
+        Tracer(trace, trace.emit(structure.iota, (), {**params, "axis": axis})[0])
+        for axis in (0, 1)
     )
-    ones = bind(elementwise.eq, bind(elementwise.add, row, splat(k, _INT, shape)), column)
-    return convert(ones, np.dtype(_FLOAT if dtype is None else dtype))
-
-
-_INT = np.dtype(np.int64)
+    ones = bind(elementwise.eq, bind(elementwise.add, row, splat(k, INT64, shape)), column)
+    return convert(ones, np.dtype(FLOAT64 if dtype is None else dtype))
 
 
 def _known(name: str) -> Callable[..., Any]:

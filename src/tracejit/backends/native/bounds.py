@@ -17,7 +17,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from tracejit.backends.native.ranges import Range, decided, ends_of, limits_of
 from tracejit.control.cond import cond
 from tracejit.control.loop import while_
 from tracejit.control.scan import scan
@@ -27,6 +26,7 @@ from tracejit.ir.graph import Equation, Jaxpr
 from tracejit.ir.types import BOOL, INT64, array_type
 from tracejit.ops import elementwise as ops
 from tracejit.ops import indexing, structure
+from tracejit.ops.ranges import Range, decided, ends_of, limits_of
 from tracejit.passes.held import Renaming
 
 #: What only moves elements: the result is in the range of its first operand.

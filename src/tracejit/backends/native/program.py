@@ -26,7 +26,6 @@ from tracejit.backends.native.nest import Buffer, Nest, Scalar
 from tracejit.backends.native.parts import cut, emit_part
 from tracejit.backends.native.pieces import run_in_pieces
 from tracejit.backends.native.plan import Plan, Step
-from tracejit.backends.native.ranges import Range, limits_of
 from tracejit.backends.native.regions import Region, with_regions
 from tracejit.backends.native.small import (
     Registers,
@@ -43,6 +42,7 @@ from tracejit.backends.native.updates import put_off_updates, updated
 from tracejit.ir.atoms import Atom, Literal, Var
 from tracejit.ir.graph import Equation, Jaxpr
 from tracejit.ir.types import ArrayType, array_type
+from tracejit.ops.ranges import Range, limits_of
 
 #: Where a variable is: in memory, or in a register (one number for all its elements).
 Location = Buffer | Scalar

@@ -9,10 +9,9 @@ LLVM's passes would find some of it, but they are not run.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
-Range = tuple[int, int]
+from tracejit.ops.ranges import ENDS, Range, decided, ends_of
 
 #: Beyond this range nothing is said about an integer of so many bits.
 _LIMITS = {bits: (-(1 << bits - 1), (1 << bits - 1) - 1) for bits in (8, 16, 32, 64)}
@@ -50,7 +49,7 @@ class Ranges(dict[str, Range]):
 
     def arithmetic(self, name: str, x: Any, y: Any, result: Any) -> None:
         """Learn what the range of a sum, a difference or a product is."""
-        if name not in _ENDS or (a := self.of(x)) is None or (b := self.of(y)) is None:
+        if name not in ENDS or (a := self.of(x)) is None or (b := self.of(y)) is None:
             return
         low, high = ends_of(name, (a, b))
         least, most = _LIMITS[x.type.bits]
@@ -70,37 +69,3 @@ class Ranges(dict[str, Range]):
         if name[0] == "u" and min(a[0], b[0]) < 0:
             return None
         return decided(name if name in ("eq", "ne") else name[1:], a, b)
-
-
-def limits_of(dtype: Any) -> Range:
-    """The least and the greatest integer of a dtype."""
-    bits = 8 * dtype.itemsize
-    return (0, (1 << bits) - 1) if dtype.kind == "u" else (-(1 << bits - 1), (1 << bits - 1) - 1)
-
-
-def decided(name: str, a: Range, b: Range) -> bool | None:
-    """Whether x < y, or its like, for all x of one range and y of another; None if it depends."""
-    if name in ("eq", "ne"):
-        if a[1] < b[0] or b[1] < a[0]:
-            return name == "ne"
-        return name == "eq" if a == b and a[0] == a[1] else None
-    if name in ("gt", "ge"):
-        a, b = b, a
-    if name in ("lt", "gt"):
-        return True if a[1] < b[0] else False if a[0] >= b[1] else None
-    return True if a[1] <= b[0] else False if a[0] > b[1] else None
-
-
-def ends_of(name: str, ranges: Sequence[Range]) -> Range:
-    """The range of add, sub, mul, max or min of two numbers."""
-    ends = _ENDS[name](*ranges)
-    return min(ends), max(ends)
-
-
-_ENDS: dict[str, Any] = {
-    "add": lambda a, b: (a[0] + b[0], a[1] + b[1]),
-    "sub": lambda a, b: (a[0] - b[1], a[1] - b[0]),
-    "mul": lambda a, b: [i * j for i in a for j in b],
-    "max": lambda a, b: (max(a[0], b[0]), max(a[1], b[1])),
-    "min": lambda a, b: (min(a[0], b[0]), min(a[1], b[1])),
-}

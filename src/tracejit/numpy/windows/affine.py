@@ -23,9 +23,8 @@ from tracejit.ir.graph import Equation
 from tracejit.ir.types import INT64
 from tracejit.numpy.arrays import convert, splat
 from tracejit.ops import elementwise
+from tracejit.ops.ranges import OpenRange, ends_of
 from tracejit.trace.tracer import Constant, Trace, Tracer, bind, current_trace
-
-Range = tuple[float, float]  # the least and the greatest value; infinite where nothing is known
 
 #: How many equations behind a value are looked at; what is further off is itself alone.
 _LOOKED_AT = 256
@@ -43,7 +42,7 @@ class Symbol:
     __slots__ = ("divided", "number", "range", "tracer")
 
     def __init__(
-        self, tracer: Tracer, range: Range, divided: tuple[str, Range, int] | None = None
+        self, tracer: Tracer, range: OpenRange, divided: tuple[str, OpenRange, int] | None = None
     ):
         self.number = next(_counter)
         self.tracer = tracer
@@ -80,7 +79,7 @@ class Affine:
         return None if self.terms else self.constant
 
     @property
-    def range(self) -> Range:
+    def range(self) -> OpenRange:
         """The least and the greatest value."""
         ends = [(s.range if c > 0 else s.range[::-1], c) for s, c in self.terms]
         low, high = (sum(c * ends_[k] for ends_, c in ends) for k in (0, 1))
@@ -193,6 +192,11 @@ class Numbering:
             self._name_with_inputs(trace, atom)
         return self._names[atom]
 
+    def maker(self, trace: Trace, atom: Atom) -> Equation | None:
+        """The equation of the trace that computes an atom; None for what is given to it."""
+        self._catch_up(trace)
+        return self._makers.get(atom) if isinstance(atom, Var) else None
+
     def _catch_up(self, trace: Trace) -> None:
         for eqn in itertools.islice(trace.equations, self._read, None):
             self._makers.update(dict.fromkeys(eqn.outvars, eqn))
@@ -282,7 +286,7 @@ def _is_integer(atom: Atom) -> bool:
     return not atom.shape and atom.dtype.kind in "iu"
 
 
-def _symbol(trace: Trace, var: Var, range: Range, divided: Any = None) -> Affine:
+def _symbol(trace: Trace, var: Var, range: OpenRange, divided: Any = None) -> Affine:
     return Affine(((Symbol(Tracer(trace, var), range, divided), 1),))
 
 
@@ -322,7 +326,7 @@ _FORMS: dict[str, Form] = {
 # The ranges of what is no sum
 
 
-def _remainder(eqn: Equation, x: Range, y: Range) -> Range:
+def _remainder(eqn: Equation, x: OpenRange, y: OpenRange) -> OpenRange:
     """Of the truncated remainder by a known number: the sign is that of x."""
     if y[0] != y[1] or not y[0]:
         return -inf, inf
@@ -330,7 +334,7 @@ def _remainder(eqn: Equation, x: Range, y: Range) -> Range:
     return (0 if x[0] >= 0 else -most), (0 if x[1] <= 0 else min(most, max(x[1], -x[0])))
 
 
-def _quotient(eqn: Equation, x: Range, y: Range) -> Range:
+def _quotient(eqn: Equation, x: OpenRange, y: OpenRange) -> OpenRange:
     """Of the truncated quotient by a known positive number."""
     if y[0] != y[1] or y[0] <= 0:
         return -inf, inf
@@ -338,13 +342,13 @@ def _quotient(eqn: Equation, x: Range, y: Range) -> Range:
     return low, high
 
 
-def _index(eqn: Equation, x: Range) -> Range:
+def _index(eqn: Equation, x: OpenRange) -> OpenRange:
     return 0, max(eqn.inputs[0].shape[eqn.params["axis"]] - 1, 0)
 
 
-_RANGES: dict[str, Callable[..., Range]] = {
-    "max": lambda eqn, x, y: (max(x[0], y[0]), max(x[1], y[1])),
-    "min": lambda eqn, x, y: (min(x[0], y[0]), min(x[1], y[1])),
+_RANGES: dict[str, Callable[..., OpenRange]] = {
+    "max": lambda eqn, x, y: ends_of("max", (x, y)),
+    "min": lambda eqn, x, y: ends_of("min", (x, y)),
     "select": lambda eqn, c, x, y: (min(x[0], y[0]), max(x[1], y[1])),
     "rem": _remainder,
     "div": _quotient,
