@@ -31,6 +31,7 @@ from tracejit.runtime.run import unboxed
 from tracejit.runtime.statics import Fixed, put_back
 from tracejit.runtime.values import Name, canonical, returned, type_of_value
 from tracejit.runtime.write_back import writable, write_back
+from tracejit.trace.garbage import seldom_collected
 from tracejit.trace.stage import apply, is_weak, recorded, stage
 from tracejit.trace.tracer import Tracer, bind, current_trace, is_traced
 
@@ -292,10 +293,11 @@ def compile_traced(
             "known at run time alone",
             hint="apply the result of vjp or linearize in the same jit, or call them outside",
         )
-    executable = backends.load(backend).compile(
-        jaxpr, name=traced.name, observer=listener(), constants=traced.captured,
-        written=traced.assigned,
-    )  # fmt: skip
+    with seldom_collected():
+        executable = backends.load(backend).compile(
+            jaxpr, name=traced.name, observer=listener(), constants=traced.captured,
+            written=traced.assigned,
+        )  # fmt: skip
     limit = getattr(executable, "limit_threads", None)
     if threads is not None and limit is not None:
         limit(threads)

@@ -19,6 +19,7 @@ from tracejit.ir.graph import Jaxpr
 from tracejit.ir.types import ArrayType
 from tracejit.ir.walk import evaluate, inline
 from tracejit.trace.effects import settle, takes_place_now
+from tracejit.trace.garbage import seldom_collected
 from tracejit.trace.provenance import user_frame
 from tracejit.trace.retrace import LEFT, WRITES, Retrace, Site
 from tracejit.trace.tracer import (
@@ -85,7 +86,8 @@ def stage(
         trace = Trace(name, values, decider)
         trace.unrolled = unrolled
         try:
-            return _stage(trace, fun, types, values, weak or [False] * len(types), finals)
+            with seldom_collected():
+                return _stage(trace, fun, types, values, weak or [False] * len(types), finals)
         except Retrace as request:
             if request.root is not trace:
                 raise
