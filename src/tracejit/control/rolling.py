@@ -38,7 +38,7 @@ from tracejit.ir.graph import Equation, Jaxpr
 from tracejit.ir.types import BOOL, ArrayType, array_type
 from tracejit.ir.walk import inline
 from tracejit.ops.elementwise import convert, ne
-from tracejit.trace.bytecode import break_side
+from tracejit.trace.bytecode import break_side, gives_way
 from tracejit.trace.frames import read_locals, replace_locals
 from tracejit.trace.places import (
     Attribute,
@@ -470,5 +470,7 @@ def may_roll(trace: Trace | None, site: Site, *, known: bool) -> bool:
     """Whether loops are rolled in this trace, and this one has not failed to be. known: whether its
     number of rounds is."""
     if trace is None or trace.is_tape or site in trace.unrolled:
+        return False
+    if gives_way(site.code, site.offset):
         return False
     return known or trace.decider is None or trace.decider.rolls

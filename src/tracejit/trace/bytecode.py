@@ -128,6 +128,19 @@ def _collects(code: CodeType, at: int) -> bool:
     return False
 
 
+@lru_cache(maxsize=4096)
+def in_loop(code: CodeType, start: int) -> tuple[Step, ...]:
+    """The instructions of the loop at an offset, of its FOR_ITER or of the body of a `while`."""
+    instructions, first = _instructions(code), _at(code, start)
+    ends = [k for k, i in enumerate(instructions) if _goes_back(i, instructions[first].offset)]
+    return instructions[first : ends[-1] + 1] if ends else instructions[first:]
+
+
+def gives_way(code: CodeType, start: int) -> bool:
+    """Whether the loop at an offset lets others run in the middle of its body, by `yield`."""
+    return any(i.opname == "YIELD_VALUE" for i in in_loop(code, start))
+
+
 def for_target(code: CodeType, offset: int) -> str | None:
     """The one variable that the `for` statement at this offset assigns to; None for a pattern."""
     at = _at(code, offset)

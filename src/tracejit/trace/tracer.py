@@ -221,7 +221,11 @@ class Constant:
 
 
 def leaked(x: Tracer) -> LeakedTracerError:
-    """The error of a tracer that is used after its trace."""
+    """The error of a tracer that is used after its trace; of a loop in a function that is being
+    traced, which has kept it where nobody saw it, the request to unroll that loop."""
+    loop = getattr(x.owner, "loop", None)
+    if loop is not None and x.owner.root in stack.sinks:
+        raise loop.unrolled("a value is kept where it is not seen at the end of a round")
     return LeakedTracerError(
         f"a traced value {x.aval} is used after its trace"
         f"{f' of {x.owner.name}' if x.owner.name else ''} has ended",
