@@ -191,6 +191,29 @@ def test_the_inner_way_back_is_walked_once(factor) -> None:
     assert sum(e.primitive.name == "scan" for e in back.equations) == 1
 
 
+def test_the_ways_back_of_two_inner_loops_are_walked_once() -> None:
+    """The one that the other's renames is looked for again."""
+
+    def two_sweeps(a, fori=lax.fori_loop):
+        def lower(j, a):
+            return put(a, element(a, 0, j) * element(a, 1, j) + element(a, j, 0), 0, j)
+
+        def upper(j, a):
+            return put(a, element(a, 0, j) * element(a, 1, j) - element(a, 2, j), 1, j)
+
+        def outer(i, a):
+            return fori(i, 4, upper, fori(0, i, lower, a))
+
+        return np.sum(fori(0, 4, outer, a))
+
+    text = tj.make_jaxpr(tj.grad(two_sweeps))(np.eye(4))
+    back = [e for e in text.equations if e.primitive.name == "scan"][-1].params["jaxpr"]
+    assert sum(e.primitive.name == "scan" for e in back.equations) == 2
+    a = RNG.normal(size=(4, 4))
+    expected = tj.grad(lambda a: two_sweeps(a, plainly))(a)
+    np.testing.assert_allclose(tj.jit(tj.grad(two_sweeps))(a), expected, rtol=1e-12)
+
+
 def pairs(a, fori=lax.fori_loop):
     """A sum over pairs of rows; the cotangents of both are summed by the inner loop."""
 

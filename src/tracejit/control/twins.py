@@ -27,18 +27,23 @@ def without_twins(
     Also returns what now stands for the results of those.
     """
     found, names = list(equations), dict[Atom, Atom]()
-    for small in [e for e in equations if e.primitive.name == "scan"]:
-        if small not in found:
-            continue  # renamed since
-        for big in [e for e in found if e.primitive.name == "scan" and e is not small]:
-            outs = _within(small, small.inputs, big, {})
-            if outs is not None and not _depends(big, small, found):
-                found.remove(small)
-                others: dict[Atom, Atom] = dict(zip(small.outvars, outs, strict=True))
-                found = _renamed(found, others)
-                names.update(others)
-                break
+    while (pair := _find_pair(found)) is not None:
+        small, others = pair
+        found.remove(small)
+        found = _renamed(found, others)
+        names = {x: others.get(y, y) for x, y in names.items()} | others
     return ordered(found, given), names
+
+
+def _find_pair(equations: Sequence[Equation]) -> tuple[Equation, dict[Atom, Atom]] | None:
+    """A loop that is part of another one, and what stands for its results."""
+    loops = [e for e in equations if e.primitive.name == "scan"]
+    for small in loops:
+        for big in loops:
+            outs = _within(small, small.inputs, big, {}) if big is not small else None
+            if outs is not None and not _depends(big, small, equations):
+                return small, dict(zip(small.outvars, outs, strict=True))
+    return None
 
 
 def _depends(eqn: Equation, other: Equation, equations: Sequence[Equation]) -> bool:
