@@ -1,7 +1,7 @@
 """The garbage collector while a program is traced and compiled.
 
-What is traced is many small objects, each of which stays: collecting among them finds nothing, again
-and again, and took a third to a half of the time of long traces. So it is done seldom.
+What is traced is many small objects, each of which stays: collecting among them finds nothing,
+again and again, and took a third to a half of the time of long traces. So it is done seldom.
 """
 
 from __future__ import annotations
