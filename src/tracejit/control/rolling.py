@@ -38,24 +38,25 @@ from tracejit.ir.graph import Equation, Jaxpr
 from tracejit.ir.types import BOOL, ArrayType, array_type
 from tracejit.ir.walk import inline
 from tracejit.ops.elementwise import convert, ne
-from tracejit.trace.bytecode import break_side, gives_way
+from tracejit.trace.bytecode import break_side, gives_way, names_in_loop
 from tracejit.trace.frames import read_locals, replace_locals
 from tracejit.trace.places import (
-    Attribute,
-    Frozen,
+    Advancing,
     Path,
     Shell,
+    containers,
     is_leaf,
-    module_state,
     put,
     restore,
     same,
+    spelled,
     survey,
 )
 from tracejit.trace.provenance import asking_frame
 from tracejit.trace.retrace import LEFT, Retrace, Site
 from tracejit.trace.stage import is_weak
 from tracejit.trace.tracer import Constant, Trace, Tracer, bind, current_trace
+from tracejit.trace.watch import Watch
 
 #: Paths through one body; more is retraced unrolled.
 MOST_PATHS = 48
@@ -161,7 +162,8 @@ class Loop:
         self.index_before = known if usable else None
         self.given: Any = None
         self.before = self.variables()
-        self.globals = survey(module_state(frame.f_globals))
+        self.watch = Watch(frame.f_globals, outer.root.named, containers(self.before))
+        self._refuse_iterators()
         self.carried: dict[Path, tuple[ArrayType, bool]] = {}
         self.runs: list[Run] = []
         self.pending: list[tuple[bool, ...]] = []
@@ -222,7 +224,9 @@ class Loop:
         assert body is not None
         if stack.sinks[-1] is not body:
             raise stale()
-        self._watch_globals()
+        place = self.watch.changed()
+        if place is not None:
+            raise self.unrolled(f"it changes the global variable {spelled(place)}")
         after = self.variables()
         lifted = {name: body.lift(x) for name, x in results.items()}
         endings = [*self.breaks, self._ending(after, body.forks, lifted)]
@@ -257,19 +261,13 @@ class Loop:
         self._reset()
         return False
 
-    def _watch_globals(self) -> None:
-        """What a run has done to globals is undone, and done by the loop when it is unrolled."""
-        space = self.frame.f_globals
-        after = survey(module_state(space))
-        changed = [p for p, x in self.globals.items() if p not in after or not same(x, after[p])]
-        changed += [p for p in after if p not in self.globals]
-        if changed:
-            restore(self.globals, after)
-            for path in changed:
-                space.pop(path[0], None)
-            roots = {path[0] for path in changed}
-            space.update({n: self.globals[n,] for n in roots if (n,) in self.globals})
-            raise self.unrolled(f"it changes the global variable {spelled(changed[0])}")
+    def _refuse_iterators(self) -> None:
+        """An iterator that the body may advance: no one else knows where it stands."""
+        names = names_in_loop(self.frame.f_code, self.site.offset)
+        found = [p for p in self.before if p[-1] is Advancing and p[0] in names]
+        found += [p for p in self.watch.before if p[-1] is Advancing]
+        if found:
+            raise self.unrolled(f"{spelled(found[0])} is an iterator")
 
     @property
     def is_left(self) -> bool:
@@ -450,13 +448,6 @@ def _literals_in(loop: Assembled) -> Assembled:
         outs = inline(loop.jaxpr, [*inputs, *invars[count:]])
     jaxpr = builder.finish([*leave(invars[:count], known), *invars[count:]], outs)
     return Assembled(jaxpr, leave(loop.consts, known), loop.start)
-
-
-def spelled(path: Path) -> str:
-    """A place as one would write it."""
-    keys = [k for k in path[1:] if k not in (Shell, Frozen)]
-    steps = [f".{k.name}" if isinstance(k, Attribute) else f"[{k!r}]" for k in keys]
-    return path[0] + "".join(steps)
 
 
 def stale() -> Retrace:

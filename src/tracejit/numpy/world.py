@@ -31,7 +31,9 @@ def _numpys(name: str, ours: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(theirs, updated=())
     def double(*args: Any, **kwargs: Any) -> Any:
-        return (theirs if current_trace() is None else ours)(*args, **kwargs)
+        of_objects = object in args or kwargs.get("dtype") is object
+        is_theirs = current_trace() is None or of_objects
+        return (theirs if is_theirs else ours)(*args, **kwargs)
 
     return double
 

@@ -136,6 +136,16 @@ def in_loop(code: CodeType, start: int) -> tuple[Step, ...]:
     return instructions[first : ends[-1] + 1] if ends else instructions[first:]
 
 
+@lru_cache(maxsize=4096)
+def names_in_loop(code: CodeType, start: int) -> frozenset[str]:
+    """The variables that the loop at an offset names, and the attributes."""
+    names: set[str] = set()
+    for i in in_loop(code, start):
+        found = i.argval if isinstance(i.argval, tuple) else (i.argval,)
+        names.update(x for x in found if isinstance(x, str))
+    return frozenset(names)
+
+
 def gives_way(code: CodeType, start: int) -> bool:
     """Whether the loop at an offset lets others run in the middle of its body, by `yield`."""
     return any(i.opname == "YIELD_VALUE" for i in in_loop(code, start))

@@ -100,7 +100,7 @@ def _stage(
 ) -> Staged:  # fmt: skip
     """One attempt to stage a function; Retrace asks for another."""
     try:
-        with world_of(fun), building(trace), rolling():
+        with world_of(fun) as trace.named, building(trace), rolling():
             tracers = [
                 trace.new_input(t, None if values is None else values[i], weak=weak[i])
                 for i, t in enumerate(types)

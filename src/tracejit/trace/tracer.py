@@ -71,6 +71,7 @@ class Trace(Builder):
     value of that moment. Then views are read in this trace, too.
     bounds_of: the least and the greatest value of integers of which they are known. unrolled: the
     loops of user code that are not to be rolled, and why. root: the trace of the whole function.
+    named: the globals of all functions that may run, and the names that they look up there.
     """
 
     by_object = False
@@ -98,6 +99,7 @@ class Trace(Builder):
         self.numbering: Any = None
         self.private: dict[int, Tracer] = {}
         self.root: Trace = self
+        self.named: Any = ()
 
     @property
     def is_tape(self) -> bool:

@@ -25,6 +25,7 @@ from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 from tracejit.trace.provenance import is_user_code
+from tracejit.trace.watch import Named
 
 _MISSING = object()
 _MOST = 2000
@@ -50,15 +51,16 @@ def register_builtin(name: str, double: Any) -> None:
 
 
 @contextmanager
-def world_of(fun: Callable[..., Any]) -> Iterator[None]:
-    """In this block the globals of a function, and of the functions that it names, hold doubles."""
+def world_of(fun: Callable[..., Any]) -> Iterator[list[Named]]:
+    """In this block the globals of a function, and of the functions that it names, hold doubles.
+    Gives these globals, with the names that the functions look up."""
     spaces = _namespaces(fun)
-    for space in spaces:
+    for space, _ in spaces:
         _install(space)
     try:
-        yield
+        yield spaces
     finally:
-        for space in spaces:
+        for space, _ in spaces:
             _uninstall(space)
 
 
@@ -113,9 +115,10 @@ def _names(code: CodeType) -> frozenset[str]:
     return frozenset(names)
 
 
-def _namespaces(fun: Callable[..., Any]) -> list[dict[str, Any]]:
-    """The globals of the user's functions that a function consists of, holds and names."""
-    found: dict[int, dict[str, Any]] = {}
+def _namespaces(fun: Callable[..., Any]) -> list[Named]:
+    """The globals of the user's functions that a function consists of, holds and names; and of
+    modules that it names, which need not have functions."""
+    found: dict[int, tuple[dict[str, Any], set[str]]] = {}
     pending: list[Any] = [fun]
     seen: set[int] = set()
     while pending and len(seen) < _MOST:
@@ -126,7 +129,7 @@ def _namespaces(fun: Callable[..., Any]) -> list[dict[str, Any]]:
     return [*found.values()]
 
 
-def _parts(x: Any, found: dict[int, dict[str, Any]]) -> list[Any]:
+def _parts(x: Any, found: dict[int, tuple[dict[str, Any], set[str]]]) -> list[Any]:
     """What else may run when x does; the globals of user code go into `found`."""
     if isinstance(x, FunctionType):
         parts = [c.cell_contents for c in x.__closure__ or () if _is_full(c)]
@@ -136,12 +139,13 @@ def _parts(x: Any, found: dict[int, dict[str, Any]]) -> list[Any]:
             return [*parts, *(x.__defaults__ or ())]
         if _is_library(file) and found:
             return parts
-        found[id(x.__globals__)] = x.__globals__
         names = _names(x.__code__)
+        found.setdefault(id(x.__globals__), (x.__globals__, set()))[1].update(names)
         values = [x.__globals__[n] for n in names if n in x.__globals__]
         parts += values
-        for module in values:
+        for module in [*parts]:
             if isinstance(module, ModuleType) and not _is_library(_file(module)):
+                found.setdefault(id(vars(module)), (vars(module), set()))[1].update(names)
                 parts += [vars(module)[n] for n in names if n in vars(module)]
         return parts
     if isinstance(x, MethodType):
