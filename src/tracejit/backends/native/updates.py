@@ -162,13 +162,14 @@ class _Order:
         return found  # type: ignore[return-value]
 
     def _is_late(self, part: Var, update: Equation) -> bool:
-        """Whether a step that needs the updated array reads the part of the old one."""
+        """Whether the part of the old array is read behind a step that needs the updated one, and
+        so behind the update."""
         first, made = self.number[update], set(update.outvars)
+        late = False
         for step in self.steps[first + 1 : first + WINDOW]:
-            if not made.isdisjoint(self.reads[step]):
-                if part in self.reads[step]:
-                    return True
-                made.update(self.plan.results(step))
+            late = late or not made.isdisjoint(self.reads[step])
+            if late and part in self.reads[step]:
+                return True
         return False
 
 
