@@ -6,7 +6,7 @@ read in a loop updates a sum where it lies, instead of making an array of zeros 
 
 from __future__ import annotations
 
-from functools import partial
+from functools import partial, reduce
 from typing import Any
 
 from tracejit.ir.atoms import Atom, Literal, is_zero, zero
@@ -16,6 +16,9 @@ from tracejit.ops.elementwise import add, select, sub
 from tracejit.ops.indexing import dynamic_slice, dynamic_update_slice, scatter_add
 from tracejit.ops.structure import pad, slice
 from tracejit.passes.rules.table import always, is_shared, origin, over
+
+#: So many summands may lie between two parts of an array.
+FAR = 16
 
 
 def _add_updates(position: int, inner: Equation, *summands: Atom) -> Atom | None:
@@ -72,6 +75,53 @@ def _added(base: Atom, update: Atom, starts: list[Atom]) -> Atom | None:
 for position in (0, 1):
     for updating in (scatter_add, dynamic_update_slice):
         over(add, updating, position)(partial(_add_updates, position))
+
+
+def _part_comes_back(position: int, inner: Equation, *summands: Atom) -> Atom | None:
+    """select(window, 0, x) + a + b + pad(slice(x)), all of that window  ->  x + a + b
+
+    What is added to a part of an array leaves the adjoint of the array as it is.
+    """
+    part = origin(inner.inputs[0])
+    if part is None or part.primitive is not slice or not is_zero(inner.inputs[1]):
+        return None
+    x, window = part.inputs[0], inner.params
+    if part.params["start"] != window["low"] or x.type != inner.outvars[0].type:
+        return None
+    added: list[Atom] = []
+    rest = summands[1 - position]
+    for _ in range(FAR):
+        maker = origin(rest)
+        if maker is None or (added and is_shared(rest)):
+            return None
+        if maker.primitive in (select, dynamic_update_slice) and _is_outside(maker, x, window):
+            return reduce(add, reversed(added), x)
+        if maker.primitive is not add or is_shared(rest):
+            return None
+        rest, more = maker.inputs
+        added.append(more)
+    return None
+
+
+def _is_outside(choice: Equation, x: Atom, window: dict[str, Any]) -> bool:
+    """Whether a choice, or an update, is x outside of a window, and zero in it."""
+    if choice.primitive is dynamic_update_slice:
+        whole, update, *starts = choice.inputs
+        sizes = [n - a - b for n, a, b in zip(x.shape, window["low"], window["high"], strict=True)]
+        known = [s.value if isinstance(s, Literal) else None for s in starts]
+        return whole is x and is_zero(update) and (known, sizes) == (
+            [*window["low"]], [*update.shape]
+        )  # fmt: skip
+    mask, inside, outside = choice.inputs
+    maker = origin(mask)
+    if outside is not x or not is_zero(inside) or maker is None or maker.primitive is not pad:
+        return False
+    filled = [isinstance(y, Literal) and bool(y.value) for y in maker.inputs]
+    return filled == [True, False] and maker.params == window
+
+
+for position in (0, 1):
+    over(add, pad, position)(partial(_part_comes_back, position))
 
 
 def _read_back(inner: Equation, x: Atom, *starts: Atom, sizes: Shape) -> Atom | None:
@@ -152,9 +202,13 @@ def _overwrite_all(x: Atom, update: Atom, *starts: Atom) -> Atom | None:
 
 @always(dynamic_update_slice)
 def _set_at_known_place(x: Atom, update: Atom, *starts: Atom) -> Any:
-    """One number in much of x, at a known place: a choice, which costs no pass over x."""
+    """One number in much of x, at a known place: a choice, which costs no pass over x; but where
+    others read x, that would be an array beside it."""
     known = [start.value for start in starts if isinstance(start, Literal)]
     if len(known) < len(starts) or not isinstance(update, Literal):
+        return None
+    maker = origin(x)
+    if maker is not None and maker.primitive.is_pointwise and is_shared(x):
         return None
     least = 1 / 8 if x.type.size <= 1024 else 1 / 2
     if update.type.size < least * x.type.size or update.type == x.type:
