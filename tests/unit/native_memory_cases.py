@@ -105,6 +105,34 @@ def windows_group(run: GuardedRun) -> None:
         check(run, f"spread {t}", program(spread, t), [numbers(rng, t)])
 
 
+def borders_group(run: GuardedRun) -> None:
+    """Sums of what is padded on several sides: a core, and slabs around it."""
+    rng = np.random.default_rng(7)
+    shapes = [(511,), (513,), (700,), (530, 1), (3, 180), (180, 3), (23, 24), (40, 41), (9, 8, 10)]
+    for shape, dtype in itertools.product(shapes, (FLOAT64, FLOAT32, INT8)):
+        t = array_type(dtype, shape)
+        zero, nd = Literal(0, array_type(dtype)), len(shape)
+
+        def fun(x, nd=nd, zero=zero):
+            parts = []
+            for axis, low in itertools.product(range(nd), (0, 1, 2)):
+                if x.shape[axis] < 3:
+                    continue
+                start, limit = [0] * nd, list(x.shape)
+                start[axis], limit[axis] = 1, x.shape[axis] - 1
+                y = structure.slice(x, start=tuple(start), limit=tuple(limit), stride=(1,) * nd)
+                low, high = ([n if a == axis else 0 for a in range(nd)] for n in (low, 2 - low))
+                parts.append(
+                    structure.pad(y, zero, low=tuple(low), high=tuple(high), interior=(0,) * nd)
+                )
+            total = x
+            for part in parts:
+                total = elementwise.add(total, part)
+            return total, parts[-1]
+
+        check(run, f"borders {t}", program(fun, t), [numbers(rng, t)])
+
+
 def reductions_group(run: GuardedRun) -> None:
     rng = np.random.default_rng(3)
     for n, dtype in itertools.product(SIZES, (FLOAT64, FLOAT32, INT8, np.dtype(np.uint8))):

@@ -11,7 +11,7 @@ inside.
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,22 +72,38 @@ def halo_of(eqn: Equation) -> Halo | None:
     return Halo(low, high, fill.value)
 
 
-def halos(jaxpr: Jaxpr, stored: Container[Atom]) -> dict[Var, Halo]:
-    """The computed arrays that are padded often, and nowhere needed without the halo."""
+def halos(jaxpr: Jaxpr, stored: Container[Atom]) -> tuple[dict[Var, Halo], list[Var]]:
+    """The computed arrays that are padded often, and nowhere needed without the halo; and those of
+    which a part is padded often, which is read from where they lie."""
     found: dict[Atom, list[Halo]] = {}
     for eqn in jaxpr.equations:
         halo = halo_of(eqn) if eqn.primitive is ops.pad else None
         if halo is not None:
             found.setdefault(eqn.inputs[0], []).append(halo)
-    made = {v for eqn in jaxpr.equations for v in eqn.outvars}
+    made = {v: eqn for eqn in jaxpr.equations for v in eqn.outvars}
     result: dict[Var, Halo] = {}
+    plain: list[Var] = []
     for x, asked in found.items():
         alike = [halo for halo in asked if halo.fill == asked[0].fill]
-        if len(alike) < OFTEN or x.type.size < LARGE:
+        if len(alike) < OFTEN or x.type.size < LARGE or x not in made or x in stored:
             continue
-        if isinstance(x, Var) and x in made and x not in stored:
-            halo = alike[0]
-            for other in alike[1:]:
-                halo = halo.grow(other)
-            result[x] = halo
-    return result
+        whole = _sliced(x, made)
+        if whole is not x:
+            if isinstance(whole, Var) and whole in made and whole not in stored:
+                plain.append(whole)
+            continue
+        halo = alike[0]
+        for other in alike[1:]:
+            halo = halo.grow(other)
+        result[x] = halo  # type: ignore[index]
+    return result, plain
+
+
+def _sliced(x: Atom, made: Mapping[Var, Equation]) -> Atom:
+    """The array that x is most of."""
+    while isinstance(x, Var) and x in made and made[x].primitive is ops.slice:
+        (whole,) = made[x].inputs
+        if any(n != 1 for n in made[x].params["stride"]) or 2 * x.type.size < whole.type.size:
+            break
+        x = whole
+    return x

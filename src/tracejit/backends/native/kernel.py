@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from math import prod
 from typing import Any
 
+from tracejit.backends.native.borders import Core, Part, core_of
 from tracejit.backends.native.elementwise import register_type
 from tracejit.backends.native.emit import I64, Value, constant
 from tracejit.backends.native.index import ORIGIN, Emitted, Index, Loop, Rows
@@ -79,6 +80,7 @@ class Kernel:
     ):
         self.program = program
         self.rows = rows
+        self.whole = space
         if rows is not None:
             space = rows.shape(space)
         self.space = space
@@ -94,24 +96,55 @@ class Kernel:
         survey = self._survey()
         limits = self._limits()
         flat = not limits and self._is_flat()
-        loops, order = self._one_loop() if flat else self._loops(survey)
+        core = None if flat or limits else self._core(survey)
+        if core is None:
+            self._emit(survey, limits, flat)
+            return
+        fn = self.program.fn
+        slabs = len(core.slabs)
+        self.program.repeat(slabs, lambda i: self._emit(survey, NONE, False, core.slab(fn, i)))
+        self._emit(survey, NONE, False, core.inside)
+
+    def _core(self, survey: Survey) -> Core | None:
+        """The part of the space that is worth a nest of its own, if any."""
+        if self.sums or (self.rows is not None and self.rows.extent == 1):
+            return None
+        loops, _ = self._loops(survey)
+        vector = next((axis for axis, loop in enumerate(loops) if loop.vector), None)
+        if vector is None:
+            return None
+        stored = [s.var for s in self.stores]
+        return core_of(self.program, stored, self.whole, vector, self._lanes(survey, loops))
+
+    def _lanes(self, survey: Survey, loops: Sequence[Loop]) -> int:
         width = self.program.target.vector_bits // (8 * survey.widest)
+        return next((min(width, _power_of_two(x.extent)) for x in loops if x.vector), 1)
+
+    def _emit(self, survey: Survey, limits: Limits, flat: bool, part: Part | None = None) -> None:
+        """Emit the nest, over a part of the space alone if so asked."""
+        loops, order = self._one_loop() if flat else self._loops(survey)
+        shifts = part.bind(self.program.fn, loops, self.rows) if part else (0,) * len(loops)
+        around = part is not None and not isinstance(part.low[0], int)
         vector = next((loop for loop in loops if loop.vector), None)
-        lanes = min(width, _power_of_two(vector.extent)) if vector else 1
+        lanes = self._lanes(survey, loops)
         keeps = bool(order) and not order[-1].vector and not self.stores
-        chains = _chains(survey.cost, keeps)
+        chains = 1 if around else _chains(survey.cost, keeps)
         if vector:
             chains = max(1, min(chains, -(-vector.extent // lanes)))
         bounded = {loops[limit.axis] for limit in limits}
         if self._adds_up(loops, order, survey) and bounded.isdisjoint(order[-2:]):
             chains = self._unroll(loops, order, lanes, chains)
         self.nest = nest = Nest(self.program, order, lanes=lanes, chains=chains)
-        nest.masked = survey.cost >= HEAVY
+        nest.masked, nest.few = survey.cost >= HEAVY, around
         # Flat: of row-major arrays the last index alone, running through all of them, is the place.
         before = (ORIGIN,) * (len(self.space) - 1) if flat else ()
-        self.index = (*before, *nest.index_of(loops))
+        own = [i.shift(n) for i, n in zip(nest.index_of(loops), shifts, strict=True)]
+        self.index = (*before, *own)
         if self.rows is not None:
             self.index = self.rows.place(self.index)
+        if part and not around:
+            spans = [part.span(a, i.const) for a, i in enumerate(self.index)]
+            nest.spans = {i.terms: s for i, s in zip(self.index, spans, strict=True) if i.terms}
         if limits:
             Bounds(nest, self.index, loops, limits).set_ends(self.program.plan.windows)
         begun = [s for s in self.sums if self.rows is not None and self.rows.axis in s.reduced]

@@ -52,6 +52,7 @@ class Loops:
         self.active: list[int] = [0]
         self.masks: dict[int, Value] = {}  # of chains of which not all lanes exist
         self.masked = False
+        self.few = False  # of computed ends: so few turns that all are run under masks
         self.memo: dict[Any, Emitted] = {}
         self.carried: dict[Any, Value] = {}
 
@@ -116,8 +117,9 @@ class Loops:
             return
         step = self.lanes * self.chains
         self.active, self.masks = list(range(self.chains)), {}
-        last = self.fn.sub(stop, constant(I64, step - 1))
-        start = self._while_below(depth, loop, start, last, step)
+        if not self.few:
+            last = self.fn.sub(stop, constant(I64, step - 1))
+            start = self._while_below(depth, loop, start, last, step)
         self.active = [0]
         self._while_below(depth, loop, start, stop, self.lanes, masked=True)
         self.masks = {}

@@ -19,9 +19,11 @@ from tracejit.backends.native.emit import I64, Function, Type, Value, constant, 
 from tracejit.backends.native.index import ORIGIN, Emitted, Index, Loop, along
 from tracejit.backends.native.loops import Loops
 from tracejit.backends.native.lowering import Pointwise, Reader, rule_of
+from tracejit.backends.native.ranges import number
 from tracejit.ir.atoms import Atom, Literal
 from tracejit.ir.types import INT64, strides_of
 from tracejit.ops.elementwise import select
+from tracejit.ops.structure import pad
 
 Indices = tuple[Index, ...]
 
@@ -88,6 +90,7 @@ class Nest(Loops):
         self.program = program
         self.predicate: Emitted | None = None
         self.holds: Callable[[Atom, Indices], bool] = lambda mask, index: False
+        self.spans: dict[Any, tuple[int, int]] = {}  # of sums of counters, by their terms
 
     # Values.
 
@@ -124,8 +127,9 @@ class Nest(Loops):
             if result is None:
                 eqn = self.program.makers[y]
                 rule = rule_of(eqn)
-                if eqn.primitive is select and self.holds(eqn.inputs[0], index):
-                    result = self.value(eqn.inputs[1], index)
+                side = self._side(eqn, index) if eqn.primitive is select else 0
+                if side:
+                    result = self.value(eqn.inputs[side], index)
                     self.remember((y, index), result, self.predicate)
                 elif isinstance(rule, Pointwise):
                     missing = [z for z in eqn.inputs if self._is_pending(z, index)]
@@ -136,6 +140,23 @@ class Nest(Loops):
             pending.pop()
             if not pending:
                 return result
+
+    def _side(self, eqn: Any, index: Indices) -> int:
+        """Which operand a select chooses wherever the loops run; 0 where that is not known."""
+        mask = eqn.inputs[0]
+        if self.holds(mask, index):
+            return 1
+        maker = self.program.makers.get(mask) if self.spans else None
+        if maker is not None and maker.primitive is pad:
+            chosen = self.value(mask, index).value
+            if chosen.is_constant:
+                return 1 if number(chosen) else 2
+        return 0
+
+    def span(self, index: Index) -> tuple[int, int] | None:
+        """Between which numbers an index lies, if that is known."""
+        found = self.spans.get(index.terms) if index.dynamic is None else None
+        return None if found is None else (found[0] + index.const, found[1] + index.const)
 
     def recall(self, x: Any, index: Indices) -> Emitted | None:
         """The element, if it has been emitted and holds here."""

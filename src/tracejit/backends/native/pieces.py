@@ -55,8 +55,8 @@ def pieces_worth(work: int) -> int:
 def pieces_of(
     space: Sequence[int], work: int, sums: Sequence[Accumulate] = ()
 ) -> Pieces | None:
-    """How to cut a space along its longest axis, if the parts of its sums are small then; None
-    where that is not worth it. work: the effort for all of it.
+    """How to cut a space along a long axis, an outer one if there are several, if the parts of its
+    sums are small then; None where that is not worth it. work: the effort for all of it.
     """
     most = pieces_worth(work)
     if not most:
@@ -65,7 +65,8 @@ def pieces_of(
     fitting = [a for a, nbytes in enumerate(apart) if nbytes <= PARTS]
     if not fitting:
         return None
-    axis = max(fitting, key=lambda a: (space[a], -a))
+    longest = max(space[a] for a in fitting)
+    axis = next(a for a in fitting if 2 * space[a] >= longest)
     extent = space[axis]
     rows = -(-extent // most)
     if rows >= 2 * EVEN:

@@ -150,6 +150,12 @@ def _pad(nest: Nest, eqn: Equation, index: Indices) -> Emitted:
                 return nest.value(fill, ())
             inner.append(constant_index(place))
             continue
+        span = None if gap else nest.span(shifted)
+        if span is not None and span[0] >= 0 and span[1] < n:
+            inner.append(shifted)
+            continue
+        if span is not None and (span[1] < 0 or span[0] >= n):
+            return nest.value(fill, ())
         at = nest.position(shifted)
         if gap:
             quotient = nest.combine(lambda v, g=gap: fn.sdiv(v, fn.like(v, g + 1)), at)
