@@ -249,7 +249,7 @@ class _Walk:
         first, count, length = p["num_consts"], p["num_carry"], p["length"]
         found = [self.of(x) for x in eqn.inputs]
         for i in range_of(count):
-            start, step = found[first + i], _step(body, body.invars[first + i], i)
+            start, step = found[first + i], step_of(body, body.invars[first + i], i)
             if step and start is not None and length:
                 grown = step * (length - 1)
                 inside = min(start[0], start[0] + grown), max(start[1], start[1] + grown)
@@ -278,7 +278,7 @@ class _Walk:
             if x not in test.invars[first:]:
                 continue
             i = test.invars.index(x) - first  # type: ignore[arg-type]
-            step, start = _step(body, names[i], i), self.of(inits[i])
+            step, start = step_of(body, names[i], i), self.of(inits[i])
             limit = self.of(y if isinstance(y, Literal) else known.get(y, y))
             found = _counted(start, step, op, limit)
             if found is not None and _fits(found[1], names[i].dtype):
@@ -302,7 +302,7 @@ def _fits(range: Range, dtype: Any) -> bool:
     return low <= range[0] and range[1] <= high
 
 
-def _step(body: Jaxpr, before: Var, i: int) -> int | None:
+def step_of(body: Jaxpr, before: Var, i: int) -> int | None:
     """What a carry grows by in each round; None where that is not a number."""
     after = body.outvars[i]
     if before.ndim or before.dtype.kind != "i":

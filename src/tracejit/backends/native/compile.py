@@ -49,6 +49,7 @@ from tracejit.backends.native.emit import (
 from tracejit.backends.native.entry import bound_entry, native_entry
 from tracejit.backends.native.explain import Recorder
 from tracejit.backends.native.finals import Finals, store_number
+from tracejit.backends.native.handed import handed_on
 from tracejit.backends.native.interchange import interchange
 from tracejit.backends.native.leaving import FIRST_GUARD, NO_MEMORY, raise_kept
 from tracejit.backends.native.nest import Buffer, Scalar
@@ -98,6 +99,9 @@ class NativeBackend:
             # Equal places look equal now: what is written is read back, and then nobody reads it.
             after = dce(fold(dce(fold(cse(after)))))
         after = interchange(after)
+        handing = handed_on(after)
+        if handing is not after:
+            after = dce(fold(handing))
         return NativeExecutable(after, constants, written)
 
 

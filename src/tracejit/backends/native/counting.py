@@ -116,6 +116,8 @@ def _derived(eqn: Equation, counts: Mapping[Any, Count]) -> Count | None:
     before = counts.get(eqn.inputs[0]) if eqn.inputs else None
     if eqn.primitive is iota:
         found = Count(0, 1, eqn.params["axis"])
+    elif eqn.primitive is sub and isinstance(eqn.inputs[0], Literal):
+        found = _turned(int(eqn.inputs[0].value), counts.get(eqn.inputs[1]))
     elif before is not None:
         start, step, axis = before
         last = eqn.inputs[-1]
@@ -127,6 +129,11 @@ def _derived(eqn: Equation, counts: Mapping[Any, Count]) -> Count | None:
         elif n is not None and eqn.primitive in (add, sub):
             found = Count(start + n if eqn.primitive is add else start - n, step, axis)
     return found if found is not None and found.fits(eqn.outvars[0].type) else None
+
+
+def _turned(n: int, before: Count | None) -> Count | None:
+    """How n minus what counts does."""
+    return before and Count(n - before.start, -before.step, before.axis)
 
 
 def _with_counts(eqn: Equation, counts: Mapping[Any, Count]) -> Equation:
