@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from native_guarded import poison
 
+import tracejit as tj
 from tracejit import lax, tree
 from tracejit.backends.native.compile import NativeExecutable
 from tracejit.ir.types import type_of
@@ -277,3 +278,27 @@ def test_loops_copy_nothing_but_their_starts() -> None:
         summary = NativeExecutable(SIMPLIFY(jaxpr)).summary
         whole = [x for x in summary.lines if x.startswith("copy over (45")]  # not of windows
         assert len(whole) == 1 and summary.workspace_bytes <= memory, fun.__name__
+
+
+def swapped(a, b):
+    for _ in range(101):
+        a, b = (b * 0.5 + 0.1).reshape(a.shape), (a * 0.25).reshape(b.shape)
+    return a, b
+
+
+def updated_flat(a, b):
+    for i in range(100):
+        flat = a.reshape(-1)
+        flat[i % 7] += b[i % 5]
+        flat = flat * 0.9 + b
+        a = flat.reshape(a.shape)
+    return a, b
+
+
+@pytest.mark.parametrize("fun", [swapped, updated_flat])
+def test_carries_that_change_their_shapes_on_the_way(fun):
+    a, b = np.arange(1500.0).reshape(30, 50), np.ones(1500)
+    for f in (fun, tj.grad(lambda a, b: np.sum(np.sin(fun(a, b)[0])), (0, 1))):
+        found, expected = (tj.jit(f, backend=x)(a.copy(), b) for x in ("native", "eager"))
+        for x, y in zip(found, expected, strict=True):
+            np.testing.assert_allclose(x, y, rtol=1e-11)

@@ -15,6 +15,7 @@ from tracejit import lax
 from tracejit.backends.native.bounds import bounded, bounds_of
 from tracejit.backends.native.compile import NativeExecutable
 from tracejit.backends.native.counting import count
+from tracejit.backends.native.windows import Windows
 from tracejit.ir.atoms import Literal
 from tracejit.ir.types import FLOAT32, FLOAT64, INT32, INT64, array_type, type_of
 from tracejit.ir.walk import evaluate
@@ -280,3 +281,57 @@ def test_the_adjoint_of_a_recurrence_updates_in_place():
     assert len(whole) <= 5, whole  # what the loops start with, and what is between them
     for x, y in zip(tj.jit(gradient)(a, b), gradient(a, b), strict=True):
         np.testing.assert_allclose(x, y, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["lt", "le", "gt", "ge"])
+@pytest.mark.parametrize("swapped", [False, True])
+@pytest.mark.parametrize("side", [0, 1])
+def test_a_sum_of_what_either_side_of_a_mask_takes(name, swapped, side):
+    """Also the element at the number itself, which one of the sides has."""
+    def fun(x, k):
+        at, number = iota(dtype=INT64, shape=x.shape, axis=0), broadcast(k, shape=x.shape, dims=())
+        mask = getattr(ops, name)(*((number, at) if swapped else (at, number)))
+        nothing = like(x, 0.0)
+        chosen = ops.select(mask, nothing, x) if side else ops.select(mask, x, nothing)
+        return (reduce_sum(chosen, axes=(0,)),)
+
+    jaxpr = program(fun, array_type(FLOAT64, (41,)), NUMBER)
+    assert loops_of(fun, array_type(FLOAT64, (41,)), NUMBER)
+    x = np.random.default_rng(6).uniform(1.0, 2.0, 41)
+    arguments = [(x, np.int64(k)) for k in (-1, 0, 1, 7, 8, 39, 40, 41, 2**63 - 1, -(2**63))]
+    check(GuardedRun(), "sides", jaxpr, *arguments)
+
+
+@pytest.mark.parametrize("rounds", [6, 26])
+def test_what_stays_on_both_sides_of_masks_in_a_chain(rounds):
+    def fun(x, k):
+        at, y = np.arange(100), x
+        for _ in range(rounds):
+            y = np.where(at < k, y + 0.5 * y, np.where(at < k + 3, y - x, y))
+        return y, tj.grad(lambda x: np.sum(y * x))(x)
+
+    x = np.random.default_rng(0).random(100)
+    for k in (0, 3, 50, 98):
+        for f in (fun, tj.grad(lambda x, k: np.sum(fun(x, k)[0]))):
+            found, expected = (tj.jit(f, backend=b)(x, np.int64(k)) for b in ("native", "eager"))
+            np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+def test_each_value_is_asked_once_for_what_it_replaces(monkeypatch):
+    """A chain in which each value is read twice has 2**n ways through it."""
+    asked = []
+    for name in ("_selected", "_sum"):
+        ask = getattr(Windows, name)
+        monkeypatch.setattr(Windows, name, lambda *a, ask=ask: asked.append(ask) or ask(*a))
+
+    def fun(x, k):
+        at, y = np.arange(100), x
+        for _ in range(30):
+            k = k + k
+        for _ in range(30):
+            y = np.where(at < k, y + y, np.where(at > k, y - x, y))
+        return y
+
+    x = np.ones(100)
+    np.testing.assert_array_equal(tj.jit(fun)(x, np.int64(1)), fun(x, np.int64(1)))
+    assert 60 < len(asked) < 5000

@@ -108,7 +108,9 @@ class Carries:
         self.windows: list[list[Var]] = []
         for i, c in enumerate(self.arrays):
             slot = own.get(self._root(c.after))  # type: ignore[call-overload]
-            if slot is None or slot in self.result or not (mixed or slot == i):
+            if slot is None or slot in self.result or not (
+                slot == i or mixed and self.arrays[slot].init.type == c.init.type
+            ):
                 slot = len(self.slots)
                 self.slots.append(Slot(c))
             self.result.append(slot)
@@ -222,8 +224,9 @@ class Carries:
             y, buffer = c.after, self.arrays[self.result[i]].location
             assert isinstance(buffer, Buffer)
             while y in self.replaced:
-                found[c] = buffer
-                self.inner.lies_ready(y, self.replaced[y], buffer)  # type: ignore[index]
+                place = buffer if y.shape == buffer.shape else buffer.reshaped(y.shape)
+                found.setdefault(c, place)
+                self.inner.lies_ready(y, self.replaced[y], place)  # type: ignore[index]
                 y = self.replaced[y]  # type: ignore[index]
         return [found.get(c) for c in self.all]
 

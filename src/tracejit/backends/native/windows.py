@@ -18,7 +18,7 @@ limits, and are the same from run to run. Inside of its limits a mask is known t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -59,7 +59,7 @@ class Limit:
     @property
     def turned(self) -> Limit:
         """The indices that are left out."""
-        return replace(self, upper=not self.upper, past=not self.past)
+        return replace(self, upper=not self.upper)
 
     def moved(self, places: Mapping[int, tuple[int, int]]) -> Limit | None:
         """The same along other axes: places has for each axis the other one, and what has to be
@@ -99,6 +99,7 @@ class Windows:
         self.plan = plan
         self.makers: Mapping[Any, Equation] = plan.makers
         self.masks: dict[Any, tuple[Limits, bool]] = {}
+        self.linear: dict[tuple[Any, int], _Linear] = {}
         self.neutrals: dict[Any, dict[float, Limits]] = {}
         self.vain: dict[Any, Limits] = {}
         if any(eqn.primitive is ops.select for eqn in plan.jaxpr.equations):
@@ -124,7 +125,7 @@ class Windows:
         what might: what a select chooses instead."""
         if not self.neutrals and not self.vain and not self._chooses(v):
             return NONE
-        before = self._as_before(v, self._replaced(v) if old is None else old, 0)
+        before = self._as_before(v, self._replaced(v) if old is None else old, 0, {})
         return _wide((before or NONE) | self.vain.get(v, NONE), v.shape)
 
     def of_mask(self, x: Atom) -> tuple[Limits, bool]:
@@ -183,6 +184,11 @@ class Windows:
         """An array of integers as a sum of indices, numbers and elements of others."""
         if isinstance(x, Literal):
             return _Linear(int(x.value), {}, [])
+        if (x, depth) not in self.linear:
+            self.linear[x, depth] = self._sum(x, depth)
+        return self.linear[x, depth]
+
+    def _sum(self, x: Atom, depth: int) -> _Linear:
         eqn = self.makers.get(x)
         if eqn is None or depth > DEEP:
             return _Linear(0, {}, [(1, x, tuple(range(x.ndim)))])  # type: ignore[list-item]
@@ -308,28 +314,33 @@ class Windows:
             maker, depth = self.makers.get(v), depth + 1
         return {v}
 
-    def _as_before(self, x: Any, old: Set[Any], depth: int) -> Known:
-        """The limits without which x is what it replaces."""
+    def _as_before(self, x: Any, old: Set[Any], depth: int, known: dict[Any, Known]) -> Known:
+        """The limits without which x is what it replaces. known: the answers so far, by variable
+        and depth: what several operations read is looked at once."""
         if isinstance(x, Literal) or depth > DEEP:
             return NONE
-        if x in old:
-            return None
-        eqn = self.makers.get(x)
-        if eqn is None:
-            return NONE
+        if x in old or x not in self.makers:
+            return None if x in old else NONE
+        key = x, depth
+        if key not in known:
+            known[key] = self._after(
+                self.makers[x], lambda y: self._as_before(y, old, depth + 1, known)
+            )
+        return known[key]
+
+    def _after(self, eqn: Equation, ask: Callable[[Atom], Known]) -> Known:
+        """The limits without which a result is what it replaces; ask: those of an operand."""
         if eqn.primitive is ops.select:
-            return self._selected(eqn, lambda y: self._as_before(y, old, depth + 1))
+            return self._selected(eqn, ask)
         if eqn.primitive in (ops.add, ops.sub):
             a, b = eqn.inputs
-            found = both(self._as_before(a, old, depth + 1), self._is(b, 0))
+            found = both(ask(a), self._is(b, 0))
             if found == NONE and eqn.primitive is ops.add:
-                found = both(self._as_before(b, old, depth + 1), self._is(a, 0))
+                found = both(ask(b), self._is(a, 0))
             return found
         places = _places(eqn)
-        if places is None:
-            return NONE
-        inner = self._as_before(eqn.inputs[0], old, depth + 1)
-        return None if inner is None else _moved(inner, places)
+        inner = NONE if places is None else ask(eqn.inputs[0])
+        return None if inner is None else _moved(inner, places or {})
 
     # Reductions.
 
@@ -363,7 +374,10 @@ class _Linear:
         along = dict(self.along)
         for a, n in other.along.items():
             along[a] = along.get(a, 0) + sign * n
-        terms = [*self.terms, *[(sign * n, v, dims) for n, v, dims in other.terms]]
+        found = {(v, dims): n for n, v, dims in self.terms}
+        for n, v, dims in other.terms:
+            found[v, dims] = found.get((v, dims), 0) + sign * n
+        terms = [(n, v, dims) for (v, dims), n in found.items()]
         return _Linear(self.const + sign * other.const, along, terms)
 
     def moved(self, axes: Mapping[int, int]) -> _Linear:
