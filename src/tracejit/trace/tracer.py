@@ -469,7 +469,7 @@ class Tracer:
             hint="np.stack([x, y]) joins traced values, as tracejit.numpy.array([x, y]) does; else "
             "use the function of tracejit.numpy or tracejit.scipy instead of one that converts its "
             "argument (np.asarray, math.*, most of SciPy), or drop the conversion: a traced value "
-            "is an array already",
+            "is an array already, and x.astype(np.int64) is np.int64(x)",
         )
 
     # NumPy's protocols and the operators, lent by tracejit.numpy.
