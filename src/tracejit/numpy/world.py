@@ -31,7 +31,7 @@ def _numpys(name: str, ours: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(theirs, updated=())
     def double(*args: Any, **kwargs: Any) -> Any:
-        of_objects = object in args or kwargs.get("dtype") is object
+        of_objects = kwargs.get("dtype") is object or any(x is object for x in args)
         is_theirs = current_trace() is None or of_objects
         return (theirs if is_theirs else ours)(*args, **kwargs)
 
