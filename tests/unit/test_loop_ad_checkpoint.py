@@ -155,8 +155,43 @@ def test_slots_on_xla() -> None:
     for budget in ({"slots": 4}, {"memory": 300}):
         few = tj.jit(tj.grad(tj.checkpoint(turns, **budget)), backend="xla")
         np.testing.assert_allclose(few(X, 9), tj.grad(turns)(X, 9), rtol=1e-10)
-    with pytest.raises(tj.errors.MissingLoweringError, match="fixed sizes"):
-        tj.jit(tj.grad(turns), backend="xla")(X, 9)
+
+
+def steps_to_one(x):
+    """A while in a while in a scan, written in Python."""
+    total = 0.0
+    for _ in range(6):
+        y = x
+        while y > 1.0:
+            z = 2.0
+            while z * z < y:
+                z = z * 1.5
+            y = y * 0.5 + 0.01 * z * x
+        total = total + y * y * x
+    return total
+
+
+def test_a_backend_without_tapes_takes_slots() -> None:
+    pytest.importorskip("jax")
+    for transform, f, args in (
+        (tj.grad, turns, (X, 9)),
+        (tj.grad, steps_to_one, (5.0,)),
+        (tj.grad, lambda x: tj.jit(tj.grad(steps_to_one))(x) ** 2, (5.0,)),
+        (lambda f: tj.jacrev(tj.jacrev(f)), turns, (X, 4)),
+        (tj.hessian, steps_to_one, (5.0,)),
+        (lambda f: tj.vmap(tj.grad(f)), steps_to_one, (np.array([0.5, 5.0, 9.0]),)),
+    ):
+        far, near = tj.jit(transform(f), backend="xla"), tj.jit(transform(f))
+        np.testing.assert_allclose(far(*args), near(*args), rtol=1e-9)
+        assert far.cache_size == 1
+
+
+def test_both_kinds_of_derivatives_of_one_jaxpr() -> None:
+    pytest.importorskip("jax")
+    inner = tj.jit(turns)
+    for backend in ("native", "xla", "native"):
+        got = tj.jit(lambda x: tj.grad(inner)(x, 9), backend=backend)(X)
+        np.testing.assert_allclose(got, tj.grad(turns)(X, 9), rtol=1e-10)
 
 
 def test_scans_in_slots() -> None:

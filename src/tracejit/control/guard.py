@@ -130,13 +130,11 @@ class Guards:
     """Answers what Python asks of traced values, by their numbers, and binds a guard for each.
 
     answers: what was answered, in order; guard number i is about answer i. given: answers that are
-    known beforehand, for the first questions. rolls: whether loops whose number of rounds is not
-    known are traced once; else they are asked for, round by round.
+    known beforehand, for the first questions.
     """
 
-    def __init__(self, given: Sequence[Answer] = (), *, rolls: bool = True):
+    def __init__(self, given: Sequence[Answer] = ()):
         self.given = tuple(given)
-        self.rolls = rolls
         self.answers: list[Answer] = []
         self._known: dict[tuple[Atom, bool], Answer] = {}
 

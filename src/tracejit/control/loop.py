@@ -50,6 +50,7 @@ from tracejit.ops.structure import batch_all
 from tracejit.transforms import batch as batching
 from tracejit.transforms import jvp as forward
 from tracejit.transforms.jvp import Mask
+from tracejit.transforms.memo import loops
 
 Equations = list[Equation]
 
@@ -184,7 +185,12 @@ def _while_any(
 
 
 def _split(eqn: Equation, unknown: Sequence[bool]) -> tuple[Equations, Equations]:
-    """The loop over what is known, with residuals on tapes, and a scan over these."""
+    """The loop over what is known, with residuals on tapes, and a scan over these; or as `loops`
+    says it."""
+    without_tapes = loops.get()
+    if without_tapes is not None:
+        early, late = without_tapes(eqn, unknown)
+        return early, late
     cond, body = eqn.params["cond"], eqn.params["body"]
     counts = eqn.params["num_cond_consts"], eqn.params["num_body_consts"]
     in_cond, in_body, in_carry = divide(tuple(unknown), *counts)

@@ -287,7 +287,7 @@ def while_loop(
 
     val: a pytree, which keeps its structure, shapes and dtypes. cond_fun returns a bool scalar.
     Under `vmap` the members that are done wait for the others. What reverse mode needs of each
-    round goes on a tape, which XLA does not have: there, and where memory is short, use
+    round goes on a tape, and XLA, which has none, runs rounds again; where memory is short, use
     `checkpoint(f, slots=n)`.
     """
     while config.disable_jit and (more := answer(bool, cond_fun(init_val))) is not None:

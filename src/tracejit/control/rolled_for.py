@@ -71,7 +71,7 @@ class Rolled:
         trace = current_trace()
         site = Site(frame.f_code, frame.f_lasti)
         few = self.rounds is not None and self.rounds <= (0 if self.always else FEW_ROUNDS)
-        if few or not may_roll(trace, site, known=self.rounds is not None):
+        if few or not may_roll(trace, site):
             if self.always and not few and trace is not None and site in trace.unrolled:
                 raise self._refusal(trace.unrolled[site])
             return self._unroll()
@@ -119,8 +119,6 @@ class Rolled:
         loop = self.loop
         assert loop is not None
         if self.rounds is None or loop.is_left:
-            if not may_roll(loop.outer, loop.site, known=False):
-                raise loop.unrolled("break makes its length unknown, and the backend has no tapes")
             outs, last = self._as_while(loop)
         else:
             outs, last = self._as_scan(loop), range(self.start, self.stop, self.step)[-1]

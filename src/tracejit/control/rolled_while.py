@@ -121,7 +121,7 @@ def while_truth(tracer: Tracer) -> bool | None:
     site = Site(frame.f_code, test.body)
     loop = _running(frame, site)
     if loop is None:
-        if not may_roll(current_trace(), site, known=False):
+        if not may_roll(current_trace(), site):
             return None
         loop = While(frame, site, asked)
     elif asked is not None and asked != loop.asked:

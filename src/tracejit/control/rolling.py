@@ -457,11 +457,8 @@ def stale() -> Retrace:
     return inner.loop.unrolled(LEFT)
 
 
-def may_roll(trace: Trace | None, site: Site, *, known: bool) -> bool:
-    """Whether loops are rolled in this trace, and this one has not failed to be. known: whether its
-    number of rounds is."""
+def may_roll(trace: Trace | None, site: Site) -> bool:
+    """Whether loops are rolled in this trace, and this one has not failed to be."""
     if trace is None or trace.is_tape or site in trace.unrolled:
         return False
-    if gives_way(site.code, site.offset):
-        return False
-    return known or trace.decider is None or trace.decider.rolls
+    return not gives_way(site.code, site.offset)

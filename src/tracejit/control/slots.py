@@ -7,7 +7,8 @@ million rounds in 1000 slots are run three times in all.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,6 +44,7 @@ from tracejit.ops.structure import batch_all
 from tracejit.transforms import batch as batching
 from tracejit.transforms import jvp as forward
 from tracejit.transforms import transpose
+from tracejit.transforms.memo import loops
 
 Equations = list[Equation]
 Atoms = Sequence[Atom]
@@ -51,6 +53,8 @@ Atoms = Sequence[Atom]
 ROOM = 1 << 16
 #: Rows that are larger than so many states are computed again, of states.
 LARGE = 8
+#: The slots of a loop for a backend without tapes, where nobody has said how many.
+SLOTS = 32
 
 
 # The known loop.
@@ -151,6 +155,26 @@ def _split(eqn: Equation, unknown: Sequence[bool]) -> tuple[Equations, Equations
     early = _counting(eqn, tests, fixed, halves, count)
     rest = _replayed(eqn, halves, count)
     return [*halves.ahead, *early], rest
+
+
+@contextmanager
+def without_tapes() -> Iterator[None]:
+    """While this is on, derivatives of all loops of unknown length take slots, and no tapes."""
+    token = loops.set(_split_plain)
+    try:
+        yield
+    finally:
+        loops.reset(token)
+
+
+def _split_plain(eqn: Equation, unknown: Sequence[bool]) -> tuple[Equations, Equations]:
+    """The halves of a while, with slots."""
+    num_carry = len(eqn.inputs) - eqn.params["num_cond_consts"] - eqn.params["num_body_consts"]
+    state = sum(v.type.nbytes for v in eqn.outvars[:num_carry])
+    params = eqn.params | {"slots": SLOTS, "room": max(ROOM, SLOTS * state)}
+    made = Equation(slotted, eqn.inputs, params, eqn.outvars, eqn.provenance)
+    early, late = _split(made, unknown)
+    return early, [eqn if e is made else e for e in late]
 
 
 def _counting(

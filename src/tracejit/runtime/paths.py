@@ -87,18 +87,18 @@ class Paths:
     def _grow(self, tried: list[Compiled], place: int, call: Call) -> Compiled | Traced:
         """The path of a call behind a guard where its latest program ends; as it was traced, if it
         can not be compiled, or was, and failed, too."""
-        parent, rolls = tried[-1], self.root.traced.rolled
+        parent, tapes = tried[-1], self.root.traced.tapes
         with self._lock:
             if place in parent.others:
                 return parent.others[place]
-            traced = trace(call, finals=True, rolls=rolls)
+            traced = trace(call, finals=True, tapes=tapes)
             if self._known.get(_key(traced)) in tried:
                 answers = parent.traced.answers
                 turned = (not answers[place],) if isinstance(answers[place], bool) else ()
-                traced = trace(call, (*answers[:place], *turned), finals=True, rolls=rolls)
+                traced = trace(call, (*answers[:place], *turned), finals=True, tapes=tapes)
             known = self._known.get(_key(traced))
             if known in tried:
-                return trace(call, finals=True, rolls=rolls)
+                return trace(call, finals=True, tapes=tapes)
             if not traced.closed:
                 return traced
             if known is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -15,6 +16,7 @@ from tracejit.backends.protocol import Executable
 from tracejit.config import config
 from tracejit.control.call import call as call_primitive
 from tracejit.control.guard import Answer, Guards, guards_first, without_guards
+from tracejit.control.slots import without_tapes
 from tracejit.control.tape import makes_tapes
 from tracejit.errors import UnsupportedError
 from tracejit.ir.atoms import Var
@@ -34,6 +36,7 @@ from tracejit.runtime.write_back import writable, write_back
 from tracejit.trace.garbage import seldom_collected
 from tracejit.trace.stage import apply, is_weak, recorded, stage
 from tracejit.trace.tracer import Tracer, bind, current_trace, is_traced
+from tracejit.transforms.memo import loops
 
 CONVERT = Primitive.registry["convert"]  # the runtime knows no operation but this and call
 
@@ -59,7 +62,7 @@ class Call:
     def types_key(self) -> Hashable:
         """Equal for calls that one traced program serves, static values apart."""
         types = tuple([(x.dtype, x.shape) for x in self.leaves])
-        return self.in_tree, types, self.weak, config.tracing
+        return self.in_tree, types, self.weak, config.tracing, loops.get()
 
     def run(self) -> Any:
         """Call the function itself."""
@@ -89,7 +92,8 @@ class Traced:
     that are Python numbers. answers: what Python asked of traced values was answered so: the path
     through the function that was traced, one of several if there are any. assigned, written: the
     leaves, and the tracers from outside, that it assigns to; the jaxpr gives their final values
-    behind the leaves of the result. rolled: whether loops of unknown length were traced once."""
+    behind the leaves of the result. tapes: whether derivatives of loops of unknown length have
+    them."""
 
     name: str
     jaxpr: Jaxpr
@@ -99,7 +103,7 @@ class Traced:
     answers: tuple[Answer, ...] = ()
     assigned: tuple[int, ...] = ()
     written: tuple[Tracer, ...] = ()
-    rolled: bool = True
+    tapes: bool = True
 
     @property
     def out_types(self) -> tuple[ArrayType, ...]:
@@ -135,43 +139,44 @@ class _Flat:
 
 
 def trace(
-    call: Call, given: Sequence[Answer] = (), *, finals: bool = False, rolls: bool = True
+    call: Call, given: Sequence[Answer] = (), *, finals: bool = False, tapes: bool = True
 ) -> Traced:
     """Run the function on tracers: on the path that the values of this call take, where there are
     values. given: answers that are known beforehand to the first questions about them. finals: what
-    it assigns to arguments is given, too; else these are its own. rolls: loops whose number of
-    rounds is not known are traced once; else it is that of this path."""
+    it assigns to arguments is given, too; else these are its own. tapes: whether derivatives of
+    loops whose number of rounds is not known keep them, or states in slots."""
     flat, name = _Flat(call), name_of(call.fun)
     types = [type_of_value(x) for x in call.leaves]
-    guards = _decider(call, given, rolls)
+    guards = _decider(call, given)
     values = None if guards is None else [recorded(x) for x in call.leaves]
     before = 0 if guards is None else len(guards.answers)
-    staged = stage(
-        flat, types, values=values, weak=call.weak, name=name, decider=guards, finals=finals
-    )
+    with nullcontext() if tapes else without_tapes():
+        staged = stage(
+            flat, types, values=values, weak=call.weak, name=name, decider=guards, finals=finals
+        )
     answers = () if guards is None else tuple(guards.answers[before:])
     jaxpr = guards_first(staged.jaxpr) if answers else staged.jaxpr
     return Traced(
         name, jaxpr, staged.captured, staged.weak, flat.out_tree, answers, staged.assigned,
-        staged.written, rolls,
+        staged.written, tapes,
     )  # fmt: skip
 
 
 def fit(traced: Traced, call: Call, backend: str) -> Traced:
-    """The function, traced for a backend: one without tapes has none for the derivatives of loops
-    whose number of rounds is not known, so each number is a path of its own."""
+    """The function, traced for a backend: where that has no tapes, derivatives of loops whose
+    number of rounds is not known keep the states of some rounds, in slots."""
     if backends.load(backend).tapes or not makes_tapes(traced.jaxpr):
         return traced
-    return trace(call, finals=True, rolls=False)
+    return trace(call, finals=True, tapes=False)
 
 
-def _decider(call: Call, given: Sequence[Answer], rolls: bool) -> Guards | None:
+def _decider(call: Call, given: Sequence[Answer]) -> Guards | None:
     """Who decides on the path; that of the trace around if the arguments belong to it."""
     if any(isinstance(x, ArrayType) for x in call.leaves):
         return None
     around = current_trace() if is_traced(*call.leaves) else None
     if around is None:
-        return Guards(given, rolls=rolls)
+        return Guards(given)
     if around.decider is None and around.values is not None:  # a tape
         return Guards()
     return around.decider if isinstance(around.decider, Guards) else None

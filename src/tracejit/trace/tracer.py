@@ -47,10 +47,7 @@ from tracejit.trace.retrace import WRITES, Retrace
 
 
 class Decider(Protocol):
-    """Who answers when Python asks a traced value for its truth or its number. rolls: whether loops
-    that run until a traced value says so are traced once, and not asked for."""
-
-    rolls: bool
+    """Who answers when Python asks a traced value for its truth or its number."""
 
     def truth(self, x: Tracer) -> bool:
         """What `bool(x)` is."""
