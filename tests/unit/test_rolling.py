@@ -540,3 +540,36 @@ def test_globals_that_change_unroll() -> None:
     for h in (f, g):
         expected = h(X)
         np.testing.assert_allclose(tj.jit(h)(X), expected)
+
+
+def test_known_arrays_that_become_traced_ones_are_carried() -> None:
+    def f(x: Any) -> Any:
+        y = np.array([1.0, 2.0])
+        state = [np.array([3.0]), np.arange(2)]
+        for i in range(300):
+            y = y * 0.9 + x[i % 100]
+            state[0] = state[0] * 0.5 + y.sum()
+            state[1] = (state[1] + 1) % 5
+        return y, state
+
+    def g(x: Any) -> Any:
+        y, t = np.array([1.0, 2.0]), 0.0 * x[0]
+        while t < 30.0:
+            if t * x[1] < 2.0:
+                y, t = y + x[0], t + 1.0
+            else:
+                t = t + 2.0
+        return y
+
+    def written(x: Any) -> Any:
+        y, s = np.array([1.0, 2.0]), 0.0
+        w = y
+        for i in range(300):
+            y += 1.0
+            s = s + x[i % 100]
+            y = y + s
+        return y, w
+
+    check(f, X, rolled=1)
+    check(g, X, rolled=1)
+    check(written, X)

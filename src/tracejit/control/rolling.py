@@ -46,6 +46,7 @@ from tracejit.trace.places import (
     Shell,
     containers,
     is_leaf,
+    is_past,
     put,
     restore,
     same,
@@ -287,7 +288,7 @@ class Loop:
         """The places that the run has changed, or that a run before has: all have to be carried."""
         changed = []
         for path, x in after.items():
-            if (*path, Shell) in after:
+            if (*path, Shell) in after or is_past(path, self.before, after):
                 continue
             if path in self.carried and is_leaf(x):
                 changed.append(path)
@@ -298,7 +299,10 @@ class Loop:
                 if not (is_leaf(x) and is_leaf(self.before[path])):
                     raise self.unrolled(f"{spelled(path)} changes in a way that is no number's")
                 changed.append(path)
-        gone = [path for path in self.before if path not in after]
+        gone = [
+            path for path in self.before
+            if path not in after and not is_past(path, self.before, after)
+        ]  # fmt: skip
         gone += [path for path in self.carried if path in self.before and path not in changed]
         if gone:
             raise self.unrolled(f"{spelled(gone[0])} changes its structure")

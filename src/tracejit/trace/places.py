@@ -282,6 +282,14 @@ def same(before: Any, after: Any) -> bool:
     return compared and type(before) is type(after) and bool(before == after)
 
 
+def is_past(path: Path, before: dict[Path, Any], after: dict[Path, Any]) -> bool:
+    """Whether a path is to what is in an array that has left its place, as it was."""
+    array = before.get(path[:-1])
+    if path[-1] is not Frozen or not isinstance(array, np.ndarray):
+        return False
+    return after.get(path[:-1]) is not array and _frozen(array) == before[path]
+
+
 def put(variables: dict[str, Any], path: Path, value: Any) -> None:
     """Change one place; `variables` takes what has to become a local variable's new value."""
     variables[path[0]] = _replaced(variables[path[0]], path[1:], value) if path[1:] else value
