@@ -91,9 +91,12 @@ def seen_by_another_name(x: Any, y: Any) -> Any:
     return x, v
 
 
-@pytest.mark.parametrize(
-    "fun", [known_by_another, written_in_the_first_round, seen_through_a_view, seen_by_another_name]
-)
+def test_an_argument_that_is_written_to_and_left() -> None:
+    """Under jit it is the caller's, and what is written is seen; make_jaxpr gives nothing back."""
+    check(written_in_the_first_round, rolled=True)
+
+
+@pytest.mark.parametrize("fun", [known_by_another, seen_through_a_view, seen_by_another_name])
 def test_arrays_of_several_names_are_unrolled(fun: Callable[..., Any]) -> None:
     check(fun, rolled=False)
 
@@ -159,3 +162,83 @@ def test_what_the_index_is_behind_the_loop() -> None:
 
     check(no_round, rolled=False)
     check(assigned, rolled=False)
+
+
+def until_it_settles(x: Any, y: Any) -> Any:
+    a, b, k = 2 * x, np.zeros(8), 0
+    while abs(a - b).max() > 0.1 and k < 50:
+        b[1:-1] = 0.5 * (a[:-2] + a[2:])
+        a, b = b, a
+        k += 1
+    a[0] = 9.0
+    return a, b, k
+
+
+def left_by_break(x: Any, y: Any) -> Any:
+    a, b, c = x.copy(), np.zeros(8), np.ones(8)
+    for k in range(500):  # noqa: B007
+        c[:] = a * 1.1 + 0.1 * b + 0.1
+        if c.sum() > 500:
+            break
+        a, b, c = c, a, b
+    return a, b, c, k
+
+
+def on_one_path_alone(x: Any, y: Any) -> Any:
+    a, b = x.copy(), np.zeros(8)
+    for k in range(200):
+        b[k % 8] = a[k % 8] * 0.9
+        if x[k % 8] > 3:
+            a, b = b, a
+    return a, b
+
+
+def a_former_array(x: Any, y: Any) -> Any:
+    a, former, k = x.copy(), np.zeros(8), 0
+    while abs(a - former).max() > 1e-3:
+        former = a
+        a = 0.5 * a
+        a[0] += 0.1
+        k += 1
+    return a, former, k
+
+
+@pytest.mark.parametrize(
+    "fun", [until_it_settles, left_by_break, on_one_path_alone, a_former_array]
+)
+def test_arrays_that_nobody_else_knows_change_places_at_will(fun: Callable[..., Any]) -> None:
+    given = np.arange(8.0), np.ones(8)
+    for backend in ("native", "eager"):
+        for x, y in zip(tj.jit(fun, backend=backend)(*given), fun(*given), strict=True):
+            np.testing.assert_allclose(x, y, rtol=1e-12)
+    names = [eqn.primitive.name for eqn in tj.make_jaxpr(fun)(*given).equations]
+    assert {"scan", "while"} & {*names}
+
+
+def an_argument(x: Any, y: Any) -> Any:
+    for _ in range(500):
+        y[:] = x * 1.1 + 0.1
+        x, y = y, x
+        if x.sum() > 500:
+            break
+    return x, y
+
+
+def known_by_a_view(x: Any, y: Any) -> Any:
+    a, b = x.copy(), y.copy()
+    part = a[2:]
+    for _ in range(500):
+        b[:] = a * 1.1 + part[0]
+        a, b = b, a
+        if a.sum() > 500:
+            break
+    return a, b, part
+
+
+@pytest.mark.parametrize("fun", [an_argument, known_by_a_view])
+def test_arrays_that_others_see_change_places_round_by_round(fun: Callable[..., Any]) -> None:
+    given = np.arange(8.0), np.ones(8)
+    mine, written = [x.copy() for x in given], [x.copy() for x in given]
+    found, expected = tj.jit(fun)(*mine), fun(*written)
+    for x, y in zip((*found, *mine), (*expected, *written), strict=True):
+        np.testing.assert_allclose(x, y, rtol=1e-12)

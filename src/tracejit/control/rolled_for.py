@@ -76,6 +76,7 @@ class Rolled:
                 raise self._refusal(trace.unrolled[site])
             return self._unroll()
         self.loop = Loop(frame, site, "for", for_target(frame.f_code, frame.f_lasti))
+        self.loop.is_counted = self.rounds is not None
         return self._enter()
 
     def _refusal(self, reason: str) -> UnsupportedError:
@@ -112,6 +113,9 @@ class Rolled:
 
     def _bounds(self) -> tuple[float, float]:
         """The least and the greatest index."""
+        if self.rounds:
+            ends = (self.start, self.start + (self.rounds - 1) * self.step)
+            return min(ends), max(ends)
         start, stop = (Tracer.operators.range_of(x) for x in (self.start, self.stop))
         return (start[0], stop[1] - 1) if self.step > 0 else (stop[0] + 1, start[1])
 

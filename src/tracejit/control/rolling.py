@@ -29,7 +29,14 @@ import numpy as np
 
 from tracejit.control.bodies import leave
 from tracejit.control.paths import Fork, Run, Wandering, assemble
-from tracejit.control.sharing import Moves, is_written, moved, moves_of, sees_late
+from tracejit.control.sharing import (
+    Moves,
+    are_alone,
+    is_written,
+    moved,
+    moves_of,
+    sees_late,
+)
 from tracejit.control.staging import as_dtype, as_leaf, join, leaf_type
 from tracejit.ir.atoms import Atom, Literal, Var, zero
 from tracejit.ir.builder import building
@@ -38,7 +45,7 @@ from tracejit.ir.graph import Equation, Jaxpr
 from tracejit.ir.types import BOOL, ArrayType, array_type
 from tracejit.ir.walk import inline
 from tracejit.ops.elementwise import convert, ne
-from tracejit.trace.bytecode import break_side, gives_way, names_in_loop
+from tracejit.trace.bytecode import break_side, names_in_loop, needs_python
 from tracejit.trace.frames import read_locals, replace_locals
 from tracejit.trace.places import (
     Advancing,
@@ -105,6 +112,9 @@ class BodyTrace(Trace):
                 self.bounds_of.setdefault(var, bounds)
         return var
 
+    def goes_through(self, atom: Atom) -> bool:
+        return self.loop.is_counted and not self.forks and self.own.get("index") is atom
+
     def truth(self, tracer: Tracer) -> bool:
         """Decide a truth: as this run was told to, or the first way that is open."""
         leaves = self.loop.break_at(asking_frame())
@@ -149,6 +159,7 @@ class Ending:
 class Loop:
     """A loop that is being rolled: `frame` runs it, `before` is what its variables were.
 
+    is_counted: its number of rounds is known. alone: nobody can tell which of its arrays is where.
     carried: the places that change, each with the type of its carry and whether that is weak.
     """
 
@@ -157,6 +168,7 @@ class Loop:
         assert outer is not None
         self.frame, self.site, self.name, self.outer = frame, site, name, outer
         self.index = index
+        self.is_counted = False
         self.asked: int | None = None
         known = frame.f_locals.get(index) if index else None
         usable = is_leaf(known) and not (isinstance(known, Tracer) and known.ended)
@@ -176,6 +188,7 @@ class Loop:
         self.entries: dict[Path, tuple[Tracer, Var]] = {}
         self.moves: Moves | None = {}
         self.writes = False
+        self.alone = True
 
     def unrolled(self, reason: str) -> Retrace:
         return Retrace(self.site, reason, self.outer.root)
@@ -228,6 +241,8 @@ class Loop:
         place = self.watch.changed()
         if place is not None:
             raise self.unrolled(f"it changes the global variable {spelled(place)}")
+        if body.beyond and not any(fork.breaks for fork in body.forks):
+            raise self.unrolled(body.beyond)
         after = self.variables()
         lifted = {name: body.lift(x) for name, x in results.items()}
         endings = [*self.breaks, self._ending(after, body.forks, lifted)]
@@ -246,6 +261,7 @@ class Loop:
         if fresh:
             self.carried.update(types)
             self.runs, self.pending = [], []
+            self.alone = True
             self._reset()
             return False
         self.runs += runs
@@ -320,8 +336,16 @@ class Loop:
         for path in self._changes(after):
             leaf = as_leaf(after[path], spelled(path))
             places[path] = body.lift(leaf), leaf_type(leaf), is_weak(after[path])
+        self.alone = self.alone and self._is_alone(body, {path: after[path] for path in places})
         arrays = {key: body.lift(x) for key, (x, _, _) in body.writes.items()}
         return Ending(body, [*body.equations], [*forks], places, arrays, results)
+
+    def _is_alone(self, body: BodyTrace, leaves: dict[Path, Any]) -> bool:
+        """Whether nobody can tell which array is where."""
+        known = [*body.outside.values(), *[x for x, _, _ in body.writes.values()]]
+        known += [x for x in leaves.values() if isinstance(x, Tracer) and x.owner is not body]
+        seen = {id(x) for s in stack.sinks if isinstance(s, Trace) for x in s.arguments}
+        return are_alone(self.entries, leaves, self.before, known, seen)
 
     def _move(self, body: BodyTrace, leaves: dict[Path, Any], left: bool) -> None:
         """See how arrays that are carried change places: alike in all runs, if one writes.
@@ -334,7 +358,7 @@ class Loop:
         self.moves = moves
         self.writes |= any(is_written(*entry) for entry in self.entries.values())
         late = sees_late(self.entries, leaves, {*body.writes}, body.equations)
-        if late or (self.writes and (moves is None or left)):
+        if late or (self.writes and (moves is None or left) and not self.alone):
             raise self.unrolled("an array that is written to goes by several names")
 
     def _agreed(self, endings: Sequence[Ending]) -> dict[Path, tuple[ArrayType, bool]]:
@@ -412,7 +436,8 @@ class Loop:
     ) -> None:
         """Give the variables and the written arrays the results of the loop."""
         moves = self.moves if self.writes else None
-        if moves and rounds is None:
+        rounds = None if self.is_left else rounds
+        if moves and rounds is None and not self.alone:
             raise self.unrolled("arrays that are written to change places, who knows how often")
         origins = moved(moves, rounds) if moves and rounds else {}
         variables: dict[str, Any] = {}
@@ -465,4 +490,4 @@ def may_roll(trace: Trace | None, site: Site) -> bool:
     """Whether loops are rolled in this trace, and this one has not failed to be."""
     if trace is None or trace.is_tape or site in trace.unrolled:
         return False
-    return not gives_way(site.code, site.offset)
+    return not needs_python(site.code, site.offset)

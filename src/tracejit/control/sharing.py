@@ -12,12 +12,13 @@ A carry is a value, and a variable of NumPy's is an array that others may know, 
         last = x[::-1]
 
 Where arrays that are carried are written to, they may change places, and that is all: then the
-arrays get the values that are theirs. Everything else has to be unrolled.
+arrays get the values that are theirs. How often they have is known, or they are nobody else's, and
+the names get arrays of their own. Everything else has to be unrolled.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from tracejit.ir.atoms import Var
@@ -60,6 +61,34 @@ def moves_of(
     known = {id(root_of(x)) for x in (*others, *captured)}
     plain = all(isinstance(before[p], Tracer) and not isinstance(before[p], View) for p in moves)
     return moves if plain and len(arrays) == len(moves) and not known & arrays else None
+
+
+def are_alone(
+    entries: Mapping[Path, tuple[Tracer, Var]], leaves: Mapping[Path, Any],
+    before: Mapping[Path, Any], known: Sequence[Any], arguments: Collection[int],
+) -> bool:  # fmt: skip
+    """Whether all arrays that a run has written to, or put in the place of others, are known by
+    one name each, and by nobody else: then it is all the same which array is where.
+
+    known: the arrays that the run has used besides. arguments: the ids of those that callers see.
+    The rest is as in `moves_of`.
+    """
+    owners = {id(x): path for path, (x, _) in entries.items() if x.ndim}
+    moving: set[Path] = set()
+    for path, (x, var) in entries.items():
+        goes = owners.get(id(leaves.get(path)), path)
+        if is_written(x, var) or goes != path:
+            moving |= {path, goes}
+    others = [x for path, x in before.items() if path not in moving and isinstance(x, Tracer)]
+    used = {*arguments, *(id(root_of(x)) for x in (*others, *known))}
+    for places in (before, leaves):
+        arrays = [places[p] for p in moving if p in places]
+        if not all(isinstance(x, Tracer) and not isinstance(x, View) for x in arrays):
+            return False
+        held = [id(root_of(x)) for x in places.values() if isinstance(x, Tracer) and x.ndim]
+        if any(id(x) in used or held.count(id(x)) > 1 for x in arrays):
+            return False
+    return True
 
 
 def sees_late(

@@ -40,8 +40,9 @@ from tracejit.numpy.arrays import (
 from tracejit.numpy.kinds import truth
 from tracejit.numpy.shaping import broadcast_to, concatenate, ravel, transpose
 from tracejit.numpy.windows.affine import affine
+from tracejit.numpy.windows.proofs import reached
 from tracejit.ops import elementwise, indexing, structure
-from tracejit.trace.tracer import Tracer, bind, is_traced
+from tracejit.trace.tracer import Tracer, bind, current_trace, is_traced
 
 __all__ = [
     "compress", "extract", "ix_", "ravel_multi_index", "take",
@@ -243,12 +244,23 @@ def _checked(i: int, n: int, axis: int) -> int:
 def _indices(part: Any, n: int, axis: int) -> Any:
     """Indices counted from 0: checked where known, else wrapped where negative."""
     if isinstance(part, Tracer):
+        if not part.shape:
+            _look_ahead(part, n, axis)
         return wrapped(part, n)
     if part.size and not (part.min() >= -n and part.max() < n):
         bad = part[(part < -n) | (part >= n)].flat[0]
         raise fault(IndexingError, f"index {bad} is out of bounds for axis {axis} of length {n}")
     part = part.astype(np.int64, copy=False)
     return np.where(part < 0, part + n, part) if part.size and part.min() < 0 else part
+
+
+def _look_ahead(i: Tracer, n: int, axis: int) -> None:
+    """Note an index that is sure to leave its axis in some round of a loop that is traced once."""
+    low, high = reached(i) or (0, 0)
+    trace = current_trace()
+    if trace is not None and (low < -n or high >= max(n, 1)):
+        bad = low if low < -n else high
+        trace.beyond = f"index {bad} is out of bounds for axis {axis} of length {n}"
 
 
 def wrapped(i: Any, n: int) -> Any:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Callable, Iterable
+from math import inf
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
 
 from tracejit.errors import UnsupportedError
-from tracejit.ir.types import BOOL
+from tracejit.ir.types import BOOL, FLOAT64
 from tracejit.numpy import (
     choosing,
     contraction,
@@ -27,6 +28,7 @@ from tracejit.numpy import (
 from tracejit.numpy.arrays import (
     TRACERS,
     Array,
+    convert,
     copied,
     fault,
     reshape_to,
@@ -37,8 +39,10 @@ from tracejit.numpy.arrays import (
 from tracejit.numpy.promotion import is_weak
 from tracejit.numpy.ufunc import Ufunc
 from tracejit.numpy.windows import access, functions, writing
+from tracejit.numpy.windows.affine import affine
+from tracejit.numpy.windows.proofs import is_zero_once
 from tracejit.numpy.windows.windowed import Windowed
-from tracejit.trace.tracer import Tracer
+from tracejit.trace.tracer import Tracer, current_trace
 
 #: NumPy's function -> ours; filled by the package when all of its names are there.
 FUNCTIONS: dict[Any, Callable[..., Any]] = {}
@@ -86,7 +90,39 @@ def _in_place_operator(
 
 
 def _power(x: Any, y: Any, modulo: None = None) -> Array:
+    """x ** y; of two Python integers a float where the exponent may be negative, as in Python."""
+    if is_weak(x) and is_weak(y) and isinstance(y, Tracer) and y.dtype.kind in "iu":
+        low, high = affine(y).range
+        if -inf < low < 0:
+            x, y = (convert(value(z), FLOAT64) for z in (x, y))
+        elif high < inf and not isinstance(x, Tracer) and abs(x) ** high >= 2**63:
+            y.differs_each_round("a power that no int64 holds")
     return ufuncs.power.body(x, y)
+
+
+def _not_of_lists(times: Callable[..., Any]) -> Callable[..., Any]:
+    """x * y, but for [a, b] * 3, which Python does."""
+
+    def apply(x: Any, y: Any) -> Any:
+        if type(y) is list and x.weak and not x.ndim and x.dtype.kind in "iu":
+            return NotImplemented
+        return times(x, y)
+
+    return apply
+
+
+def _of_numbers(divide: Callable[..., Any]) -> Callable[..., Any]:
+    """x / y, which of two Python integers is an error where y is zero: in some round of a loop
+    that is traced once, which has to come to it."""
+
+    def apply(x: Any, y: Any) -> Any:
+        if is_weak(x) and is_weak(y) and isinstance(y, Tracer) and y.dtype.kind in "iu":
+            trace = current_trace()
+            if trace is not None and is_zero_once(y):
+                trace.beyond = "division by zero"
+        return divide(x, y)
+
+    return apply
 
 
 _BINARY = {
@@ -236,6 +272,15 @@ def namespace() -> ModuleType:
     return sys.modules[__name__.rpartition(".")[0]]
 
 
+def _divisions() -> dict[str, Any]:
+    """The operators that divide."""
+    table: dict[str, Any] = {}
+    for name in ("truediv", "floordiv", "mod", "divmod"):
+        body = _of_numbers(_BINARY[name].body)
+        table |= {f"__{name}__": _operator(body), f"__r{name}__": _operator(body, swap=True)}
+    return table
+
+
 def lend() -> None:
     """Give tracers their operators, methods and protocols."""
     table: dict[str, Any] = {f"__{k}__": _operator(v.body) for k, v in _BINARY.items()}
@@ -244,6 +289,9 @@ def lend() -> None:
     table |= {f"__i{k}__": _in_place_operator(v) for k, v in _BINARY.items()}
     table |= {
         "__round__": _round, "__getitem__": access.getitem, "__setitem__": writing.setitem,
+        "__mul__": _not_of_lists(table["__mul__"]), "__rmul__": _not_of_lists(table["__rmul__"]),
+        "__rpow__": _operator(_power, swap=True),
+        **_divisions(),
         "__pow__": _operator(_power), "__ipow__": _in_place_operator(ufuncs.power, _power),
         "ufunc": ufunc, "function": function, "namespace": namespace,
         "reshape_to": reshape_to, "set_shape": shaping.set_shape,

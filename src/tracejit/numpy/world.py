@@ -15,7 +15,7 @@ import numpy as np
 from tracejit.control import rolled_while  # noqa: F401  (answers what `while` asks)
 from tracejit.control.rolled_for import Rolled
 from tracejit.ir.types import FLOAT64, INT64
-from tracejit.numpy import choosing, creation
+from tracejit.numpy import choosing, creation, seeming
 from tracejit.numpy.arrays import convert, splat
 from tracejit.numpy.windows.proofs import known_truth, range_of
 from tracejit.ops import elementwise, structure
@@ -103,7 +103,8 @@ class _ArrayType(type):
     """`np.ndarray`: makes arrays; traced values are its instances."""
 
     def __instancecheck__(cls, x: Any) -> bool:
-        return isinstance(x, (np.ndarray, Tracer))
+        is_number = isinstance(x, Tracer) and not x.ndim and x.weak
+        return isinstance(x, (np.ndarray, Tracer)) and not is_number
 
     def __subclasscheck__(cls, other: type) -> bool:
         return issubclass(other, (np.ndarray, Tracer))
@@ -210,7 +211,7 @@ def lend() -> None:
         "zeros_like": creation.zeros_like, "ones_like": creation.ones_like,
         "empty_like": creation.empty_like, "full_like": creation.full_like,
         "array": _known("array"), "arange": _known("arange"), "linspace": _known("linspace"),
-        "copy": _known("copy"), "asarray": _known("asarray"),
+        "copy": _known("copy"), "asarray": _known("asarray"), "isscalar": seeming.isscalar,
     }  # fmt: skip
     namespace = Namespace("numpy", np.__doc__)
     for name, ours in doubles.items():
@@ -222,6 +223,9 @@ def lend() -> None:
     world.register_builtin("range", range)
     world.register_builtin("max", _better("max", lambda x, best: x > best))
     world.register_builtin("min", _better("min", lambda x, best: x < best))
+    world.register_builtin("isinstance", seeming.isinstance_)
+    world.register_builtin("hasattr", seeming.hasattr_)
+    world.register_builtin("type", seeming.type_)
     Tracer.operators.known_truth = known_truth
     Tracer.operators.range_of = range_of
     Tracer.operators.rows = rows

@@ -146,9 +146,11 @@ def names_in_loop(code: CodeType, start: int) -> frozenset[str]:
     return frozenset(names)
 
 
-def gives_way(code: CodeType, start: int) -> bool:
-    """Whether the loop at an offset lets others run in the middle of its body, by `yield`."""
-    return any(i.opname == "YIELD_VALUE" for i in in_loop(code, start))
+@lru_cache(maxsize=4096)
+def needs_python(code: CodeType, start: int) -> bool:
+    """Whether the loop at an offset does what only Python can: let others run in the middle of its
+    body, by `yield`, or ask in a `match` for the class of a value."""
+    return any(i.opname in ("YIELD_VALUE", "MATCH_CLASS") for i in in_loop(code, start))
 
 
 def for_target(code: CodeType, offset: int) -> str | None:

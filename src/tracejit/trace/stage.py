@@ -106,6 +106,7 @@ def _stage(
                 for i, t in enumerate(types)
             ]
             given = [t.atom for t in tracers]
+            trace.arguments = tracers if finals else ()
             outs = fun(*tracers)
             atoms = [trace.lift(y) for y in outs]
             assigned = _assigned(tracers, given) if finals else {}

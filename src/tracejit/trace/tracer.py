@@ -68,7 +68,9 @@ class Trace(Builder):
     value of that moment. Then views are read in this trace, too.
     bounds_of: the least and the greatest value of integers of which they are known. unrolled: the
     loops of user code that are not to be rolled, and why. root: the trace of the whole function.
-    named: the globals of all functions that may run, and the names that they look up there.
+    named: the globals of all functions that may run, and the names that they look up there. beyond:
+    which index leaves its axis in some round of the loop. arguments: those whose final values the
+    caller sees.
     """
 
     by_object = False
@@ -97,6 +99,8 @@ class Trace(Builder):
         self.private: dict[int, Tracer] = {}
         self.root: Trace = self
         self.named: Any = ()
+        self.beyond = ""
+        self.arguments: Sequence[Tracer] = ()
 
     @property
     def is_tape(self) -> bool:
@@ -143,6 +147,10 @@ class Trace(Builder):
             if self.values is not None:
                 self.values[var] = Outer(x) if outer else x
         return self.captured[key][0]
+
+    def goes_through(self, atom: Atom) -> bool:
+        """Whether an atom is sure to have each value, from the least to the greatest, in turn."""
+        return False
 
     def truth(self, x: Tracer) -> bool | None:
         """Which way Python goes where it asks for a truth that is traced; None if it cannot."""
@@ -355,12 +363,25 @@ class Tracer:
     def __repr__(self) -> str:
         return f"Tracer({self.aval})"
 
+    def __str__(self) -> str:
+        if self.weak and self.dtype.kind in "iub":
+            self.differs_each_round("its text")
+        return repr(self)
+
+    def differs_each_round(self, what: str) -> None:
+        """Have the loop unrolled, if it is being traced once, that makes this number anew in each
+        round: something is asked of it that is not traced."""
+        loop = getattr(self.owner, "loop", None)
+        if loop is not None and self.owner.alive and not self.atom.type.shape:
+            raise loop.unrolled(f"{what} is asked of a number that changes from round to round")
+
     def __len__(self) -> int:
         if not self.shape:
             raise TypeError("len() of a traced value of rank 0")
         return self.shape[0]
 
     def __hash__(self) -> int:
+        self.differs_each_round("its hash, for a set or a dict,")
         return id(self)
 
     def assign(self, new: Any) -> None:

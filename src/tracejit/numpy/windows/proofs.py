@@ -7,7 +7,7 @@ from typing import Any
 from tracejit.ir.atoms import Atom, Literal
 from tracejit.numpy.windows.affine import affine, numbering_of
 from tracejit.ops.ranges import OpenRange, decided
-from tracejit.trace.tracer import Trace, Tracer
+from tracejit.trace.tracer import Trace, Tracer, current_trace
 
 _DEPTH = 8  # of conditions within conditions
 _COMPARISONS = ("lt", "le", "gt", "ge", "eq", "ne")
@@ -16,6 +16,25 @@ _COMPARISONS = ("lt", "le", "gt", "ge", "eq", "ne")
 def range_of(x: Any) -> OpenRange:
     """The least and the greatest value of an integer, traced or not."""
     return affine(x).range
+
+
+def reached(x: Any) -> OpenRange | None:
+    """The range of an integer that has its ends, for sure, in some round of the innermost loop that
+    is traced once; None where that is not known."""
+    trace = current_trace()
+    form = affine(x)
+    if trace is None or len(form.terms) != 1:
+        return None
+    return form.range if trace.goes_through(form.terms[0][0].tracer.atom) else None
+
+
+def is_zero_once(x: Tracer) -> bool:
+    """Whether an integer is sure to be zero in some round of the innermost loop."""
+    ends = reached(x)
+    if ends is None or not ends[0] <= 0 <= ends[1]:
+        return False
+    form = affine(x)
+    return not form.constant % form.terms[0][1]
 
 
 def known_truth(x: Tracer) -> bool | None:
