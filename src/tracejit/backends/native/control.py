@@ -6,14 +6,15 @@ carries.py. Rows of a scan's operands are read, and rows of its results written,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from tracejit.backends.native.carries import Carries, locate
 from tracejit.backends.native.elementwise import register_type
 from tracejit.backends.native.emit import I64, Block, Function, Value, constant
 from tracejit.backends.native.leaving import FIRST_GUARD, leave_if
-from tracejit.backends.native.lowering import LOWERINGS, Statement
+from tracejit.backends.native.lowering import LOWERINGS, Statement, rule_of
 from tracejit.backends.native.nest import Buffer, Nest, Scalar
 from tracejit.backends.native.program import Location
 from tracejit.backends.native.tapes import (
@@ -24,11 +25,13 @@ from tracejit.backends.native.tapes import (
     row_of,
     rows_at,
 )
+from tracejit.backends.native.updates import follow, updated
 from tracejit.control.cond import cond
 from tracejit.control.guard import guard
 from tracejit.control.loop import while_
 from tracejit.control.remat import barrier
 from tracejit.control.scan import scan
+from tracejit.ir.atoms import Literal
 from tracejit.ir.graph import Equation, Jaxpr
 from tracejit.ir.types import ArrayType, strides_of
 
@@ -205,14 +208,47 @@ def _while_updates(eqn: Equation) -> dict[int, int]:
     return {i: first + i for i in range(len(eqn.inputs) - first)}
 
 
+def _cond_updates(eqn: Equation) -> dict[int, int]:
+    """A result may lie where an operand lies if all branches hand it on, or update it."""
+    found: dict[int, int] = {}
+    branches = [(b, {v: e for e in b.equations for v in e.outvars}) for b in eqn.params["branches"]]
+    for i, v in enumerate(eqn.outvars):
+        roots = {_updates_of(b, makers, b.outvars[i]) for b, makers in branches if v.ndim}
+        root = roots.pop() if len(roots) == 1 else None
+        if root is not None and 1 + root not in found.values():
+            found[i] = 1 + root
+    return found
+
+
+def _updates_of(jaxpr: Jaxpr, makers: Mapping[Any, Equation], y: Any) -> int | None:
+    """The number of the input that y is, or may replace; None where there is none."""
+    while not isinstance(y, Literal) and y in makers:
+        maker = makers[y]
+        rule = rule_of(maker)
+        updates = rule.updates(maker) if isinstance(rule, Statement) else {}
+        place = updates.get(maker.outvars.index(y))
+        if place is None:
+            return None
+        y = maker.inputs[place]
+    return None if isinstance(y, Literal) else jaxpr.invars.index(y)
+
+
 def _cond(program: Any, eqn: Equation) -> None:
     fn: Function = program.fn
     branches: Sequence[Jaxpr] = eqn.params["branches"]
     index, *operands = eqn.inputs
     nest = Nest(program, [])
     at = nest.clamped(nest.integer(nest.value(index, ()), index.dtype), len(branches) - 1).value
-    places = [locate(program, x) for x in operands]
-    buffers = [program.allocate(v) if v.ndim else None for v in eqn.outvars]
+    updates = dict(updated(program.plan, eqn))
+    roots = {i: operands.index(updates[v]) for i, v in enumerate(eqn.outvars) if v in updates}
+    inputs = {k: locate(program, x) for k, x in enumerate(operands) if k not in roots.values()}
+    buffers: list[Buffer | None] = [
+        program.owned_copy(updates[v], v) if v in updates
+        else program.allocate(v) if v.ndim else None
+        for v in eqn.outvars
+    ]  # fmt: skip
+    inputs |= {k: buffers[i] for i, k in roots.items()}  # type: ignore[misc]
+    places = [inputs[k] for k in range(len(operands))]
     blocks = [fn.block("branch") for _ in branches]
     after = fn.block("merge")
     fn.switch(at, blocks[0], list(enumerate(blocks))[1:])
@@ -220,7 +256,7 @@ def _cond(program: Any, eqn: Equation) -> None:
     for branch, block in zip(branches, blocks, strict=True):
         fn.at(block)
         inner = program.inner(branch).place(places)
-        results = inner.emit(buffers)
+        results = _branch(inner, buffers, roots)
         inner.release_all()
         ends.append((results, fn.here))
         fn.branch(after)
@@ -233,6 +269,29 @@ def _cond(program: Any, eqn: Equation) -> None:
         for results, block in ends:
             phi.add(results[i].value, block)  # type: ignore[union-attr]
         program.settle(v, Scalar(phi.value))
+
+
+def _branch(
+    inner: Any, buffers: Sequence[Buffer | None], roots: Mapping[int, int]
+) -> list[Location]:
+    """A branch whose results go into buffers; roots: by result, the input that lies there."""
+    jaxpr: Jaxpr = inner.jaxpr
+    targets = list(buffers)
+    replaced = follow(inner.plan, inner.last, [jaxpr.invars[k] for k in roots.values()])
+    for i, k in roots.items():
+        chain: list[Any] = [jaxpr.outvars[i]]
+        while chain[-1] in replaced:
+            chain.append(replaced[chain[-1]])
+        if chain[-1] is not jaxpr.invars[k]:
+            targets[i] = None  # made elsewhere, as what lies there is read to the end
+            continue
+        for y, x in pairwise(chain):
+            inner.lies_ready(y, x, buffers[i])
+    results: list[Location] = inner.emit(targets)
+    for i in roots:
+        if targets[i] is None:
+            inner.move(results[i], buffers[i])
+    return results
 
 
 def _guard(program: Any, eqn: Equation) -> None:
@@ -254,7 +313,7 @@ LOWERINGS.rows(
         barrier: Statement(_barrier),
         scan: Statement(_scan, updates=_scan_updates),
         while_: Statement(_while, updates=_while_updates),
-        cond: Statement(_cond),
+        cond: Statement(_cond, updates=_cond_updates),
         guard: Statement(_guard),
     },
 )
