@@ -28,6 +28,7 @@ from tracejit.backends.native import (  # noqa: F401  each fills its rows of the
     sorting,
     structure,
 )
+from tracejit.backends.native.apart import apart
 from tracejit.backends.native.arena import ALIGN, Arena
 from tracejit.backends.native.bounds import bounded, bounds_of
 from tracejit.backends.native.call_signature import CallSignature
@@ -97,7 +98,7 @@ class NativeBackend:
         after = numbers(bounded(counting))
         if after is not counting:
             # Equal places look equal now: what is written is read back, and then nobody reads it.
-            after = dce(fold(dce(fold(cse(after)))))
+            after = dce(fold(apart(dce(fold(cse(after))))))
         after = interchange(after)
         handing = handed_on(after)
         if handing is not after:

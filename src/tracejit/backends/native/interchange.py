@@ -166,6 +166,8 @@ class _Split:
             return a if whole and params["stride"][a] == 1 else None
         if p is structure.broadcast:
             return int(params["dims"][a])
+        if p is structure.pad:
+            return None if params["low"][a] or params["high"][a] or params["interior"][a] else a
         if p is indexing.dynamic_slice:
             return a if params["sizes"][a] == self.extent else None
         if p is indexing.dynamic_update_slice:
