@@ -335,3 +335,28 @@ def test_each_value_is_asked_once_for_what_it_replaces(monkeypatch):
     x = np.ones(100)
     np.testing.assert_array_equal(tj.jit(fun)(x, np.int64(1)), fun(x, np.int64(1)))
     assert 60 < len(asked) < 5000
+
+
+def test_a_product_with_elements_that_are_looked_up_runs_its_window_alone():
+    """A row of a sparse matrix: the indices are computed where they are read."""
+
+    def rows(starts, columns, values, x):
+        def row(i, y):
+            k = tnp.arange(values.shape[0])
+            inside = (k >= starts[i]) & (k < starts[i + 1])
+            found = x[tnp.where(inside, columns, 0)]
+            return y.at[i].set(tnp.where(inside, values * found, 0.0).sum())
+
+        return lax.fori_loop(0, starts.shape[0] - 1, row, tnp.zeros(starts.shape[0] - 1))
+
+    rng = np.random.default_rng(0)
+    starts = np.sort(rng.integers(0, 5000, 101))
+    columns, values, x = rng.integers(0, 30, 5000), rng.normal(size=5000), rng.normal(size=30)
+    expected = [
+        values[a:b] @ x[columns[a:b]] for a, b in zip(starts[:-1], starts[1:], strict=True)
+    ]
+    np.testing.assert_allclose(tj.jit(rows)(starts, columns, values, x), expected, rtol=1e-12)
+    kernels = tj.stages(rows)(starts, columns, values, x)["kernels"]
+    assert "up to 5000" in kernels
+    assert "[5000" not in kernels
+    assert "region" not in kernels

@@ -44,6 +44,13 @@ def _gather(nest: Nest, eqn: Equation, index: Indices) -> Emitted:
     return nest.value(x, tuple(inner))
 
 
+def _takes_rows(eqn: Equation) -> bool:
+    """Whether an index is read for several elements of the result."""
+    x, indices = eqn.inputs
+    _, rest = _groups(x, indices, eqn.params["axes"], eqn.params["batch"])
+    return any(x.shape[a] > 1 for a in rest)
+
+
 def _gather_axes(eqn: Equation, axes: Axes) -> list[tuple[Any, Axes]]:
     x, indices = eqn.inputs
     own, rest = _groups(x, indices, eqn.params["axes"], eqn.params["batch"])
@@ -214,9 +221,7 @@ def _update(
 LOWERINGS.rows(
     __name__,
     {
-        ops.gather: Reader(
-            _gather, _gather_axes, stored=lambda eqn: (0,), spreads=lambda eqn: True
-        ),
+        ops.gather: Reader(_gather, _gather_axes, stored=lambda eqn: (0,), spreads=_takes_rows),
         ops.dynamic_slice: Reader(
             _dynamic_slice,
             lambda eqn, axes: [(eqn.inputs[0], axes), *((s, ()) for s in eqn.inputs[1:])],
