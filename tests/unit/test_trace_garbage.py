@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 import tracejit as tj
+from tracejit.ir.graph import Equation
+from tracejit.ops.elementwise import sin
 from tracejit.trace.garbage import AWAITED, seldom_collected
 
 
@@ -57,3 +59,25 @@ def test_a_collector_that_is_off_or_as_slow_stays_so(first: int) -> None:
     with seldom_collected():
         assert gc.get_threshold() == (first, 10, 10)
     assert gc.get_threshold() == (first, 10, 10)
+
+
+def test_what_was_traced_is_let_go_at_once() -> None:
+    """Without the collector, which may not come for a long time."""
+
+    def left() -> int:
+        return sum(type(x) is Equation and x.primitive is sin for x in gc.get_objects())
+
+    def f(x: np.ndarray) -> np.ndarray:
+        for k in [*range(200)]:
+            x = np.sin(x) * (k % 3)
+        return x
+
+    gc.collect()
+    gc.disable()
+    try:
+        before = left()
+        for g in (f, tj.grad(f), tj.jit(f)):
+            tj.make_jaxpr(lambda x, g=g: g(x))(1.0)
+        assert left() - before <= 200  # the program that the jitted function keeps
+    finally:
+        gc.enable()

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from tracejit.ir.types import FLOATS, ArrayType, array_type
+from tracejit.ir.types import FLOAT64, FLOATS, ArrayType, array_type
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ class Literal(Atom):
     def __init__(self, value: bool | int | float, type: ArrayType):
         kind = type.dtype.kind
         if kind == "f":
-            value = float(type.dtype.type(value))
+            value = float(value if type.dtype is FLOAT64 else type.dtype.type(value))
         elif kind == "b":
             value = bool(value)
         elif kind in "iu":

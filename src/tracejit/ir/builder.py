@@ -10,7 +10,6 @@ from tracejit.ir.atoms import Atom, Var
 from tracejit.ir.current import stack
 from tracejit.ir.graph import NOWHERE, Equation, Jaxpr, Provenance
 from tracejit.ir.primitive import Primitive
-from tracejit.ir.types import ArrayType
 
 _new = tuple.__new__  # past the constructor of named tuples, for speed
 
@@ -31,15 +30,6 @@ class Builder:
         fields = primitive, tuple(inputs), params, outvars, self.provenance
         self.equations.append(_new(Equation, fields))
         return outvars
-
-    def emit_typed(
-        self, primitive: Primitive, inputs: tuple[Atom, ...], params: dict[str, Any],
-        type: ArrayType, provenance: Provenance,
-    ) -> Var:  # fmt: skip
-        """Append one equation, known to be right and to have one result of this type."""
-        var = Var(type)
-        self.equations.append(_new(Equation, (primitive, inputs, params, (var,), provenance)))
-        return var
 
     def finish(self, invars: Sequence[Var], outvars: Sequence[Atom]) -> Jaxpr:
         return Jaxpr(tuple(invars), tuple(self.equations), tuple(outvars))

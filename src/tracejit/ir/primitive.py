@@ -159,16 +159,27 @@ class Primitive:
                 if x.type is not first:
                     break
             else:
-                key = id(first), len(inputs)
-                known = self._types.get(key)
-                if known is not None and known[0] is first:
-                    return known[1]
-                if len(self._types) >= _REMEMBERED:
-                    self._types.clear()
-                types = self.typing(*[first] * len(inputs))
-                self._types[key] = first, types
-                return types
+                return self._of_one_type(first, len(inputs))
         return self.typing(*[x.type for x in inputs], **params)
+
+    def result_type(self, type: ArrayType, count: int) -> ArrayType:
+        """The type of the one result of an operation, element by element, on so many operands of
+        one type."""
+        known = self._types.get((id(type), count))
+        if known is not None and known[0] is type:
+            return known[1][0]
+        return self._of_one_type(type, count)[0]
+
+    def _of_one_type(self, type: ArrayType, count: int) -> tuple[ArrayType, ...]:
+        key = id(type), count
+        known = self._types.get(key)
+        if known is not None and known[0] is type:
+            return known[1]
+        if len(self._types) >= _REMEMBERED:
+            self._types.clear()
+        types = self.typing(*[type] * count)
+        self._types[key] = type, types
+        return types
 
     def evaluate(self, *arrays: Any, **params: Any) -> tuple[Any, ...]:
         """The values by NumPy, always a tuple, of the dtypes that typing says."""

@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from tracejit.ir.atoms import Atom, Literal
+from tracejit.ir.atoms import Atom, Literal, Var
 from tracejit.ir.current import stack
+from tracejit.ir.graph import Equation
 from tracejit.ir.primitive import Primitive
 from tracejit.ir.types import ArrayType, array_type
 from tracejit.numpy.ufunc import Ufunc
@@ -24,6 +25,8 @@ from tracejit.trace.provenance import user_frame
 from tracejit.trace.tracer import Trace, Tracer
 
 Params = dict[str, Any]
+
+_new = tuple.__new__  # past the constructor of named tuples
 
 #: Literals that came up lately. Zeros are not kept: 0.0 == -0.0.
 _literals: dict[tuple[Any, type, int], Literal] = {}
@@ -44,26 +47,23 @@ def literal(number: float, type: ArrayType) -> Literal:
     return made
 
 
-def _is_current(trace: Trace) -> bool:
-    sinks = stack.sinks
-    return bool(sinks) and sinks[-1] is trace
-
-
 def _bound(
     trace: Trace, primitive: Primitive, inputs: tuple[Atom, ...], type: ArrayType, params: Params
 ) -> Tracer:
     """An equation of one result, three calls below the user's code, or more."""
-    place = user_frame(4)
-    return Tracer(trace, trace.emit_typed(primitive, inputs, params, type, place))
+    var = Var(type)
+    fields = primitive, inputs, params, (var,), user_frame(4)
+    trace.equations.append(_new(Equation, fields))
+    return Tracer(trace, var)
 
 
 def quick_unary(primitive: Primitive, x: Any) -> Tracer | None:
     """The result for a float; None where the general way is to be taken."""
     if x.__class__ is Tracer:
         trace, atom = x.owner, x.atom
-        if atom.type.dtype.kind == "f" and _is_current(trace):
-            (type,) = primitive.result_types((atom,), {})
-            return _bound(trace, primitive, (atom,), type, {})
+        sinks, type = stack.sinks, atom.type
+        if type.dtype.kind == "f" and sinks and sinks[-1] is trace:
+            return _bound(trace, primitive, (atom,), primitive.result_type(type, 1), {})
     return None
 
 
@@ -72,8 +72,8 @@ def quick_binary(primitive: Primitive, x: Any, y: Any) -> Tracer | None:
     known = x if x.__class__ is Tracer else y
     if known.__class__ is not Tracer:
         return None
-    trace, type = known.owner, known.atom.type
-    if type.dtype.kind != "f" or not _is_current(trace):
+    trace, type, sinks = known.owner, known.atom.type, stack.sinks
+    if type.dtype.kind != "f" or not sinks or sinks[-1] is not trace:
         return None
     if x.__class__ is not Tracer:
         if x.__class__ is not float and x.__class__ is not int:
@@ -89,7 +89,7 @@ def quick_binary(primitive: Primitive, x: Any, y: Any) -> Tracer | None:
         inputs = x.atom, y.atom
     else:
         return _of_number_and_array(trace, primitive, x.atom, y.atom)
-    return _bound(trace, primitive, inputs, primitive.result_types(inputs, {})[0], {})
+    return _bound(trace, primitive, inputs, primitive.result_type(type, 2), {})
 
 
 def _of_number_and_array(trace: Trace, primitive: Primitive, x: Atom, y: Atom) -> Tracer | None:
@@ -103,12 +103,13 @@ def _of_number_and_array(trace: Trace, primitive: Primitive, x: Atom, y: Atom) -
     else:
         many = _bound(trace, broadcast, (number,), type, {"shape": type.shape, "dims": ()}).atom
     inputs = (x, many) if number is y else (many, y)
-    return _bound(trace, primitive, inputs, primitive.result_types(inputs, {})[0], {})
+    return _bound(trace, primitive, inputs, primitive.result_type(type, 2), {})
 
 
 def quick_element(x: Any, index: Any) -> Tracer | None:
     """x[i] or x[i, j, ...] for ints, if that is a number; None for the general way."""
-    if x.__class__ is not Tracer or not _is_current(x.owner):
+    sinks = stack.sinks
+    if x.__class__ is not Tracer or not sinks or sinks[-1] is not x.owner:
         return None
     places = index if index.__class__ is tuple else (index,)
     type = x.atom.type

@@ -126,7 +126,9 @@ def _stage(
         var: x.value if isinstance(x, Constant) else x for var, x in trace.captured.values()
     }
     invars = [*captured, *given]
-    jaxpr, captured = Finish.step(trace.finish(invars, atoms), captured)  # type: ignore[arg-type]
+    whole = trace.finish(invars, atoms)  # type: ignore[arg-type]
+    trace.equations, trace.makers = [], {}  # which tracers that live on would keep
+    jaxpr, captured = Finish.step(whole, captured)
     written = tuple([x for x, _ in writes])
     weak_outs = tuple(is_weak(y) for y in outs)
     return Staged(jaxpr, tuple(captured.values()), weak_outs, tuple(assigned), written)

@@ -67,7 +67,7 @@ class Trace(Builder):
     by_object: whether a captured tracer is the array, whatever is written to it, rather than its
     value of that moment. Then views are read in this trace, too.
     bounds_of: the least and the greatest value of integers of which they are known. unrolled: the
-    loops of user code that are not to be rolled, and why. root: the trace of the whole function.
+    loops of user code that are not to be rolled, and why.
     named: the globals of all functions that may run, and the names that they look up there. beyond:
     which index leaves its axis in some round of the loop. arguments: those whose final values the
     caller sees.
@@ -97,10 +97,19 @@ class Trace(Builder):
         self.unrolled: dict[Any, str] = {}
         self.numbering: Any = None
         self.private: dict[int, Tracer] = {}
-        self.root: Trace = self
+        self._root: Trace | None = None  # not itself: what is traced is let go with the trace
         self.named: Any = ()
         self.beyond = ""
         self.arguments: Sequence[Tracer] = ()
+
+    @property
+    def root(self) -> Trace:
+        """The trace of the whole function: this one, unless it is a part of another."""
+        return self if self._root is None else self._root
+
+    @root.setter
+    def root(self, whole: Trace) -> None:
+        self._root = whole
 
     @property
     def is_tape(self) -> bool:
