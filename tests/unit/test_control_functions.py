@@ -310,6 +310,9 @@ def test_cotangents_of_tapes_have_no_sum() -> None:
     np.testing.assert_allclose(curvature, (slope(0.3 + h) - slope(0.3 - h)) / (2 * h), rtol=1e-6)
     with pytest.raises(MissingRuleError, match="in forward mode"):
         tj.grad(slope)(0.3)
+    for backend in ("native", "eager"):  # which takes slots
+        twice = tj.jit(tj.grad(slope), backend=backend)(0.3)
+        np.testing.assert_allclose(twice, curvature, rtol=1e-12)
 
 
 def test_types_of_the_primitives() -> None:
@@ -331,3 +334,62 @@ def test_types_of_the_primitives() -> None:
         primitives["while"].typing(SCALAR, cond=body, body=body, **counts)
     with pytest.raises(ShapeError, match="an operand of the body"):
         primitives["call"].typing(rows, rows, jaxpr=jaxpr, name="")
+
+
+@pytest.mark.parametrize("backend", ["native", "eager"])
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 6, 100])
+def test_map_in_batches(size: int, backend: str) -> None:
+    rows = np.arange(18.0).reshape(6, 3)
+    scale = np.array([1.0, -2.0, 0.5])
+
+    def f(x, s, **batches):
+        def row(r):
+            return {"sum": np.sin(r["a"] * s).sum(), "n": 1, "row": (r["a"] * r["b"], None)}
+
+        return map(row, {"a": x, "b": x[:, 0]}, **batches)
+
+    expected = f(rows, scale)
+    batched = tj.jit(lambda x, s: f(x, s, batch_size=size), backend=backend)
+    for got, want in zip(
+        tj.tree.leaves(batched(rows, scale)), tj.tree.leaves(expected), strict=True
+    ):
+        np.testing.assert_allclose(got, want, rtol=1e-14)
+        assert got.dtype == want.dtype
+    loss = tj.grad(lambda x, s: np.sum(f(x, s, batch_size=size)["sum"]), argnums=(0, 1))
+    whole = tj.grad(lambda x, s: np.sum(f(x, s)["sum"]), argnums=(0, 1))
+    for got, want in zip(
+        tj.jit(loss, backend=backend)(rows, scale), whole(rows, scale), strict=True
+    ):
+        np.testing.assert_allclose(got, want, rtol=1e-13)
+
+
+def test_map_runs_so_many_rows_at_once() -> None:
+    x = np.ones((7, 3))
+    text = str(tj.make_jaxpr(lambda x: map(np.sin, x, batch_size=3))(x))
+    assert "length=2" in text and "f64[3,3]" in text and "length=1," in text
+    assert map(np.sin, x[:0], batch_size=3).shape == (0, 3)
+    for size in (0, -1, 1.5):
+        with pytest.raises(ArgumentError, match="positive integer"):
+            map(np.sin, x, batch_size=size)
+
+
+def test_what_is_no_function_is_named() -> None:
+    x = np.ones((3, 2))
+    for name, call in {
+        "scan": lambda: scan(3, 0.0, x),
+        "map": lambda: map(None, x),
+        "cond": lambda: tj.jit(lambda p: cond(p, 1.0, lambda: 2.0))(True),
+        "switch": lambda: switch(0, [lambda: 1.0, 2.0]),
+        "while_loop": lambda: while_loop(lambda c: c < 3, 1, 0),
+        "fori_loop": lambda: fori_loop(0, 3, 1, 0),
+        "associative_scan": lambda: tj.lax.associative_scan("add", x),
+    }.items():
+        with pytest.raises(ArgumentError, match=f"{name} takes a function, not"):
+            call()
+    for unroll in (-1, "all", 1.5):
+        with pytest.raises(ArgumentError, match="unroll is a bool, or a number"):
+            scan(lambda c, r: (c, r), 0.0, x, unroll=unroll)
+        with pytest.raises(ArgumentError, match="unroll is a bool, or a number"):
+            fori_loop(0, 3, lambda i, c: c, 0.0, unroll=unroll)
+    with pytest.raises(ShapeError, match=r"makes f64\[\] of f64\[1,2\]"):
+        tj.lax.associative_scan(lambda a, b: a.sum(), x)

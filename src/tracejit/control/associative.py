@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tracejit import tree
-from tracejit.control.staging import as_leaves, show
+from tracejit.control.staging import as_leaves, check_functions, leaf_type, show
 from tracejit.errors import AxisError, ShapeError, TreeError
 from tracejit.ops.structure import concatenate, reshape
 from tracejit.ops.structure import reverse as reverse_primitive
@@ -33,6 +33,7 @@ def associative_scan(
     parts of elems along the axis (a product of matrices is `a @ b`), and returns what it takes.
     reverse: from the last element to the first. The leaves agree in the length of that axis.
     """
+    check_functions("associative_scan", fn)
     xs, structure = tree.flatten(elems)
     leaves = as_leaves(xs, structure, "elems")
     axes = [_axis(x, axis) for x in leaves]
@@ -50,6 +51,13 @@ def associative_scan(
                 "associative_scan: the function returns another structure than it takes",
                 where=function_place(fn), hint=f"in:  {show(structure)}\nout: {show(found)}",
             )  # fmt: skip
+        out = as_leaves(out, structure, "result")
+        for x, y in zip(a, out, strict=True):
+            if x.shape != y.shape:
+                raise ShapeError(
+                    f"associative_scan: the function makes {leaf_type(y)} of {leaf_type(x)}",
+                    where=function_place(fn), hint="it works on all elements at once: a * b, a @ b",
+                )  # fmt: skip
         return out
 
     def turned(xs: Leaves) -> Leaves:

@@ -15,6 +15,7 @@ from tracejit.control.staging import (
     answer,
     as_dtype,
     as_leaves,
+    check_functions,
     close,
     join,
     leaf_type,
@@ -49,6 +50,7 @@ def cond(
     """
     if operand is not _NOTHING:
         operands = (*operands, operand)
+    check_functions("cond", true_fun, false_fun)
     pred = scalar(pred, "the predicate of cond")
     known = answer(bool, pred) if config.disable_jit else value_of(pred)
     if known is not None:
@@ -70,6 +72,7 @@ def switch(
         operands = (*operands, operand)
     if not branches:
         raise ArgumentError("switch needs at least one branch", where=user_frame())
+    check_functions("switch", *branches)
     index = scalar(index, "the index of switch")
     if index.dtype.kind not in "iu":
         raise DTypeError(

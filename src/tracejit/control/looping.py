@@ -24,6 +24,7 @@ from tracejit.control.staging import (
     as_dtype,
     as_leaf,
     as_leaves,
+    check_functions,
     leaf_type,
     scalar,
     settle,
@@ -38,6 +39,7 @@ from tracejit.ops.structure import slice as slice_primitive
 from tracejit.trace.provenance import function_place, user_frame
 from tracejit.trace.stage import is_weak, value_of
 from tracejit.trace.tracer import Tracer, bind, current_trace
+from tracejit.transforms import batch as batching
 
 Mask = tuple[bool, ...]
 Leaves = list[Any]
@@ -55,11 +57,13 @@ def scan(
 
     init, xs, y: pytrees; the leaves of xs share their first axis. The carry keeps its structure,
     shapes and dtypes. length: the number of rounds, needed where xs has no leaves. reverse: from
-    the last row to the first, ys still in the order of xs. unroll is accepted as in JAX; how a loop
-    is unrolled is up to the backend.
+    the last row to the first, ys still in the order of xs. unroll: how many rounds in one JAX would
+    take; it is checked, and left to the backend.
 
     All derivatives of any order are defined. The memory of a reverse pass grows with the length.
     """
+    check_functions("scan", f)
+    _check_unroll(unroll)
     rows, xs_structure = tree.flatten(xs)
     rows = as_leaves(rows, xs_structure, "xs")
     length = _length(rows, xs_structure, length)
@@ -79,6 +83,13 @@ def scan(
     body, carry = settle(stage_with, Carry.of(init), lambda b: b.structure.children[0], "scan")
     final, ys = _bind_scan(body, carry, rows, length, reverse)
     return carry.structure.unflatten(final), body.structure.children[1].unflatten(ys)
+
+
+def _check_unroll(unroll: Any) -> None:
+    if not isinstance(unroll, (bool, int, np.integer)) or unroll < 0:
+        raise ArgumentError(
+            f"unroll is a bool, or a number of rounds, got {unroll!r}", where=user_frame()
+        )
 
 
 def _pair(f: Callable[..., Any], out: Any) -> tuple[Any, Any]:
@@ -188,9 +199,50 @@ def stack_rows(rows: Sequence[Any]) -> Any:
 def map(f: Callable[[Any], Any], xs: Any, *, batch_size: int | None = None) -> Any:
     """f(x) for each row x of xs, one after the other, stacked. `vmap` does all at once.
 
-    batch_size is accepted as in JAX; rows are worked on one by one all the same.
+    batch_size: so many rows at once, as `vmap` does it, and then the rest of them.
     """
-    return scan(lambda _, x: (None, f(x)), None, xs)[1]
+    check_functions("map", f)
+    rows, structure = tree.flatten(xs)
+    rows = as_leaves(rows, structure, "xs")
+    length = _length(rows, structure, None)
+    if batch_size is None or config.disable_jit or not length:
+        return scan(lambda _, x: (None, f(x)), None, xs)[1]
+    if not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
+        raise ArgumentError(
+            f"map: batch_size must be a positive integer, got {batch_size!r}", where=user_frame()
+        )
+    types = [leaf_type(x).with_shape(x.shape[1:]) for x in rows]
+    body = stage_body(f, tree.structure((xs,)), types, (False,) * len(rows), "map")
+    body = body.returning(body.types)
+    size = min(int(batch_size), length)
+    whole = length - length % size
+    parts = [_in_batches(body, [_rows(x, 0, whole) for x in rows], size)]
+    if whole < length:
+        parts.append(_in_batches(body, [_rows(x, whole, length) for x in rows], length - whole))
+    outs = [bind(concatenate, *ys, axis=0) for ys in zip(*parts, strict=True)]
+    return body.structure.unflatten(outs)
+
+
+def _rows(x: Any, start: int, stop: int) -> Any:
+    """x[start:stop]."""
+    zeros, ones = (0,) * (x.ndim - 1), (1,) * x.ndim
+    if stop - start == x.shape[0]:
+        return x
+    return bind(slice_primitive, x, start=(start, *zeros), limit=(stop, *x.shape[1:]), stride=ones)
+
+
+def _in_batches(body: Body, rows: Leaves, size: int) -> Leaves:
+    """What the body makes of all rows, whose number is a multiple of size, `size` at a time."""
+    captured = len(body.captured)
+    mask = (False,) * captured + (True,) * len(rows)
+    wide, _ = batching.batch(body.jaxpr, size, mask, (True,) * len(body.jaxpr.outvars))
+    length = rows[0].shape[0] // size
+    stacks = [bind(reshape, x, shape=(length, size, *x.shape[1:])) for x in rows]
+    outs = bind(
+        scan_primitive, *body.captured, *stacks, jaxpr=wide, length=length, reverse=False,
+        num_consts=captured, num_carry=0,
+    )  # fmt: skip
+    return [bind(reshape, y, shape=(length * size, *y.shape[2:])) for y in outs]
 
 
 # Loops over a carry alone.
@@ -205,6 +257,9 @@ def fori_loop(
     With bounds that are known while tracing this is a `scan`, otherwise a `while_loop`. The index
     is a Python number in promotion: it does not change the dtype of what it is multiplied by.
     """
+    check_functions("fori_loop", body_fun)
+    if unroll is not None:
+        _check_unroll(unroll)
     low, high = _bound(lower, "lower"), _bound(upper, "upper")
     known = value_of(low), value_of(high)
     if known[0] is None or known[1] is None:
@@ -290,6 +345,7 @@ def while_loop(
     round goes on a tape, and XLA, which has none, runs rounds again; where memory is short, use
     `checkpoint(f, slots=n)`.
     """
+    check_functions("while_loop", cond_fun, body_fun)
     while config.disable_jit and (more := answer(bool, cond_fun(init_val))) is not None:
         if not more:
             return init_val

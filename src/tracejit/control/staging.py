@@ -105,6 +105,15 @@ def weak_dtype(dtype: np.dtype) -> np.dtype:
     return {"b": BOOL, "i": INT64, "f": floating}.get(dtype.kind, dtype)
 
 
+def check_functions(name: str, *funs: Any) -> None:
+    """Raise unless all can be called."""
+    for fun in funs:
+        if not callable(fun):
+            raise ArgumentError(
+                f"{name} takes a function, not {type(fun).__name__} {fun!r}", where=user_frame()
+            )
+
+
 def as_leaf(x: Any, where: str) -> Any:
     """A tracer, or the array for what else is in a pytree; `where` names it for the error."""
     if isinstance(x, Tracer):

@@ -18,7 +18,7 @@ from tracejit.control.call import call as call_primitive
 from tracejit.control.guard import Answer, Guards, guards_first, without_guards
 from tracejit.control.slots import without_tapes
 from tracejit.control.tape import makes_tapes
-from tracejit.errors import UnsupportedError
+from tracejit.errors import MissingRuleError, UnsupportedError
 from tracejit.ir.atoms import Var
 from tracejit.ir.builder import building
 from tracejit.ir.graph import Jaxpr
@@ -150,10 +150,15 @@ def trace(
     guards = _decider(call, given)
     values = None if guards is None else [recorded(x) for x in call.leaves]
     before = 0 if guards is None else len(guards.answers)
-    with nullcontext() if tapes else without_tapes():
-        staged = stage(
-            flat, types, values=values, weak=call.weak, name=name, decider=guards, finals=finals
-        )
+    try:
+        with nullcontext() if tapes else without_tapes():
+            staged = stage(
+                flat, types, values=values, weak=call.weak, name=name, decider=guards, finals=finals
+            )
+    except MissingRuleError:  # such as that of sums of tapes
+        if not tapes or is_traced(*call.leaves):
+            raise
+        return trace(call, given, finals=finals, tapes=False)
     answers = () if guards is None else tuple(guards.answers[before:])
     jaxpr = guards_first(staged.jaxpr) if answers else staged.jaxpr
     return Traced(

@@ -31,7 +31,8 @@ def summed(before: Atom, ct: Atom) -> Atom:
         raise MissingRuleError(
             "reverse mode of a derivative in reverse mode, through nested loops whose lengths "
             "are known at run time alone, is not defined",
-            hint="take the outer derivative in forward mode: jvp, jacfwd or linearize of grad",
+            hint="compile all of it: tracejit.jit(grad(grad(f))) does without tapes; or take the "
+            "outer derivative in forward mode: jvp, jacfwd or linearize of grad",
         )
     return add(before, ct)
 
