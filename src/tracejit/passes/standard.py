@@ -9,6 +9,7 @@ from tracejit.passes.fold import fold
 from tracejit.passes.hoist import hoist
 from tracejit.passes.inline import inline
 from tracejit.passes.join import join
+from tracejit.passes.matrices import matrices
 from tracejit.passes.pack import pack
 from tracejit.passes.pipeline import Pipeline
 from tracejit.passes.totals import totals
@@ -29,6 +30,7 @@ VECTORS = Pipeline(
     "vectors",
     [
         totals,  # before hoist: it looks for sums as fold leaves them
+        matrices,  # before hoist: it looks for counters as they are made
         hoist,   # before dce: it leaves constants of loops unread
         factor,  # before dce: it leaves products unread
         join,    # before pack: what is put together is then stacked
