@@ -55,20 +55,18 @@ def test_what_is_written_is_known() -> None:
     """Where windows lie apart; not where they may meet."""
     before, after = windows(1)
     assert after < before
-    x = np.zeros(9)
+    x = np.arange(301.0)
 
     def meet(x):
-        x = x.copy()
-        for i in range(1, 300):
-            x[i // 40] = 1.0
-            x[i // 50] = 2.0
-            x[0] = x[i // 40]
-        return x
+        x, seen = x.copy(), np.zeros_like(x)
+        for i in range(len(x)):
+            x[i] = 1.0 + i
+            x[len(x) - 1 - i] += 2.0
+            seen[i] = x[i]
+            x[i] *= 0.5
+        return x, seen
 
-    counted, _ = count(SIMPLIFY(tj.make_jaxpr(meet)(x)), ())
-    program_before = dce(cse(bounded(counted)))
-    assert str(apart(program_before)) == str(program_before)
-    assert_close("meet", 9, [tj.jit(meet)(x)], [meet(x)], rtol=0.0)
+    assert_close("meet", x.shape, tj.jit(meet)(x), meet(x), rtol=0.0)
 
 
 def columns(w, u):

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from tracejit.backends.native.bounds import Ranges, bounds_of
 from tracejit.control.undo import ordered
@@ -34,8 +35,9 @@ FAR = 16
 
 
 def apart(jaxpr: Jaxpr) -> Jaxpr:
-    """The jaxpr, without reads and writes that windows which lie apart make superfluous."""
-    ranges = bounds_of(jaxpr)
+    """The jaxpr, without reads and writes that windows which lie apart make superfluous; itself if
+    there are none."""
+    ranges = cache(lambda: bounds_of(jaxpr))
 
     @through_held
     def walk(jaxpr: Jaxpr, inner: Pass) -> Jaxpr:
@@ -45,7 +47,7 @@ def apart(jaxpr: Jaxpr) -> Jaxpr:
         updates = sum(e.primitive is dynamic_update_slice for e in equations)
         if updates < 2 or any(is_effectful(e) for e in equations):
             return body
-        return _Body(body, ranges).run()
+        return _Body(body, ranges()).run()
 
     return walk(jaxpr)
 
@@ -69,7 +71,9 @@ class _Body:
 
     def run(self) -> Jaxpr:
         """The body without what is superfluous."""
-        self._learn(self._read_back())
+        equations = self._read_back()
+        changed = len(equations) < len(self.jaxpr.equations)
+        self._learn(equations)
         dead = {e for e in self.makers.values() if self._is_overwritten(e)}
         self.names = Renaming({e.outvars[0]: e.inputs[0] for e in dead})
         for out in [*self.names]:
@@ -77,7 +81,10 @@ class _Body:
                 self.names[out] = self.names.atom(base)
         equations = [self.names.equation(e) for e in self.equations if e not in dead]
         self._learn(equations)
-        found = ordered(self._read_late(), self.jaxpr.invars)
+        late = self._read_late()
+        if not (changed or dead or late):
+            return self.jaxpr
+        found = ordered([late.get(e, e) for e in equations], self.jaxpr.invars)
         return Jaxpr(self.jaxpr.invars, tuple(found), self.outvars)
 
     def _learn(self, equations: Sequence[Equation]) -> None:
@@ -143,7 +150,7 @@ class _Body:
                     pending.append(reader.outvars[0])
         return False
 
-    def _read_late(self) -> list[Equation]:
+    def _read_late(self) -> dict[Equation, Equation]:
         """What is changed and written back is read from the array as it is written to."""
         late: dict[Equation, Equation] = {}
         for eqn in self.equations:
@@ -155,7 +162,7 @@ class _Body:
             for read in self._own_reads(update):
                 if read.inputs[0] in before and self._read(read) == window:
                     late[read] = read._replace(inputs=(x, *read.inputs[1:]))
-        return [late.get(e, e) for e in self.equations]
+        return late
 
     def _versions(self, x: Atom, window: _Window) -> set[Atom]:
         """The older versions of x that are the same in this window."""
