@@ -47,7 +47,7 @@ def _fault(
     if isinstance(x, np.ndarray):
         if not x.flags.writeable:
             return "is read-only", "pass a copy, x.copy()"
-        if any(s == 0 and n > 1 for s, n in zip(x.strides, x.shape, strict=True)):
+        if x.size and any(s == 0 and n > 1 for s, n in zip(x.strides, x.shape, strict=True)):
             return "has elements that share memory", "pass a copy, x.copy()"
     for j, y in enumerate(given):
         if j != i and share_memory(x, y):
