@@ -171,3 +171,61 @@ def test_zeros_of_steps() -> None:
 
     tj.make_jaxpr(f)(1.0)
     assert seen[0] == (True, False, False)
+
+
+TABLE = np.random.default_rng(5).random((100, 4))
+PLACES = np.random.default_rng(6).integers(-100, 100, 100)
+
+
+def test_known_arrays_are_read_at_traced_indices() -> None:
+    inside = np.linspace(1, 2, 100)
+
+    def read(weights: Any, i: Any) -> Any:
+        return weights[i, 1] + weights[i].sum() + weights[1:, 2][i - 1]
+
+    def f(x: Any) -> Any:
+        own = np.sin(np.arange(100.0))
+        s = 0.0
+        for i in range(1, 100):
+            doubled = own * 2
+            s = s + x[i] * read(TABLE, i) + x[PLACES[i]] * inside[i] + doubled[3] * own[i]
+            for j in range(i):
+                s = s * 0.9 + own[j] * TABLE[j, 0]
+        return s + own[1] + doubled.sum()
+
+    for backend in ("native", "eager"):
+        np.testing.assert_allclose(tj.jit(f, backend=backend)(X), f(X), rtol=1e-12)
+    assert [e.primitive.name for e in tj.make_jaxpr(f)(X).equations].count("scan") == 1
+    along = np.linspace(-1, 1, 100)
+    slope = (f(X + 1e-6 * along) - f(X - 1e-6 * along)) / 2e-6
+    np.testing.assert_allclose(tj.jit(tj.grad(f))(X) @ along, slope, rtol=1e-6)
+    assert type(TABLE) is type(PLACES) is type(inside) is np.ndarray
+
+
+def test_known_arrays_are_what_they_are_when_they_are_read() -> None:
+    def f(x: Any) -> Any:
+        table = np.sin(np.arange(100.0))
+        s, t = 0.0, 0.0
+        for i in range(100):
+            s = s + x[i] * table[i]
+        table[3:] = 7.0
+        for i in range(100):
+            t = t + x[i] * table[i]
+        return s, t, table
+
+    for x, y in zip(tj.jit(f)(X), f(X), strict=True):
+        np.testing.assert_allclose(x, y, rtol=1e-12)
+
+
+def test_known_arrays_are_arrays_again_when_tracing_fails() -> None:
+    inside = np.arange(3.0)
+
+    def f(x: Any) -> Any:
+        return x + TABLE[0, 0] + inside[0] + 1 / 0
+
+    with pytest.raises(ZeroDivisionError):
+        tj.jit(f)(1.0)
+    assert type(TABLE) is type(inside) is np.ndarray
+    kept: list[Any] = []
+    tj.jit(lambda x: kept.append(TABLE * 2) or x)(1.0)  # type: ignore[func-returns-value]
+    assert type(kept[0]) is np.ndarray

@@ -63,6 +63,7 @@ from tracejit.trace.places import (
 from tracejit.trace.provenance import asking_frame
 from tracejit.trace.retrace import LEFT, Retrace, Site
 from tracejit.trace.stage import is_weak
+from tracejit.trace.tables import is_lendable, lent
 from tracejit.trace.tracer import Constant, Trace, Tracer, bind, current_trace
 from tracejit.trace.watch import Watch
 
@@ -177,6 +178,9 @@ class Loop:
         self.before = self.variables()
         self.watch = Watch(frame.f_globals, outer.root.named, containers(self.before))
         self._refuse_iterators()
+        known = read_locals(frame)
+        own = (*frame.f_code.co_varnames, *frame.f_code.co_cellvars)
+        self.arrays = {name: known[name] for name in own if is_lendable(known.get(name))}
         self.carried: dict[Path, tuple[ArrayType, bool]] = {}
         self.runs: list[Run] = []
         self.pending: list[tuple[bool, ...]] = []
@@ -207,7 +211,7 @@ class Loop:
         """Begin a run: fresh tracers stand for what is carried."""
         self.body = body = BodyTrace(self, forced)
         stack.sinks.append(body)
-        variables: dict[str, Any] = {}
+        variables: dict[str, Any] = {name: lent(x) for name, x in self.arrays.items()}
         self.entries = {}
         for path, (type, weak) in self.carried.items():
             if path in self.before:
@@ -453,7 +457,7 @@ class Loop:
             put(variables, path, x)
         for tracer, x in zip(self.written.values(), outs[len(self.carried) :], strict=True):
             tracer.assign(x)
-        replace_locals(self.frame, variables | also)
+        replace_locals(self.frame, self.arrays | variables | also)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from tracejit.trace.provenance import is_user_code
+from tracejit.trace.tables import plain
 from tracejit.trace.tracer import Tracer
 
 Path = tuple[Any, ...]
@@ -146,7 +147,7 @@ class _Survey:
 
     def visit(self, x: Any, path: Path) -> None:
         places = self.places
-        places[path] = x
+        places[path] = x = plain(x)
         if isinstance(x, (Tracer, int, float, str)) or x is None:
             return
         frozen = _frozen(x)

@@ -8,6 +8,7 @@ the globals of the traced function, and of the functions of the user's that it n
     np      the module numpy  the same names, where `zeros` and its like are this package's
     range   (a built-in)      `for i in range(n)` may be traced once: see `control.rolling`
     max     (a built-in)      the greater of two traced values
+    T       an ndarray        the same, which can be read at traced indices: see `trace.tables`
 
 A double does what the original does in threads that trace nothing. Which doubles there are is said
 by `tracejit.numpy.world`, which registers them here.
@@ -19,12 +20,13 @@ import functools
 import sys
 import sysconfig
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from types import CodeType, FunctionType, MethodType, ModuleType
+from types import CellType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 from tracejit.trace.provenance import is_user_code
+from tracejit.trace.tables import is_lendable, lent, plain
 from tracejit.trace.watch import Named
 
 _MISSING = object()
@@ -54,17 +56,23 @@ def register_builtin(name: str, double: Any) -> None:
 def world_of(fun: Callable[..., Any]) -> Iterator[list[Named]]:
     """In this block the globals of a function, and of the functions that it names, hold doubles.
     Gives these globals, with the names that the functions look up."""
-    spaces = _namespaces(fun)
-    for space, _ in spaces:
-        _install(space)
+    spaces, cells = _namespaces(fun)
+    for space, names in spaces:
+        _install(space, names)
+    arrays = [(cell, cell.cell_contents) for cell in cells]
+    for cell, array in arrays:
+        cell.cell_contents = lent(array)
     try:
         yield spaces
     finally:
+        for cell, array in arrays:
+            if plain(cell.cell_contents) is array:
+                cell.cell_contents = array
         for space, _ in spaces:
             _uninstall(space)
 
 
-def _install(space: dict[str, Any]) -> None:
+def _install(space: dict[str, Any], names: Collection[str]) -> None:
     with _lock:
         entry = _installed.get(id(space))
         if entry is not None:
@@ -75,6 +83,8 @@ def _install(space: dict[str, Any]) -> None:
             found = _originals.get(id(value))
             if found is not None:
                 changes.append((name, value, found[1]))
+        arrays = [(n, space[n]) for n in names if is_lendable(space.get(n))]
+        changes += [(name, array, lent(array)) for name, array in arrays]
         changes += [(n, _MISSING, double) for n, double in _builtins.items() if n not in space]
         for name, _, double in changes:
             space[name] = double
@@ -115,18 +125,22 @@ def _names(code: CodeType) -> frozenset[str]:
     return frozenset(names)
 
 
-def _namespaces(fun: Callable[..., Any]) -> list[Named]:
+def _namespaces(fun: Callable[..., Any]) -> tuple[list[Named], list[CellType]]:
     """The globals of the user's functions that a function consists of, holds and names; and of
-    modules that it names, which need not have functions."""
+    modules that it names, which need not have functions. And the cells in which these functions
+    have arrays."""
     found: dict[int, tuple[dict[str, Any], set[str]]] = {}
     pending: list[Any] = [fun]
     seen: set[int] = set()
+    cells: dict[int, CellType] = {}
     while pending and len(seen) < _MOST:
         x = pending.pop()
         if id(x) not in seen:
             seen.add(id(x))
             pending += _parts(x, found)
-    return [*found.values()]
+            if isinstance(x, FunctionType) and is_user_code(x.__code__.co_filename):
+                cells |= {id(c): c for c in x.__closure__ or () if _is_full(c)}
+    return [*found.values()], [c for c in cells.values() if is_lendable(c.cell_contents)]
 
 
 def _parts(x: Any, found: dict[int, tuple[dict[str, Any], set[str]]]) -> list[Any]:

@@ -28,7 +28,7 @@ def reached(x: Any) -> OpenRange | None:
     return form.range if trace.goes_through(form.terms[0][0].tracer.atom) else None
 
 
-def is_zero_once(x: Tracer) -> bool:
+def is_zero_once(x: Any) -> bool:
     """Whether an integer is sure to be zero in some round of the innermost loop."""
     ends = reached(x)
     if ends is None or not ends[0] <= 0 <= ends[1]:
