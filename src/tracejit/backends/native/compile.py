@@ -59,6 +59,7 @@ from tracejit.backends.native.parts import emit_pieces
 from tracejit.backends.native.paths import Path
 from tracejit.backends.native.program import Program
 from tracejit.backends.native.shared import addresses, is_shared, new_module
+from tracejit.backends.native.still import stilled
 from tracejit.backends.native.summary import Summary
 from tracejit.backends.native.target import Code, Features, assembly, host, object_code
 from tracejit.backends.protocol import Observer
@@ -95,7 +96,7 @@ class NativeBackend:
         """Compile a jaxpr; `constants` are the values of its first inputs, fixed here."""
         jaxpr = VECTORS(SIMPLIFY(jaxpr, observer), observer)
         counting, constants = count(jaxpr, constants)
-        after = numbers(bounded(counting))
+        after = numbers(stilled(bounded(counting)))
         if after is not counting:
             # Equal places look equal now: what is written is read back, and then nobody reads it.
             after = dce(fold(dce(fold(cse(after)))))
