@@ -28,7 +28,7 @@ class Table(np.ndarray):
         here = np.asarray(self)
         if self.known is None or self.known.tobytes() != here.tobytes():
             self.known = here.copy()
-        return Tracer(trace, trace.lift(self.known)).__getitem__(index)  # type: ignore[attr-defined]
+        return Tracer(trace, trace.lift(self.known))[index]  # type: ignore[index]
 
     def __array_wrap__(self, array: Any, context: Any = None, return_scalar: bool = False) -> Any:
         return array[()] if return_scalar else np.asarray(array)
