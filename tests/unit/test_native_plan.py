@@ -132,3 +132,20 @@ def test_what_is_stored_in_the_end_is_made(rng) -> None:
     jaxpr = tj.jit(tj.grad(fun)).trace(x)
     run = NativeExecutable(SIMPLIFY(jaxpr))
     assert_close("gradient", "sums", run(x), evaluate(jaxpr, x), rtol=1e-9)
+
+
+def twice_smoothed(x: np.ndarray) -> np.ndarray:
+    """Differences of differences along both axes, and along them once more."""
+    lap = 4.0 * x[1:-1, 1:-1] - (x[2:, 1:-1] + x[:-2, 1:-1] + x[1:-1, 2:] + x[1:-1, :-2])
+    flux = np.where((lap[1:] - lap[:-1]) * (x[2:-1, 1:-1] - x[1:-2, 1:-1]) > 0, 0.0, lap[1:])
+    return flux[1:] - flux[:-1]
+
+
+def test_what_would_go_to_memory_is_computed_again(rng) -> None:
+    """An array that caches hold is stored once for its readers; a large one is not, at that cost."""
+    for shape, stored in (((40, 60), 3), ((40, 60, 500), 1)):
+        x = rng.normal(size=shape)
+        plan = Plan(SIMPLIFY(tj.make_jaxpr(twice_smoothed)(x)))
+        assert len(plan.stored) == stored
+        got = tj.jit(twice_smoothed, backend="native")(x)
+        assert_close("recomputed", shape, [got], [twice_smoothed(x)], rtol=1e-12)

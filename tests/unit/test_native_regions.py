@@ -12,6 +12,8 @@ import tracejit as tj
 from tracejit.backends.native import compile as native
 from tracejit.backends.native import contraction, pieces, regions
 from tracejit.backends.native.compile import NativeExecutable
+from tracejit.backends.native.plan import Plan
+from tracejit.backends.native.regions import Region
 from tracejit.ir.walk import evaluate
 from tracejit.passes.standard import SIMPLIFY
 from tracejit.testing.compare import assert_close
@@ -218,3 +220,18 @@ def test_the_same_bits_for_any_number_of_threads(name, rng, monkeypatch) -> None
     tj.config.update("threads", before)
     assert len(found) == 1
     assert_close(name, shapes, run(*args), evaluate(jaxpr, *args), rtol=1e-11)
+
+
+def test_rows_that_lie_side_by_side_are_no_tiles(monkeypatch) -> None:
+    """A tile of a few columns of a large array would fetch a piece of each row again and again."""
+    monkeypatch.setattr(regions, "WORTH", 1)
+
+    def fun(x):
+        y = np.tanh(np.sin(np.tanh(np.cos(np.tanh(np.sin(x))))))
+        return y[1:, 1:] - y[:-1, :-1]
+
+    from_rows = program_of(fun, np.ones((60, 40, 100)))
+    for cache in (1 << 20, 1 << 30):
+        monkeypatch.setattr(regions, "CACHE", cache)
+        found = [s for s in regions.with_regions(Plan(from_rows)) if isinstance(s, Region)]
+        assert bool(found) == (cache == 1 << 30)

@@ -31,10 +31,13 @@ from tracejit.ir.graph import Equation, Jaxpr
 from tracejit.ir.types import BOOL
 from tracejit.ir.walk import count_equations, held_jaxprs
 from tracejit.ops.indexing import dynamic_slice
-from tracejit.ops.structure import slice
+from tracejit.ops.structure import pad, slice
 
 #: Computing in place again is given up for a store and a load above this cost.
 DEAR = 8
+#: The same for an array of more than `CACHE` bytes that no region makes tile by tile, because it is
+#: not read row by row, or because a row has more than `ROW`: a store and a load then go to memory.
+DISTANT, CACHE, ROW = 64, 1 << 20, 1 << 16
 #: To read from memory and write there, at one point.
 TRAFFIC = 8
 #: The cost of the work over one shape that one nest does at most.
@@ -89,6 +92,7 @@ class Plan:
         self.stored |= dict.fromkeys(self.halos, "padded several times: with a halo")
         self.stored |= dict.fromkeys(parted, "a part of it is padded several times")
         self.costs = self._costs()
+        self.distant: set[Var] = set()
         self._store_what_spreads()
         self._cut_long_kernels()
         for _ in range(3):
@@ -177,7 +181,10 @@ class Plan:
                     if x in often and self.costs[x] > DEAR:
                         self.stored[x] = f"dear, and read again and again by {eqn.primitive.name}"
         for x, where in places.items():
-            if len(where) > 1 and self.costs[x] * (len(where) - 1) > DEAR:
+            limit = DISTANT if _is_distant(x, where) else DEAR
+            if limit == DISTANT:
+                self.distant.add(x)
+            if len(where) > 1 and self.costs[x] * (len(where) - 1) > limit:
                 self.stored.setdefault(x, f"read at {len(where)} indices")
         self.costs = self._costs()
 
@@ -356,7 +363,8 @@ class Plan:
         count: dict[Var, int] = {}
         for step in self.steps:
             for x in self.reads(step):
-                if self._inline(x) and self.costs[x] > DEAR:
+                limit = DISTANT if x in self.distant else DEAR
+                if self._inline(x) and self.costs[x] > limit:
                     count[x] = count.get(x, 0) + 1
         several = {x for x, n in count.items() if n > 1}
         # Of a chain of dear ones only the last is needed by address.
@@ -366,3 +374,12 @@ class Plan:
         }  # fmt: skip
         return several - inner
 
+
+def _is_distant(x: Var, readers: Iterable[Any]) -> bool:
+    """Whether storing an array that is read at several indices takes it to memory and back."""
+    nbytes = x.type.nbytes
+    return nbytes > CACHE and (nbytes > ROW * x.shape[0] or any(
+        isinstance(eqn, Equation) and eqn.primitive in (slice, pad)
+        and eqn.outvars[0].shape[0] != x.shape[0]
+        for eqn in readers
+    ))  # fmt: skip

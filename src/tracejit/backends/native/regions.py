@@ -29,6 +29,9 @@ WORTH = 1 << 16
 NEAR, FAR = 1 << 15, 1 << 19
 #: Rows of a tile, at least and at most.
 FEW, MANY = 8, 1024
+#: Rows that lie side by side are columns: of so few of them, in arrays that no cache holds, each
+#: piece of memory that is fetched at once is too short.
+NARROW, CACHE = 64, 1 << 20
 #: Rows of so few elements lie side by side: one vector goes along the rows, not along a row.
 SHORT = 16
 #: How often an operand with short rows is read before a tile of it is copied and turned.
@@ -149,6 +152,8 @@ class _Search:
         region, per_row = growth.region, growth.bytes_of_a_row()
         most = FAR if FEW * per_row > NEAR else NEAR
         tile = max(FEW, min(MANY, most // per_row))
+        if tile < NARROW and growth.goes_along_columns():
+            return False
         region.tile = _even_tile(region.extent, tile)
         return region.extent >= 2 * region.tile
 
@@ -340,6 +345,13 @@ class _Growth:
                         return False
                     reads += prod(self.search.space(member.step)) // x.type.size
         return reads >= OFTEN
+
+    def goes_along_columns(self) -> bool:
+        """Whether its rows lie side by side in large arrays that it reads or makes."""
+        return any(
+            axis == x.ndim - 1 > 0 and _bytes(x) > CACHE
+            for x, axis in (self.read_rows | self.region.rows).items()
+        )
 
     def bytes_of_a_row(self) -> int:
         """What a tile holds for each of its rows."""
