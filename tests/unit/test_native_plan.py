@@ -142,7 +142,7 @@ def twice_smoothed(x: np.ndarray) -> np.ndarray:
 
 
 def test_what_would_go_to_memory_is_computed_again(rng) -> None:
-    """An array that caches hold is stored once for its readers; a large one is not, at that cost."""
+    """An array that caches hold is stored once for its readers; a large one is not stored."""
     for shape, stored in (((40, 60), 3), ((40, 60, 500), 1)):
         x = rng.normal(size=shape)
         plan = Plan(SIMPLIFY(tj.make_jaxpr(twice_smoothed)(x)))
