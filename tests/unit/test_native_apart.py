@@ -103,3 +103,17 @@ def test_adjoints_of_sweeps_copy_nothing_whole(rng) -> None:
     back = kernels.split("statement scan")[-1].split("copy over (12, 12, 1)")
     assert len(back) > 3
     assert all("copy over (12, 12, 40)" not in part for part in back[1:-1])
+
+
+def test_arrays_are_written_where_they_go(rng) -> None:
+    """What is written, and read at once in the same place and in others, is not kept beside it."""
+    x = rng.random((20, 30))
+
+    def sweeps(x, y):
+        for _ in range(40):
+            y[1:-1, 1:-1] = x[1:-1, 1:-1] + x[1:-1, :-2] + x[2:, 1:-1]
+            x[1:-1, 1:-1] = y[1:-1, 1:-1] - y[1:-1, 2:] - y[:-2, 1:-1]
+
+    kernel = tj.jit(sweeps, backend="native")
+    kernels = str(tj.stages(kernel)(x, x.copy())).split("// kernels")[1].split("// llvm")[0]
+    assert "kernel over" not in kernels and kernels.count("copy over (18, 28)") == 2

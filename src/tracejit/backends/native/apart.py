@@ -99,7 +99,8 @@ class _Body:
     # The three steps.
 
     def _read_back(self) -> list[Equation]:
-        """Reads of what is written stand for that."""
+        """Reads of what is written stand for that: of numbers, and of what is not written then."""
+        self._learn(self.jaxpr.equations)
         equations = []
         for eqn in self.jaxpr.equations:
             eqn = self.names.equation(eqn)
@@ -120,14 +121,17 @@ class _Body:
                 return None
             other = self._window(eqn.inputs[0], eqn.inputs[2:], eqn.inputs[1].shape)
             if other == window:
-                return eqn.inputs[1]
+                update = eqn.inputs[1]
+                spared = update.type.size == 1 or isinstance(update, Literal)
+                return update if spared or self._is_overwritten(eqn, once_read=True) else None
             if not self._are_apart(x, window, other):
                 return None
             x = eqn.inputs[0]
         return None
 
-    def _is_overwritten(self, eqn: Equation) -> bool:
-        """Whether nothing reads what an update writes before it is overwritten."""
+    def _is_overwritten(self, eqn: Equation, *, once_read: bool = False) -> bool:
+        """Whether nothing reads what an update writes before it is overwritten; or nothing but reads
+        of just that."""
         if eqn.primitive is not dynamic_update_slice:
             return False
         window = self._window(eqn.inputs[0], eqn.inputs[2:], eqn.inputs[1].shape)
@@ -140,7 +144,9 @@ class _Body:
                 return False
             for reader in self.readers.get(x, ()):
                 read = self._read(reader)
-                if read is not None and self._are_apart(x, window, read):
+                if read is not None and (
+                    (once_read and read == window) or self._are_apart(x, window, read)
+                ):
                     continue
                 if reader.primitive is not dynamic_update_slice or x in reader.inputs[1:]:
                     return False
