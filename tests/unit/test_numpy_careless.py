@@ -57,11 +57,18 @@ def test_elements_of_an_ndarray_are_not_set(
     assert f"in {program.__name__}" in str(caught.value.where)
 
 
+class Holder:
+    """What is no variable is not seen."""
+
+    table = TABLE
+
+
 @pytest.mark.parametrize("index", [2, np.array([1, 2])])
-def test_an_ndarray_is_not_indexed_by_a_traced_value(index: Any) -> None:
+def test_an_ndarray_is_indexed_by_a_traced_value_where_a_variable_names_it(index: Any) -> None:
+    np.testing.assert_array_equal(tj.jit(lambda i: TABLE[i])(index), TABLE[index])
     with pytest.raises(TracedConversionError, match="tracejit.numpy.take"):
-        tj.jit(lambda i: TABLE[i])(index)
-    taken = tj.jit(lambda i: tnp.take(TABLE, i, axis=0))(index)
+        tj.jit(lambda i: Holder.table[i])(index)
+    taken = tj.jit(lambda i: tnp.take(Holder.table, i, axis=0))(index)
     np.testing.assert_array_equal(taken, TABLE[index])
 
 

@@ -242,3 +242,24 @@ def test_arrays_that_others_see_change_places_round_by_round(fun: Callable[..., 
     found, expected = tj.jit(fun)(*mine), fun(*written)
     for x, y in zip((*found, *mine), (*expected, *written), strict=True):
         np.testing.assert_allclose(x, y, rtol=1e-12)
+
+
+def pivoted(A: Any) -> Any:
+    """Triangular factors in place, and the order of the rows."""
+    order = np.arange(A.shape[0])
+    for k in range(A.shape[0] - 1):
+        best = k + np.argmax(np.abs(A[k:, k]))
+        if best != k:
+            A[[k, best]] = A[[best, k]]
+            order[[k, best]] = order[[best, k]]
+        for i in range(k + 1, A.shape[0]):
+            A[i, k] /= A[k, k]
+            A[i, k + 1 :] -= A[i, k] * A[k, k + 1 :]
+    return order
+
+
+def test_known_arrays_that_the_function_makes_are_read_and_written_at_traced_places() -> None:
+    A = np.random.default_rng(5).random((9, 9))
+    given, mine = A.copy(), A.copy()
+    np.testing.assert_array_equal(tj.jit(pivoted)(mine), pivoted(given))
+    np.testing.assert_allclose(mine, given, rtol=1e-12)

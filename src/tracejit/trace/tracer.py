@@ -538,8 +538,8 @@ def _refuse_assignment(caller: FrameType) -> None:
 
 
 def trace_what_is_written() -> None:
-    """Ask for a trace in which arrays of known numbers that may be written to are traced ones; it
-    returns in such a trace, where an array is none of these."""
+    """Ask for a trace in which arrays of known numbers that the function makes are traced ones, as
+    they have to be where it writes to them; it returns in such a trace, where an array is none."""
     trace = current_trace()
     if trace is not None and WRITES not in trace.root.unrolled:
         raise Retrace(WRITES, "an array of known numbers is written to", trace.root)
@@ -548,6 +548,7 @@ def trace_what_is_written() -> None:
 def _refuse_element(caller: FrameType, x: Tracer) -> None:
     """Raise if Python asks on behalf of a[i]: there would be a program for each i."""
     if _opcode(caller) in _READS:
+        trace_what_is_written()
         raise TracedConversionError(
             f"an ndarray or a list is indexed by a traced {x.atom.type}", where=user_frame(),
             hint="tracejit.numpy.take(a, i, axis=0) is a[i] for a traced i; under jit, a[int(i)] "
