@@ -24,7 +24,7 @@ COUNTS = {
     "mlp": (13, 0, 12, 22016, {}),
     "gaussian_process_kernel": (3, 0, 0, 0, {}),
     "jacobi_pad": (10, 0, 9, 3200, {}),
-    "diffusion_update": (20, 8, 7, 640, {"dynamic_update_slice": 4}),
+    "diffusion_update": (21, 12, 8, 640, {"dynamic_update_slice": 4}),
     "rosenbrock": (2, 0, 0, 0, {}),
     "runge_kutta": (10, 2, 5, 1088, {"scan": 2}),
     "recurrent_network": (9, 2, 5, 1600, {"scan": 2}),
