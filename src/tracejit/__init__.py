@@ -50,6 +50,7 @@ __all__ = [
     "check",
     "checkpoint",
     "checkpoint_policies",
+    "compat",
     "config",
     "debug",
     "device_get",
@@ -73,6 +74,7 @@ __all__ = [
     "make_jaxpr",
     "nn",
     "numpy",
+    "optim",
     "print_saved_residuals",
     "pure_callback",
     "random",
@@ -91,7 +93,8 @@ __all__ = [
 ]
 
 _MODULES = (
-    "ad_checkpoint", "debug", "experimental", "lax", "nn", "numpy", "random", "scipy", "tree_util",
+    "ad_checkpoint", "compat", "debug", "experimental", "lax", "nn", "numpy", "optim", "random", "scipy",
+    "tree_util",
 )  # fmt: skip
 
 # Where the other names come from.

@@ -26,14 +26,14 @@ ROOMS = {
     "errors": "base", "config": "base", "tree": "base", "treedef": "base",
     "ir": "ir", "trace": "trace", "ops": "ops", "transforms": "transforms", "control": "control",
     "numpy": "face", "lax": "face", "random": "face", "scipy": "face", "nn": "face",
-    "tree_util": "face", "debug": "face", "experimental": "face",
+    "tree_util": "face", "debug": "face", "experimental": "face", "optim": "face",
     "passes": "passes",
     "backends": "backends", "backends.eager": "eager", "backends.native": "native",
     "backends.xla": "xla",
     "runtime": "runtime",
     "api": "door", "compat": "door", "testing": "door", "__init__": "door", "__main__": "door",
     "ad_checkpoint": "door",
-    "demo": "door",
+    "demo": "door", "scipy.optimize": "door",
 }  # fmt: skip
 
 _MEANING = {"base", "ir", "ops", "control"}
@@ -65,7 +65,7 @@ TRANSFORMS_MAY_NAME = {"add", "mul", "broadcast", "keep_zeros", "batch_all"}
 PACKAGES = {
     "llvmlite": ("backends.native",),
     "jax": ("backends.xla", "compat.jax"),
-    "scipy": ("backends",),
+    "scipy": ("backends", "scipy.optimize"),
     "platformdirs": ("runtime", "backends"),
     "rich": ("demo", "__main__"),
     "matplotlib": ("demo",),
