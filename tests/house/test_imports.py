@@ -25,14 +25,15 @@ SOURCE = Path(__file__).parents[2] / "src" / "tracejit"
 ROOMS = {
     "errors": "base", "config": "base", "tree": "base", "treedef": "base",
     "ir": "ir", "trace": "trace", "ops": "ops", "transforms": "transforms", "control": "control",
+    "series": "series",
     "numpy": "face", "lax": "face", "random": "face", "scipy": "face", "nn": "face",
-    "tree_util": "face", "debug": "face", "experimental": "face", "optim": "face",
+    "tree_util": "face", "debug": "face", "optim": "face",
     "passes": "passes",
     "backends": "backends", "backends.eager": "eager", "backends.native": "native",
     "backends.xla": "xla",
     "runtime": "runtime",
     "api": "door", "compat": "door", "testing": "door", "__init__": "door", "__main__": "door",
-    "ad_checkpoint": "door",
+    "ad_checkpoint": "door", "experimental": "door",
     "demo": "door", "scipy.optimize": "door",
 }  # fmt: skip
 
@@ -48,6 +49,7 @@ MAY_IMPORT = {
     "ops": {"base", "ir"},
     "transforms": {"base", "ir", "ops"},
     "control": {"base", "ir", "trace", "ops", "transforms"},
+    "series": _MEANING | {"transforms"},
     "face": _MEANING | {"trace"},
     "passes": _MEANING,
     "backends": _MEANING | {"passes"},
@@ -55,7 +57,7 @@ MAY_IMPORT = {
     "native": _MEANING | {"passes", "backends"},
     "xla": _MEANING | {"passes", "backends"},
     "runtime": (_ENGINE - {"ops"}) | _MACHINES,
-    "door": _ENGINE | _MACHINES | {"face", "runtime"},
+    "door": _ENGINE | _MACHINES | {"face", "runtime", "series"},
 }
 
 # The vector space is all that a transform knows of the operations: its sum, its zeros, its axes.

@@ -53,7 +53,7 @@ def jvp(
                 f"{type(given).__name__}", where=user_frame(), hint="jvp(f, (x,), (t,))",
             )  # fmt: skip
     tape = record(fun, tuple(primals), has_aux=has_aux)
-    ts = _fitting(tape.in_tree, tangents, tape.in_types, "a tangent of jvp")
+    ts = fitting(tape.in_tree, tangents, tape.in_types, "a tangent of jvp")
     wanted = tuple(t.is_float for t in tape.out_types)
     wanted += (False,) * (len(tape.jaxpr.outvars) - len(wanted))
     forward, live = push_forward(tape.jaxpr, tape.floats, wanted)
@@ -163,7 +163,7 @@ class _PushForward(_LinearMap):
     """Tangents of the arguments to those of the result."""
 
     def __call__(self, residuals: Sequence[Any], *tangents: Any) -> Any:
-        ts = _fitting(self.in_tree, tangents, self.in_types, f"a tangent of {self.name}")
+        ts = fitting(self.in_tree, tangents, self.in_types, f"a tangent of {self.name}")
         return _tree_of(
             self.out_tree, self.out_types, self.live, run(self.jaxpr, [*residuals, *ts])
         )
@@ -174,7 +174,7 @@ class _PullBack(_LinearMap):
 
     def __call__(self, residuals: Sequence[Any], cotangent: Any) -> Any:
         what = f"the cotangent of {self.name}"
-        given = _fitting(self.out_tree, cotangent, self.out_types, what)
+        given = fitting(self.out_tree, cotangent, self.out_types, what)
         floats = [live for live, t in zip(self.live, self.out_types, strict=True) if t.is_float]
         cts = [ct for ct, live in zip(given, floats, strict=True) if live]
         results = run(self.jaxpr, [*residuals, *cts])
@@ -227,7 +227,7 @@ def zeros(type: ArrayType) -> Any:
     return np.zeros(type.shape, tangent_type(type).dtype)[() if type.is_float else ...]
 
 
-def _fitting(treedef: tree.TreeDef, given: Any, types: Sequence[ArrayType], what: str) -> list[Any]:
+def fitting(treedef: tree.TreeDef, given: Any, types: Sequence[ArrayType], what: str) -> list[Any]:
     """The leaves of (co)tangents for the floats among `types`, checked."""
     given = tuple(given) if treedef.kind == "tuple" and isinstance(given, list) else given
     leaves, found = tree.flatten(given)

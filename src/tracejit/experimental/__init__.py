@@ -6,8 +6,9 @@ from typing import Any
 
 from tracejit.control.effects import io_callback
 from tracejit.errors import did_you_mean
+from tracejit.experimental import jet
 
-__all__ = ["io_callback"]
+__all__ = ["io_callback", "jet"]
 
 
 def __getattr__(name: str) -> Any:
