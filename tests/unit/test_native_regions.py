@@ -235,3 +235,22 @@ def test_rows_that_lie_side_by_side_are_no_tiles(monkeypatch) -> None:
         monkeypatch.setattr(regions, "CACHE", cache)
         found = [s for s in regions.with_regions(Plan(from_rows)) if isinstance(s, Region)]
         assert bool(found) == (cache == 1 << 30)
+
+
+def found_in(fun: Callable[..., Any], *args: Any) -> list[Region]:
+    steps = regions.with_regions(Plan(program_of(fun, *args)))
+    return [step for step in steps if isinstance(step, Region)]
+
+
+def test_a_square_matrix_is_read_along_its_rows_by_both_products(rng) -> None:
+    """Each product has a nest of its own, tile by tile; alone, one that adds up rows as well."""
+    A, x = rng.normal(size=(600, 600)), rng.normal(size=600)
+    (both,) = found_in(lambda A, x: (A @ x, x @ A), A, x)
+    assert len(both.members) == 2 and both.tile <= 128
+    (alone,) = found_in(lambda A, x: x @ A, A, x)
+    assert len(alone.members) == 1 and alone.tile <= regions.STREAMS
+    assert not found_in(lambda A, x: A @ x, A, x)
+    for fun in (lambda A, x: (A @ x, x @ A), lambda A, x: (x @ A, np.sum(A, 0))):
+        for threads in (1, 2):
+            got = tj.jit(fun, backend="native", threads=threads)(A, x)
+            assert_close("products", threads, got, fun(A, x), rtol=1e-12)

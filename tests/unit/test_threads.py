@@ -177,10 +177,10 @@ print(setter(2))
 
 
 def test_parts_of_large_sums_take_little_memory() -> None:
-    """A matrix times a vector, from the left: cut along the columns, or not at all."""
+    """A matrix times a vector, from the left: some rows at a time, in a few pieces."""
     x, y = np.ones((3000, 20_000)), np.ones(3000)
     summary = executable(lambda x, y: y @ x, x, y).summary
-    assert summary.loops_shared == 1 and summary.workspace_bytes < 1 << 20
+    assert summary.loops_shared == 1 and summary.workspace_bytes < 5 << 18
 
 
 def test_what_is_large_is_cut_and_what_is_small_is_not() -> None:

@@ -130,8 +130,8 @@ class _Body:
         return None
 
     def _is_overwritten(self, eqn: Equation, *, once_read: bool = False) -> bool:
-        """Whether nothing reads what an update writes before it is overwritten; or nothing but reads
-        of just that."""
+        """Whether nothing reads what an update writes before it is overwritten; or only reads of
+        just that."""
         if eqn.primitive is not dynamic_update_slice:
             return False
         window = self._window(eqn.inputs[0], eqn.inputs[2:], eqn.inputs[1].shape)

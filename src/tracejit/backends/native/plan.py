@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
+from math import prod
 from typing import Any, TypeGuard
 
 from tracejit.backends.native.elementwise import TWINS
@@ -40,6 +41,8 @@ DEAR = 8
 DISTANT, CACHE, ROW = 64, 1 << 20, 1 << 16
 #: To read from memory and write there, at one point.
 TRAFFIC = 8
+#: Elements of which a cache holds every line, in whichever order they are read.
+LINES = 1 << 12
 #: The cost of the work over one shape that one nest does at most.
 LONG = 500
 #: What a sum adds to that, with what follows its loop.
@@ -225,7 +228,8 @@ class Plan:
                 ]
                 part = max(parts, default=self.parts[eqn.outvars[0]])
                 window = self.windows.of_sum(eqn)
-                self._kernel(first, space, part, window, window).sums.append(eqn)
+                grain = _grain(rule.operands(eqn), space)
+                self._kernel(first, space, part, window, window, grain).sums.append(eqn)
             for v in eqn.outvars:
                 self.level[v], self._ready[v] = first, first + 1
         return sorted(
@@ -256,11 +260,12 @@ class Plan:
             run[-1].scalars.append(v)
 
     def _kernel(
-        self, level: int, space: tuple[int, ...], part: int, window: Limits, least: Limits
-    ) -> Step:
+        self, level: int, space: tuple[int, ...], part: int, window: Limits, least: Limits,
+        grain: int = -1,
+    ) -> Step:  # fmt: skip
         """The step of a nest, made if it is the first time: of what has the same window, wherever
-        it lies; and the same where it is not stored in place."""
-        key = (level, space, part, window, least)
+        it lies; and the same where it is not stored in place; and the same grain."""
+        key = (level, space, part, window, least, grain % len(space) if space else 0)
         if key not in self._kernels:
             self._kernels[key] = Step(level, space)
             self._others.append(self._kernels[key])
@@ -383,3 +388,12 @@ def _is_distant(x: Var, readers: Iterable[Any]) -> bool:
         and eqn.outvars[0].shape[0] != x.shape[0]
         for eqn in readers
     ))  # fmt: skip
+
+
+def _grain(operands: Sequence[tuple[Any, Sequence[int | None]]], space: tuple[int, ...]) -> int:
+    """The axis of the space that an array as large as the space has its last axis along: nests
+    with another one would walk down the columns of one of their arrays. Small ones may."""
+    for x, axes in operands:
+        if x.ndim == len(space) > 1 and axes[-1] is not None and x.type.size == prod(space) > LINES:
+            return axes[-1]
+    return -1

@@ -36,6 +36,9 @@ NARROW, CACHE = 64, 1 << 20
 SHORT = 16
 #: How often an operand with short rows is read before a tile of it is copied and turned.
 OFTEN = 6
+#: Sums of rows that are longer than a page add up so many rows at a time: memory is read ahead
+#: along so many streams, while a walk down the columns would meet a new page at every step.
+PAGE, STREAMS = 1 << 12, 16
 #: Regions are looked for among so many steps at a time.
 WINDOW = 60
 
@@ -151,7 +154,7 @@ class _Search:
         """Choose the length of a tile; False where all rows together are hardly more."""
         region, per_row = growth.region, growth.bytes_of_a_row()
         most = FAR if FEW * per_row > NEAR else NEAR
-        tile = max(FEW, min(MANY, most // per_row))
+        tile = max(FEW, min(STREAMS if growth.adds_rows() else MANY, most // per_row))
         if tile < NARROW and growth.goes_along_columns():
             return False
         region.tile = _even_tile(region.extent, tile)
@@ -329,6 +332,8 @@ class _Growth:
             if x not in region.contracted:
                 region.saved += (len(readers) - (x not in region.rows)) * _bytes(x)
 
+        if self.adds_rows():
+            region.saved += sum(_bytes(x) for x in self.shared)
         for x in self.shared:
             if x not in region.rows and self._is_worth_turning(x):
                 region.copied[x] = self.read_rows[x]
@@ -345,6 +350,18 @@ class _Growth:
                         return False
                     reads += prod(self.search.space(member.step)) // x.type.size
         return reads >= OFTEN
+
+    def adds_rows(self) -> bool:
+        """Whether it is one kernel that adds up the long rows of large arrays, and does no more."""
+        (first, *others), rules = self.region.members, self.search.plan.rules
+        if others or first.step.stores or not first.step.sums:
+            return False
+        if any(rules[eqn].reduced(eqn) != (first.axis,) for eqn in first.step.sums):
+            return False
+        return any(
+            x.ndim == 2 and self.read_rows[x] == 0 and _bytes(x) > max(CACHE, PAGE * x.shape[0])
+            for x in self.shared
+        )
 
     def goes_along_columns(self) -> bool:
         """Whether its rows lie side by side in large arrays that it reads or makes."""
