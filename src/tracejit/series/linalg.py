@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from tracejit.ir.atoms import Atom, is_zero
+from tracejit.ir.atoms import Atom, is_zero, zero
 from tracejit.ir.primitive import Primitive
+from tracejit.ir.types import INT32
 from tracejit.ops import linalg as ops
-from tracejit.ops.elementwise import ge, gt, le, lt
+from tracejit.ops.contraction import dot
+from tracejit.ops.elementwise import le, lt, select
+from tracejit.ops.structure import iota
 from tracejit.transforms.jet import Coefficient, Coefficients, Rule, Use, convolution
 
 Step = Callable[[int], Coefficients]
@@ -19,9 +22,13 @@ def _system(read: Callable[..., Atom]) -> Callable[[Use], Step]:
 
     def start(use: Use) -> Step:
         (a, b), (x,) = use.inputs, use.outs
+        rows = len(a.type.shape) - 2
+        summed = rows if use.params["transposed"] else rows + 1
+        stack = tuple(range(rows))
 
         def product(c: Atom, y: Atom) -> Atom:
-            return ops.matrix_product(read(c, **use.params), y)
+            matrix = read(c, **use.params)
+            return dot(matrix, y, contract=((summed,), (rows,)), batch=(stack, stack))
 
         def step(k: int) -> Coefficients:
             if k == 0:
@@ -35,18 +42,15 @@ def _system(read: Callable[..., Atom]) -> Callable[[Use], Step]:
     return start
 
 
-def _matrix(c: Atom, *, transposed: bool) -> Atom:
-    return ops.matrix_transpose(c) if transposed else c
-
-
 def _triangle(c: Atom, *, lower: bool, transposed: bool, unit: bool) -> Atom:
     """What is read of a triangular matrix: one side, without the diagonal where it counts as 1."""
-    inside = {(True, False): ge, (True, True): gt, (False, False): le, (False, True): lt}
-    return _matrix(ops.part_where(c, inside[lower, unit]), transposed=transposed)
+    row, column = (iota(dtype=INT32, shape=c.shape, axis=c.ndim - k) for k in (2, 1))
+    small, large = (column, row) if lower else (row, column)
+    return select((lt if unit else le)(small, large), c, zero(c.type))
 
 
 _ROWS: dict[Any, Callable[[Use], Step]] = {
-    ops.solve: _system(_matrix),
+    ops.solve: _system(lambda c, *, transposed: c),
     ops.triangular_solve: _system(_triangle),
 }
 ROWS: dict[Primitive, Rule] = {p: Coefficient(start) for p, start in _ROWS.items()}
