@@ -1,5 +1,7 @@
 """numpy.linalg: norms and products of matrices, systems of equations, determinants, factors.
 
+Eigenvalues, singular values, QR and least squares are in `numpy/orthogonal.py`.
+
 NumPy raises LinAlgError for a singular matrix, or one that is not positive definite. What is traced
 cannot raise for numbers, so here, whoever computes it, there is inf or NaN in the result.
 """
@@ -12,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tracejit.errors import ArgumentError, ShapeError, UnsupportedError
+from tracejit.errors import ArgumentError, ShapeError
 from tracejit.ir.primitive import Primitive
 from tracejit.numpy import ufuncs
 from tracejit.numpy.arrays import (
@@ -37,19 +39,39 @@ from tracejit.numpy.contraction import (
 from tracejit.numpy.contraction import diagonal as diagonal_of_axes
 from tracejit.numpy.contraction import trace as trace_of_axes
 from tracejit.numpy.einstein import einsum
+from tracejit.numpy.orthogonal import (
+    eigh,
+    eigvalsh,
+    floats,
+    lstsq,
+    matrix_rank,
+    pinv,
+    qr,
+    square,
+    svd,
+    svdvals,
+)
 from tracejit.numpy.promotion import quotient_dtype
 from tracejit.numpy.reductions import max as max_over
 from tracejit.numpy.reductions import min as min_over
 from tracejit.numpy.reductions import prod, root
 from tracejit.numpy.reductions import sum as sum_over
-from tracejit.numpy.shaping import broadcast_to, matrix_transpose, moveaxis, ravel, squeeze
+from tracejit.numpy.shaping import (
+    broadcast_to,
+    expand_dims,
+    matrix_transpose,
+    moveaxis,
+    ravel,
+    squeeze,
+)
 from tracejit.ops import linalg as ops
 from tracejit.trace.tracer import bind, is_traced
 
 __all__ = [
-    "cholesky", "cross", "det", "diagonal", "inv", "matmul", "matrix_norm", "matrix_power",
-    "matrix_transpose", "multi_dot", "norm", "outer", "slogdet", "solve", "tensordot", "trace",
-    "vecdot", "vector_norm",
+    "cholesky", "cond", "cross", "det", "diagonal", "eigh", "eigvalsh", "inv", "lstsq", "matmul",
+    "matrix_norm", "matrix_power", "matrix_rank", "matrix_transpose", "multi_dot", "norm", "outer",
+    "pinv", "qr", "slogdet", "solve", "svd", "svdvals", "tensordot", "trace", "vecdot",
+    "vector_norm",
 ]  # fmt: skip
 
 
@@ -57,7 +79,7 @@ def norm(
     x: ArrayLike, ord: Any = None, axis: Axis = None, keepdims: bool = False
 ) -> Array:
     """The norm of a vector or of a matrix; of all elements, unless said. Derivative 0 at 0."""
-    x = _floats(x)
+    x = floats(x)
     if axis is None and ord is None:
         y = root(sum_over(ufuncs.square(ravel(x)), keepdims=False))
         return y.reshape((1,) * x.ndim) if keepdims else y
@@ -67,12 +89,6 @@ def norm(
     if len(axes) != 2:
         raise fault(ArgumentError, f"norm is over one axis or two, not {len(axes)}")
     return _matrix_norm(x, "fro" if ord is None else ord, axes, keepdims)
-
-
-def _floats(x: ArrayLike) -> Array:
-    """x in floats; integers of any size in the default ones."""
-    x = value(x)
-    return value(x, quotient_dtype(x))
 
 
 def _extreme(sizes: Array, ord: Any, axis: Axis, keepdims: bool) -> Array:
@@ -86,7 +102,7 @@ def vector_norm(
     x: ArrayLike, /, *, axis: Axis = None, keepdims: bool = False, ord: Any = 2
 ) -> Array:
     """The norm of all elements along axes, taken as one vector."""
-    x = _floats(x)
+    x = floats(x)
     if ord == 2:
         return root(sum_over(ufuncs.square(x), axis, keepdims=keepdims))
     if ord == 0:
@@ -101,8 +117,9 @@ def vector_norm(
 
 
 def matrix_norm(x: ArrayLike, /, *, keepdims: bool = False, ord: Any = "fro") -> Array:
-    """The norm of matrices in the last two axes: Frobenius, or of order 1, -1, inf, -inf."""
-    x = _floats(x)
+    """The norm of matrices in the last two axes: "fro" of the elements, "nuc", 2, -2 of singular
+    values, or of order 1, -1, inf, -inf of rows and columns."""
+    x = floats(x)
     return _matrix_norm(x, ord, (x.ndim - 2, x.ndim - 1), keepdims)
 
 
@@ -110,10 +127,14 @@ def _matrix_norm(x: Array, ord: Any, axes: tuple[int, ...], keepdims: bool) -> A
     rows, columns = (a % x.ndim for a in axes)
     if ord == "fro":
         return root(sum_over(ufuncs.square(x), (rows, columns), keepdims=keepdims))
+    if ord in ("nuc", 2, -2):
+        sizes = svdvals(moveaxis(x, (rows, columns), (-2, -1)))
+        y = sum_over(sizes, -1) if ord == "nuc" else _extreme(sizes, ord, -1, False)
+        return expand_dims(y, (rows, columns)) if keepdims else y
     if ord not in (1, -1, float("inf"), float("-inf")):
         raise fault(
-            UnsupportedError, f"the matrix norm of order {ord!r} needs singular values",
-            "orders 'fro', 1, -1, inf and -inf are there",
+            ArgumentError, f"a matrix has no norm of order {ord!r}",
+            "orders are 'fro', 'nuc', 1, -1, 2, -2, inf and -inf",
         )  # fmt: skip
     summed, rest = (rows, columns) if ord in (1, -1) else (columns, rows)
     totals = sum_over(ufuncs.absolute(x), summed, keepdims=True)
@@ -162,23 +183,13 @@ def multi_dot(arrays: Sequence[ArrayLike]) -> Array:
 # Systems and factorisations
 
 
-def _square(x: ArrayLike, name: str) -> Array:
-    """Square matrices of floats in the last two axes."""
-    x = _floats(x)
-    if x.ndim < 2 or x.shape[-1] != x.shape[-2]:
-        raise fault(
-            ShapeError, f"{name} takes square matrices in the last two axes, got shape {x.shape}"
-        )
-    return x
-
-
 def system(primitive: Primitive, a: ArrayLike, b: ArrayLike, name: str, **params: Any) -> Array:
     """Bind `solve` or `triangular_solve`; b is a vector, or matrices, as many as a or one for all.
 
     One matrix a for a stack of b is one system with many columns.
     """
     dtype = quotient_dtype(operand(a), operand(b))
-    a, b = _square(value(a, dtype), name), value(b, dtype)
+    a, b = square(value(a, dtype), name), value(b, dtype)
     x = b.reshape((*b.shape, 1)) if b.ndim == 1 else b
     if not b.ndim or x.shape[-2] != a.shape[-1]:
         raise fault(ShapeError, f"{name}: shapes {a.shape} and {b.shape} do not fit")
@@ -208,13 +219,13 @@ def solve(a: ArrayLike, b: ArrayLike) -> Array:
 
 def inv(a: ArrayLike) -> Array:
     """The inverses of matrices; inf or NaN where there is none."""
-    x = _square(a, "inv")
+    x = square(a, "inv")
     return system(ops.solve, x, np.eye(x.shape[-1], dtype=x.dtype), "inv", transposed=False)
 
 
 def factors(a: ArrayLike, name: str) -> tuple[Array, Array, Array]:
     """lu: the factors in one matrix, the exchanges of rows and the order that they lead to."""
-    return bind(ops.lu, _square(a, name))
+    return bind(ops.lu, square(a, name))
 
 
 def _parity(pivots: Array, dtype: np.dtype) -> Array:
@@ -227,7 +238,7 @@ def det(a: ArrayLike) -> Array:
     """The determinants of matrices. Up to 3 x 3 the sum over permutations, whose derivative is
     right for singular matrices, too; from there on the product of the pivots.
     """
-    x = _square(a, "det")
+    x = square(a, "det")
     n = x.shape[-1]
     if n <= 3:
         return _small_det(x, n)
@@ -248,6 +259,19 @@ def _small_det(x: Array, n: int) -> Array:
     return first[0] * across[..., 0] + first[1] * across[..., 1] + first[2] * across[..., 2]
 
 
+def cond(x: ArrayLike, p: Any = None) -> Array:
+    """The condition number of matrices: of singular values (p None, 2, -2), else the norm of order
+    p times that of the inverse.
+    """
+    a = square(x, "cond") if p not in (None, 2, -2) else floats(x)
+    if a.ndim < 2 or 0 in a.shape[-2:]:
+        raise fault(ArgumentError, f"cond takes matrices with elements, got shape {a.shape}")
+    if p in (None, 2, -2):
+        s = svdvals(a)
+        return s[..., -1] / s[..., 0] if p == -2 else s[..., 0] / s[..., -1]
+    return ufuncs.multiply(matrix_norm(a, ord=p), matrix_norm(inv(a), ord=p))
+
+
 class SlogdetResult(NamedTuple):
     """The sign of a determinant and the logarithm of its size."""
 
@@ -257,7 +281,7 @@ class SlogdetResult(NamedTuple):
 
 def slogdet(a: ArrayLike) -> SlogdetResult:
     """Sign and logarithm of the size of determinants; 0 and -inf for singular matrices."""
-    x = _square(a, "slogdet")
+    x = square(a, "slogdet")
     low_up, pivots, _ = factors(x, "slogdet")
     sign = prod(ufuncs.sign(diagonal(low_up)), -1)
     return SlogdetResult(
@@ -270,7 +294,7 @@ def cholesky(a: ArrayLike, /, *, upper: bool = False) -> Array:
     diagonal counts as much as what is below, in the derivative too. NaN where a is not positive
     definite.
     """
-    x = _square(a, "cholesky")
+    x = square(a, "cholesky")
     x = ufuncs.multiply(ufuncs.add(x, matrix_transpose(x)), 0.5)
     low = bind(ops.cholesky, x)
     return matrix_transpose(low) if upper else low

@@ -53,7 +53,7 @@ def matrix_transpose(x: Atom) -> Atom:
     return permute(x, order=(*range(x.ndim - 2), x.ndim - 1, x.ndim - 2))
 
 
-def _times(x: Atom, y: Atom) -> Atom:
+def matrix_product(x: Atom, y: Atom) -> Atom:
     """The products of two stacks of matrices."""
     stack = tuple(range(x.ndim - 2))
     return dot(x, y, contract=((x.ndim - 1,), (x.ndim - 2,)), batch=(stack, stack))
@@ -65,14 +65,14 @@ def _where(x: ArrayType, compare: Callable[..., Atom]) -> Atom:
     return compare(row, column)
 
 
-def _part(x: Atom, compare: Callable[..., Atom]) -> Atom:
+def part_where(x: Atom, compare: Callable[..., Atom]) -> Atom:
     """x where the row and the column compare like this, else 0."""
     return select(_where(x.type, compare), x, zero(x.type))
 
 
 def _half(x: Atom) -> Atom:
     """The lower triangle, the diagonal times 1/2."""
-    return _part(x, gt) + _part(x, eq) * 0.5
+    return part_where(x, gt) + part_where(x, eq) * 0.5
 
 
 def identity(type: ArrayType) -> Atom:
@@ -88,12 +88,12 @@ def _library(name: str) -> Any:
     return importlib.import_module(f"scipy.linalg.{name}")
 
 
-def _routine(library: str, name: str, dtype: np.dtype) -> Any:
+def routine(library: str, name: str, dtype: np.dtype) -> Any:
     """The LAPACK or BLAS function for a dtype."""
     return getattr(_library(library), {4: "s", 8: "d"}[dtype.itemsize] + name)
 
 
-def _each(fun: Callable[..., Any], *stacks: Any) -> Any:
+def each_matrix(fun: Callable[..., Any], *stacks: Any) -> Any:
     """A function of matrices on each member of stacks; a tuple of stacks."""
     stack = np.shape(stacks[0])[:-2]
     if 0 in np.shape(stacks[0]) or 0 in np.shape(stacks[-1]):
@@ -105,7 +105,7 @@ def _each(fun: Callable[..., Any], *stacks: Any) -> Any:
     )
 
 
-def _square(name: str, x: ArrayType) -> int:
+def order_of(name: str, x: ArrayType) -> int:
     """The order of matrices that have to be square, of floats."""
     if x.dtype not in FLOATS:
         raise DTypeError(f"{name} does not accept {x}", hint="convert it to floats with astype")
@@ -116,7 +116,7 @@ def _square(name: str, x: ArrayType) -> int:
 
 def _system(name: str, a: ArrayType, b: ArrayType) -> tuple[ArrayType, ...]:
     """The type of x in a x = b."""
-    n = _square(name, a)
+    n = order_of(name, a)
     if a.dtype != b.dtype:
         raise DTypeError(f"{name}: operands differ in dtype, {a} and {b}")
     if len(b.shape) != len(a.shape) or b.shape[:-1] != (*a.shape[:-2], n):
@@ -124,7 +124,8 @@ def _system(name: str, a: ArrayType, b: ArrayType) -> tuple[ArrayType, ...]:
     return (b,)
 
 
-def _empty(*arrays: Any) -> bool:
+def is_empty(*arrays: Any) -> bool:
+    """Whether one of the arrays has no elements."""
     return any(np.size(x) == 0 for x in arrays)
 
 
@@ -132,11 +133,11 @@ def _empty(*arrays: Any) -> bool:
 
 
 def _triangular_value(a: Any, b: Any, *, lower: bool, transposed: bool, unit: bool) -> Any:
-    if _empty(a, b):
+    if is_empty(a, b):
         return np.zeros_like(b)
-    trsm = _routine("blas", "trsm", b.dtype)
+    trsm = routine("blas", "trsm", b.dtype)
     flags = {"lower": lower, "trans_a": transposed, "diag": unit}
-    return _each(lambda a, b: (trsm(1.0, a, b, **flags),), a, b)[0]
+    return each_matrix(lambda a, b: (trsm(1.0, a, b, **flags),), a, b)[0]
 
 
 #: How rows and columns compare in the triangle that is read, by `lower` and `unit`.
@@ -148,8 +149,8 @@ def _triangular_jvp(
 ) -> tuple[Atom]:
     (a, _), (s, t), (x,) = primals, tangents, outs
     if not is_zero(s):
-        part = _part(s, _INSIDE[lower, unit])
-        change = neg(_times(matrix_transpose(part) if transposed else part, x))
+        part = part_where(s, _INSIDE[lower, unit])
+        change = neg(matrix_product(matrix_transpose(part) if transposed else part, x))
         t = change if is_zero(t) else t + change
     if is_zero(t):
         return (zero(x.type),)
@@ -190,17 +191,17 @@ triangular_solve: Primitive = Primitive(
 
 
 def _cholesky_matrix(x: Any) -> tuple[Any]:
-    factor, info = _routine("lapack", "potrf", x.dtype)(x, lower=1, clean=1)
+    factor, info = routine("lapack", "potrf", x.dtype)(x, lower=1, clean=1)
     bad = info != 0 or np.isnan(factor).any()
     return (np.tril(np.full_like(factor, np.nan)) if bad else factor,)
 
 
 def _cholesky_value(x: Any) -> Any:
-    return np.zeros_like(x) if _empty(x) else _each(_cholesky_matrix, x)[0]
+    return np.zeros_like(x) if is_empty(x) else each_matrix(_cholesky_matrix, x)[0]
 
 
 def _cholesky_typing(x: ArrayType) -> tuple[ArrayType, ...]:
-    _square("cholesky", x)
+    order_of("cholesky", x)
     return (x,)
 
 
@@ -208,10 +209,10 @@ def _cholesky_jvp(primals: Any, tangents: Any, outs: Any) -> tuple[Atom]:
     (t,), (low,) = tangents, outs
     if is_zero(t):
         return (zero(low.type),)
-    symmetric = _part(t, ge) + matrix_transpose(_part(t, gt))
+    symmetric = part_where(t, ge) + matrix_transpose(part_where(t, gt))
     y = triangular_solve(low, symmetric, lower=True, transposed=False, unit=False)
     y = triangular_solve(low, matrix_transpose(y), lower=True, transposed=False, unit=False)
-    return (_times(low, _half(y)),)
+    return (matrix_product(low, _half(y)),)
 
 
 cholesky: Primitive = Primitive(
@@ -224,13 +225,13 @@ cholesky: Primitive = Primitive(
 
 
 def _lu_typing(x: ArrayType) -> tuple[ArrayType, ...]:
-    _square("lu", x)
+    order_of("lu", x)
     rows = array_type(INT32, x.shape[:-1])
     return (x, rows, rows)
 
 
 def _lu_matrix(x: Any) -> tuple[Any, Any, Any]:
-    factors, pivots, _ = _routine("lapack", "getrf", x.dtype)(x)
+    factors, pivots, _ = routine("lapack", "getrf", x.dtype)(x)
     permutation = np.arange(len(x), dtype=np.int32)
     for k, pivot in enumerate(pivots):
         permutation[[k, pivot]] = permutation[[pivot, k]]
@@ -238,10 +239,10 @@ def _lu_matrix(x: Any) -> tuple[Any, Any, Any]:
 
 
 def _lu_value(x: Any) -> Any:
-    if _empty(x):
+    if is_empty(x):
         rows = np.zeros(x.shape[:-1], np.int32)
         return np.zeros_like(x), rows, rows
-    return _each(_lu_matrix, x)
+    return each_matrix(_lu_matrix, x)
 
 
 def _places(permutation: Atom) -> Atom:
@@ -268,8 +269,9 @@ def _lu_jvp(primals: Any, tangents: Any, outs: Any) -> tuple[Atom, ...]:
     m = triangular_solve(factors, _rows(t, permutation), lower=True, transposed=False, unit=True)
     m = triangular_solve(factors, matrix_transpose(m), lower=False, transposed=True, unit=False)
     m = matrix_transpose(m)
-    low = _part(m, gt)
-    change = low + _times(_part(factors, gt), low) + _times(m - low, _part(factors, le))
+    low = part_where(m, gt)
+    lower, upper = part_where(factors, gt), part_where(factors, le)
+    change = low + matrix_product(lower, low) + matrix_product(m - low, upper)
     return (change, *fixed)
 
 
@@ -295,7 +297,7 @@ def solved(factors: Atom, permutation: Atom, b: Atom, transposed: bool) -> Atom:
 
 
 def _solve_value(a: Any, b: Any, *, transposed: bool) -> Any:
-    if _empty(a, b):
+    if is_empty(a, b):
         return np.zeros_like(b)
     factors, _, permutation = _lu_value(a)
     order = permutation[..., None]
@@ -313,7 +315,7 @@ def _solve_jvp(primals: Any, tangents: Any, *, transposed: bool) -> Any:
     factors, _, permutation = lu(a)
     x = solved(factors, permutation, b, transposed)
     if not is_zero(s):
-        change = neg(_times(matrix_transpose(s) if transposed else s, x))
+        change = neg(matrix_product(matrix_transpose(s) if transposed else s, x))
         t = change if is_zero(t) else t + change
     if is_zero(t):
         return (x,), (zero(x.type),)
@@ -332,7 +334,7 @@ solve: Primitive = Primitive(
 
 def log_of_diagonal(factors: Atom) -> Atom:
     """log |det a| from the factors of a."""
-    diagonal = reduce_sum(_part(factors, eq), axes=(factors.ndim - 1,))
+    diagonal = reduce_sum(part_where(factors, eq), axes=(factors.ndim - 1,))
     return reduce_sum(log(abs(diagonal)), axes=(factors.ndim - 2,))
 
 
@@ -352,7 +354,7 @@ def _log_abs_det_jvp(primals: Any, tangents: Any) -> Any:
 
 
 def _log_abs_det_typing(a: ArrayType) -> tuple[ArrayType, ...]:
-    _square("log_abs_det", a)
+    order_of("log_abs_det", a)
     return (array_type(a.dtype, a.shape[:-2]),)
 
 

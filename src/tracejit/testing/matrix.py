@@ -27,6 +27,7 @@ from tracejit.testing.rows import (
     elementwise,
     indexing,
     linalg,
+    orthogonal,
     random,
     reduction,
     special,
@@ -35,8 +36,8 @@ from tracejit.testing.rows import (
 
 GAP = "GAP"
 FAMILIES = (
-    elementwise, special, structure, reduction, contraction, linalg, indexing, random, control,
-    callback,
+    elementwise, special, structure, reduction, contraction, linalg, orthogonal, indexing, random,
+    control, callback,
 )  # fmt: skip
 #: Eager has no table: a primitive's own value is what it runs.
 TABLES: dict[str, LoweringTable] = {"native": NATIVE, "xla": XLA}
@@ -50,6 +51,8 @@ REMOVED_BY_PASSES = {
     (name, backend): "inlined" for name in ("linear_solve", "root") for backend in ("native", "xla")
 } | {
     (name, backend): "by lu" for name in ("solve", "log_abs_det") for backend in ("native", "xla")
+} | {
+    ("pinv", backend): "by svd" for backend in ("native", "xla")
 }  # fmt: skip
 HEADER = ("primitive", "jvp", "transpose", "batch", "eager", "native", "xla", "rows")
 PAGE = Path(__file__).parents[3] / "docs" / "primitives.md"
@@ -63,8 +66,8 @@ Every operation of the language, and who does its duties. The page is made by
 - **transpose**: for what is linear in some operand; `by split` is for operations that hold jaxprs,
   whose linear part is an operation with a transpose.
 - **batch**: `pointwise` needs no rule.
-- **eager, native, xla**: the backends. *inlined*, *by lu*: a pass removes it before the backend
-  sees it.
+- **eager, native, xla**: the backends. *inlined*, *by lu*, *by svd*: a pass removes it before
+  the backend sees it.
 - **rows**: samples in `tracejit/testing/rows`, on which the laws are tested.
 
 """

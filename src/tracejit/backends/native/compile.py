@@ -22,6 +22,7 @@ from tracejit.backends.native import (  # noqa: F401  each fills its rows of the
     elementwise,
     indexing,
     linalg,
+    orthogonal,
     pool,
     random,
     reduction,

@@ -162,25 +162,25 @@ def _for_each(algorithm: Algorithm) -> Statement:
         ]
 
         def body(i: Value) -> None:
-            windows = [_member(fn, buffer, shape, i) for buffer, shape in places]
+            windows = [member(fn, buffer, shape, i) for buffer, shape in places]
             operands = [_load_rows(fn, w) for w in windows[: len(sources)]]
             results = algorithm(fn, eqn, operands)
             for window, registers in zip(windows[len(sources) :], results, strict=True):
                 _store_rows(fn, window, registers)
 
-        program.repeat(_count(eqn), body)
+        program.repeat(members(eqn), body)
         for v, target in zip(eqn.outvars, targets, strict=True):
             program.settle(v, target)
 
     return Statement(emit)
 
 
-def _count(eqn: Equation) -> int:
+def members(eqn: Equation) -> int:
     """The number of matrices."""
     return math.prod(eqn.inputs[0].shape[:-2])
 
 
-def _member(fn: Function, buffer: Buffer, shape: tuple[int, ...], i: Value) -> Buffer:
+def member(fn: Function, buffer: Buffer, shape: tuple[int, ...], i: Value) -> Buffer:
     """Number i of a stack of arrays of the shape."""
     offset = fn.mul(i, constant(I64, math.prod(shape)))
     return Buffer(fn.offset(buffer.pointer, offset, buffer.lane), shape, buffer.dtype)
@@ -219,7 +219,7 @@ def _store_rows(fn: Function, array: Buffer, registers: Registers) -> None:
 # LAPACK
 
 
-def _call(program: Any, name: str, dtype: np.dtype, args: Sequence[Any]) -> None:
+def call_library(program: Any, name: str, dtype: np.dtype, args: Sequence[Any]) -> None:
     """Call a routine, its letter for the dtype left out; numbers and letters
     go by address, pointers as they are.
     """
@@ -246,19 +246,19 @@ def _large_cholesky(program: Any, eqn: Equation) -> None:
     info = fn.alloca(I32)
 
     def factor(i: Value) -> None:
-        matrix = _member(fn, result, (n, n), i)
-        _call(program, "potrf", x.dtype, ["U", n, matrix.pointer, n, info])
+        matrix = member(fn, result, (n, n), i)
+        call_library(program, "potrf", x.dtype, ["U", n, matrix.pointer, n, info])
         last = fn.load(matrix.lane, fn.offset(matrix.pointer, n * n - 1, matrix.lane))
         failed = fn.not_equal(fn.load(I32, info), constant(I32, 0))
-        _finish_triangle(program, matrix, fn.or_(failed, fn.is_nan(last)))
+        finish_triangle(program, matrix, fn.or_(failed, fn.is_nan(last)))
 
     with one_thread(fn):
-        program.repeat(_count(eqn), factor)
+        program.repeat(members(eqn), factor)
     program.settle(out, result)
 
 
-def _finish_triangle(program: Any, matrix: Buffer, bad: Value) -> None:
-    """0 above the diagonal; NaN in the rest if it is bad."""
+def finish_triangle(program: Any, matrix: Buffer, bad: Value, *, lower: bool = True) -> None:
+    """0 above the diagonal (below it, unless `lower`); NaN in the rest if it is bad."""
     n = matrix.shape[0]
     lanes = program.target.vector_bits // (8 * matrix.dtype.itemsize)
     loops = [Loop(n), Loop(n, vector=True)]
@@ -267,7 +267,8 @@ def _finish_triangle(program: Any, matrix: Buffer, bad: Value) -> None:
 
     def chosen(value: Value, row: Value, column: Value, bad: Value) -> Value:
         kept = fn.select(bad, fn.like(value, math.nan), value)
-        return fn.select(fn.less_equal(column, row), kept, fn.like(value, 0.0))
+        inside = fn.less_equal(column, row) if lower else fn.less_equal(row, column)
+        return fn.select(inside, kept, fn.like(value, 0.0))
 
     def body() -> None:
         nest.chain = 0  # there is one
@@ -289,13 +290,13 @@ def _large_triangular(program: Any, eqn: Equation) -> None:
     ]  # fmt: skip
 
     def solve(i: Value) -> None:
-        matrix, x = _member(fn, left, (n, n), i), _member(fn, result, (n, columns), i)
-        _call(program, "trsm", b.dtype, [
+        matrix, x = member(fn, left, (n, n), i), member(fn, result, (n, columns), i)
+        call_library(program, "trsm", b.dtype, [
             *flags, columns, n, 1.0, matrix.pointer, n, x.pointer, columns,
         ])  # fmt: skip
 
     with one_thread(fn):
-        program.repeat(_count(eqn), solve)
+        program.repeat(members(eqn), solve)
     program.settle(out, result)
 
 
@@ -308,13 +309,13 @@ def _large_lu(program: Any, eqn: Equation) -> None:
     info = fn.alloca(I32)
 
     def factor(i: Value) -> None:
-        matrix = _member(fn, work, (n, n), i)
-        swaps, rows = (_member(fn, y, (n,), i) for y in (pivots, order))
-        _call(program, "getrf", x.dtype, [n, n, matrix.pointer, n, swaps.pointer, info])
+        matrix = member(fn, work, (n, n), i)
+        swaps, rows = (member(fn, y, (n,), i) for y in (pivots, order))
+        call_library(program, "getrf", x.dtype, [n, n, matrix.pointer, n, swaps.pointer, info])
         _follow(program, swaps, rows)
 
     with one_thread(fn):
-        program.repeat(_count(eqn), factor)
+        program.repeat(members(eqn), factor)
     program.move(work.permuted(turn), result)
     for v, location in zip(eqn.outvars, (result, pivots, order), strict=True):
         program.settle(v, location)
@@ -345,7 +346,8 @@ def _nothing(program: Any, eqn: Equation) -> None:
         program.settle(v, program.allocate(v))
 
 
-_NOTHING = Statement(_nothing, stored=lambda eqn: ())
+#: What is empty.
+NOTHING = Statement(_nothing, stored=lambda eqn: ())
 
 
 def _choice(algorithm: Algorithm, large: Callable[..., None]) -> Choice:
@@ -354,13 +356,13 @@ def _choice(algorithm: Algorithm, large: Callable[..., None]) -> Choice:
     def choose(eqn: Equation) -> Statement:
         x, last = eqn.inputs[0], eqn.inputs[-1]
         if not x.type.size or not last.type.size:
-            return _NOTHING
+            return NOTHING
         if max(x.shape[-1], last.shape[-1]) > EXTENT:
             return library
         return one if x.ndim == 2 else many
 
     reasons = {
-        one: f"in registers: at most {EXTENT} x {EXTENT}", library: "by LAPACK", _NOTHING: "empty",
+        one: f"in registers: at most {EXTENT} x {EXTENT}", library: "by LAPACK", NOTHING: "empty",
         many: f"in registers, one after the other: at most {EXTENT} x {EXTENT}",
     }  # fmt: skip
     return Choice(choose, lambda eqn: reasons[choose(eqn)])

@@ -13,6 +13,7 @@ from tracejit.backends.xla import (
     elementwise,
     indexing,
     linalg,
+    orthogonal,
     random,
     reduction,
     special,
@@ -23,8 +24,8 @@ from tracejit.backends.xla.table import LOWERINGS
 
 #: The files that fill the table.
 FAMILIES = (
-    elementwise, structure, reduction, contraction, indexing, linalg, special, random, control,
-    callbacks,
+    elementwise, structure, reduction, contraction, indexing, linalg, orthogonal, special, random,
+    control, callbacks,
 )  # fmt: skip
 
 __all__ = ["BACKEND", "FAMILIES", "LOWERINGS"]

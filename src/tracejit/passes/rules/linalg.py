@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tracejit.ir.atoms import Atom
 from tracejit.ops.linalg import log_abs_det, log_of_diagonal, lu, solve, solved
+from tracejit.ops.orthogonal import pinv, pinv_by_svd
 from tracejit.passes.rules.table import always
 
 
@@ -16,3 +17,8 @@ def _by_factors(a: Atom, b: Atom, *, transposed: bool) -> Atom:
 @always(log_abs_det)
 def _of_factors(a: Atom) -> Atom:
     return log_of_diagonal(lu(a)[0])
+
+
+@always(pinv)
+def _of_singular_values(x: Atom, *, rcond: float) -> Atom:
+    return pinv_by_svd(x, rcond=rcond)
