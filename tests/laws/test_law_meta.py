@@ -16,6 +16,7 @@ from tracejit.ir.types import FLOATS
 from tracejit.ir.walk import evaluate
 from tracejit.ops.elementwise import cos, mul, sin, square
 from tracejit.ops.structure import permute, reverse
+from tracejit.series import RULES
 from tracejit.testing import (
     Sample,
     check_all,
@@ -26,6 +27,7 @@ from tracejit.testing import (
     check_linearize,
     check_second_order,
     check_text,
+    check_third_order,
     check_transpose,
     check_typing,
     reals,
@@ -137,6 +139,22 @@ def test_second_order_catches_a_derivative_without_one() -> None:
     check_transpose(wave(wrong))
     with pytest.raises(AssertionError, match="second order: sine"):
         check_second_order(wave(wrong))
+
+
+def test_third_order_catches_a_second_derivative_without_one() -> None:
+    """All modes agree on what is wrong: the quotient of differences does not."""
+    frozen = unary("frozen_sin", accepts=FLOATS, evaluate=np.sin, derivative=None)
+    cosine = unary("cosine", accepts=FLOATS, evaluate=np.cos, derivative=lambda x, y: -frozen(x))
+    wrong = sine(derivative=lambda x, y: cosine(x))
+    check_second_order(wave(wrong))
+    with pytest.raises(AssertionError, match="third order: sine"):
+        check_third_order(wave(wrong))
+
+
+def test_third_order_catches_a_wrong_series(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(RULES.rows, sin, RULES.rows[cos])
+    with pytest.raises(AssertionError, match="third order: Taylor: sin"):
+        check_third_order(wave(sin))
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,7 @@ from tracejit.testing.laws import (
     check_linearize,
     check_second_order,
     check_text,
+    check_third_order,
     check_transpose,
     check_typing,
 )
@@ -55,6 +56,7 @@ __all__ = [
     "check_linearize",
     "check_second_order",
     "check_text",
+    "check_third_order",
     "check_transpose",
     "check_typing",
     "distinct",

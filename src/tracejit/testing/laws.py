@@ -16,18 +16,20 @@ from typing import Any
 import numpy as np
 
 from tracejit.backends.protocol import Backend
-from tracejit.ir.atoms import Atom, Var
+from tracejit.ir.atoms import Atom, Literal, Var
 from tracejit.ir.builder import building
 from tracejit.ir.graph import Jaxpr
 from tracejit.ir.parsing import parse
 from tracejit.ir.types import ArrayType, type_of
 from tracejit.ir.walk import evaluate, inline
-from tracejit.ops.elementwise import add, mul
-from tracejit.ops.structure import reduce_sum
+from tracejit.ops.elementwise import add, convert, mul
+from tracejit.ops.structure import broadcast, reduce_sum
+from tracejit.series import RULES
 from tracejit.testing.compare import assert_close, assert_ulps
 from tracejit.testing.samples import Sample
 from tracejit.transforms.batch import batch
 from tracejit.transforms.gradient import adjoint, value_and_gradient
+from tracejit.transforms.jet import jet
 from tracejit.transforms.jvp import Mask, jvp
 from tracejit.transforms.linearize import Split, linearize
 from tracejit.transforms.transpose import transpose
@@ -124,6 +126,30 @@ def check_second_order(sample: Sample) -> None:
     )  # fmt: skip
 
 
+def check_third_order(sample: Sample) -> None:
+    """Along a line, the third derivative is the same by forward mode, reverse mode and Taylor mode.
+
+    For float64 it is the quotient of differences of the second one, too; and the first two are
+    the same by forward and Taylor mode.
+    """
+    line, point = _along_line(sample)
+    rtol = 10 * _rtol(sample.program(), sample)
+    forward = list(itertools.accumulate(range(3), lambda f, _: _forward_rate(f), initial=line))
+    values = [evaluate(f, *point)[0] for f in forward]
+    series, _ = jet(line, 3, (1, *(0,) * (len(point) - 1)), RULES, (True,))
+    coefficients = evaluate(series, *point, np.ones_like(point[0]))
+    expected = [coefficients[0], coefficients[1], 2 * coefficients[2], 6 * coefficients[3]]
+    assert_close("third order: Taylor", sample, values, expected, rtol=rtol)
+    back = _reverse_rate(line)
+    for _ in range(2):
+        back = _forward_rate(back) if sample.tapes else _reverse_rate(back)
+    assert_close("third order: reverse", sample, evaluate(back, *point), values[3:], rtol=rtol)
+    if sample.is_double:
+        along, one = (True, *(False,) * (len(point) - 1)), [np.ones(())]
+        quotient = _directional(lambda *xs: evaluate(forward[2], *xs), point, along, one)
+        assert_close("third order", sample, values[3:], quotient, rtol=100 * sample.rtol)
+
+
 # Batching, machines, text
 
 
@@ -209,6 +235,7 @@ def check_all(sample: Sample, *backends: Backend) -> None:
         check_transpose(sample)
         if sample.is_double:
             check_second_order(sample)
+        check_third_order(sample)
 
 
 # Parts
@@ -263,17 +290,61 @@ def _linearized(sample: Sample) -> tuple[Jaxpr, Arrays, Split, Arrays]:
     return program, arrays, parts, known[count:]
 
 
-def _gradient(sample: Sample) -> tuple[Jaxpr, Mask, list[Any]]:
-    """The program of value and gradient of a weighted sum of all results.
+def _weighted(sample: Sample) -> tuple[Jaxpr, Mask, list[Any]]:
+    """The program of a weighted sum of all results.
 
-    With it: which of its inputs the gradient is for, and the inputs, of which the last are weights.
+    With it: which of its inputs have a derivative, and the inputs, of which the last are weights.
     """
     program = sample.program()
     outs = _chosen(program.out_types, _float_mask(program.out_types))
     weights = _tangents(outs, (True,) * len(outs), sample.rng(3))
     mask = _float_mask(program.in_types) + (False,) * len(weights)
-    both = value_and_gradient(_weighted_sum(program), mask)
-    return both, mask, [*sample.arrays(), *weights]
+    return _weighted_sum(program), mask, [*sample.arrays(), *weights]
+
+
+def _gradient(sample: Sample) -> tuple[Jaxpr, Mask, list[Any]]:
+    """The same with the gradient of the sum."""
+    total, mask, point = _weighted(sample)
+    return value_and_gradient(total, mask), mask, point
+
+
+def _along_line(sample: Sample) -> tuple[Jaxpr, list[Any]]:
+    """The program s, x, w, t -> <w, f(x + s t)>, and its inputs, s being 0.
+
+    The third derivatives along all lines are all third derivatives.
+    """
+    total, mask, point = _weighted(sample)
+    with building() as builder:
+        s = Var(total.out_types[0].with_shape(()))
+        xs = [Var(t) for t in total.in_types]
+        ts = [Var(x.type) for x in _chosen(xs, mask)]
+        supply = iter(ts)
+        moved = [_moved(x, s, next(supply)) if on else x for x, on in zip(xs, mask, strict=True)]
+        outs = inline(total, moved, builder)
+    tangents = _tangents(total.in_types, mask, sample.rng(1))
+    return builder.finish([s, *xs, *ts], outs), [np.zeros((), s.dtype), *point, *tangents]
+
+
+def _moved(x: Atom, s: Atom, t: Atom) -> Atom:
+    """x + s t."""
+    factor = s if s.dtype == x.dtype else convert(s, dtype=x.dtype)
+    return add(x, mul(broadcast(factor, shape=x.shape, dims=()), t))
+
+
+def _forward_rate(program: Jaxpr) -> Jaxpr:
+    """The derivative of output 0 by input 0, both scalars, by forward mode."""
+    along = (True, *(False,) * (len(program.invars) - 1))
+    pushed, _ = jvp(program, along, (True,))
+    with building() as builder:
+        invars = [Var(t) for t in program.in_types]
+        outs = inline(pushed, [*invars, Literal(1.0, program.in_types[0])])
+    return builder.finish(invars, outs[1:])
+
+
+def _reverse_rate(program: Jaxpr) -> Jaxpr:
+    """The same by reverse mode."""
+    both = value_and_gradient(program, (True, *(False,) * (len(program.invars) - 1)))
+    return Jaxpr(both.invars, both.equations, both.outvars[1:])
 
 
 def _side_by_side(programs: Sequence[Jaxpr]) -> Jaxpr:
