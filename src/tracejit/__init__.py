@@ -39,12 +39,20 @@ if TYPE_CHECKING:
     from tracejit.api.jit import disable_jit, jit
     from tracejit.api.linear_maps import jvp, linear_transpose, linearize, stop_gradient, vjp
     from tracejit.api.loops import range
+    from tracejit.api.sparse import (
+        hessian_sparsity,
+        jacobian_sparsity,
+        sparse_hessian,
+        sparse_jacobian,
+    )
+    from tracejit.api.sparse_arrays import SparseArray
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Array",
     "ShapeDtypeStruct",
+    "SparseArray",
     "ad_checkpoint",
     "block_until_ready",
     "check",
@@ -63,8 +71,10 @@ __all__ = [
     "float0",
     "grad",
     "hessian",
+    "hessian_sparsity",
     "jacfwd",
     "jacobian",
+    "jacobian_sparsity",
     "jacrev",
     "jit",
     "jvp",
@@ -82,6 +92,8 @@ __all__ = [
     "remat",
     "saved_residuals",
     "scipy",
+    "sparse_hessian",
+    "sparse_jacobian",
     "stages",
     "stop_gradient",
     "tree",
@@ -111,6 +123,8 @@ _HOMES = {
     "jacobians": ("hessian", "jacfwd", "jacobian", "jacrev"),
     "jit": ("disable_jit", "jit"),
     "loops": ("range",),
+    "sparse": ("hessian_sparsity", "jacobian_sparsity", "sparse_hessian", "sparse_jacobian"),
+    "sparse_arrays": ("SparseArray",),
     "linear_maps": ("jvp", "linear_transpose", "linearize", "stop_gradient", "vjp"),
 }
 _HOME_OF = {name: f"tracejit.api.{home}" for home, names in _HOMES.items() for name in names}

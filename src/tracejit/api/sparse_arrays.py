@@ -1,0 +1,147 @@
+"""SparseArray: the entries of a sparse matrix, and where they are.
+
+The entries are a leaf of the pytree, the places belong to its structure: so a jitted function that
+returns one computes the entries alone, and one that takes one is compiled for its places.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import numpy as np
+
+from tracejit import tree
+from tracejit.errors import ArgumentError, did_you_mean
+from tracejit.ops.indexing import scatter_add
+from tracejit.passes.sparsity.sets import Pattern
+from tracejit.runtime.values import type_of_value
+from tracejit.trace.provenance import user_frame
+from tracejit.trace.tracer import bind
+
+FORMATS = ("csr", "csc", "coo")
+
+
+class Places:
+    """Where the entries of a sparse matrix are, in a format's order. Equal only to itself.
+
+    rows, columns: of each entry. indices, indptr: as SciPy has them (csr, csc), None for coo.
+    """
+
+    def __init__(self, pattern: Pattern, format: str):
+        self.shape, self.format = pattern.shape, format
+        small = max(*pattern.shape, len(pattern.indices)) <= np.iinfo(np.int32).max
+        dtype = np.int32 if small else np.int64
+        #: The number, in row-major order, of each entry in this format's.
+        self.order = np.arange(len(pattern.indices))
+        rows, columns, self.indices, self.indptr = pattern.rows, pattern.indices, None, None
+        if format == "csc":
+            self.order = np.argsort(columns, kind="stable")
+        self.rows = rows[self.order].astype(dtype)
+        self.columns = columns[self.order].astype(dtype)
+        if format == "csr":
+            self.indices, self.indptr = self.columns, pattern.indptr.astype(dtype)
+        elif format == "csc":
+            counts = np.bincount(columns, minlength=pattern.shape[1])
+            self.indices = self.rows
+            self.indptr = np.concatenate([[0], np.cumsum(counts)]).astype(dtype)
+        for array in (self.rows, self.columns, self.indices, self.indptr):
+            if array is not None:
+                array.setflags(write=False)
+
+
+@tree.register_pytree_node_class
+class SparseArray:
+    """A sparse matrix: `data` (nnz,), its entries, and where they are, which is constant.
+
+    Attributes: shape, format ("csr", "csc" or "coo"), dtype, nnz; row and col of each entry; for
+    csr and csc also indices and indptr, as SciPy has them. `data` may be traced.
+    """
+
+    __slots__ = ("_places", "data")
+
+    def __init__(self, data: Any, places: Places):
+        self.data = data
+        self._places = places
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self._places.shape
+
+    @property
+    def format(self) -> str:
+        return self._places.format
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.data.dtype
+
+    @property
+    def nnz(self) -> int:
+        """The number of entries that are kept, zeros among them included."""
+        return len(self._places.rows)
+
+    @property
+    def row(self) -> np.ndarray:
+        return self._places.rows
+
+    @property
+    def col(self) -> np.ndarray:
+        return self._places.columns
+
+    @property
+    def indices(self) -> np.ndarray:
+        return self._compressed(self._places.indices)
+
+    @property
+    def indptr(self) -> np.ndarray:
+        return self._compressed(self._places.indptr)
+
+    def _compressed(self, array: np.ndarray | None) -> np.ndarray:
+        if array is None:
+            raise ArgumentError(
+                "a sparse array in coo format has row and col, no indices and indptr",
+                where=user_frame(), hint='format="csr" or format="csc"',
+            )  # fmt: skip
+        return array
+
+    def toarray(self) -> Any:
+        """The dense matrix, an array of `shape`."""
+        nothing = np.zeros(self.shape, type_of_value(self.data).dtype)
+        if not self.nnz:
+            return nothing
+        places = np.stack([self.row, self.col], axis=1)
+        return bind(scatter_add, nothing, places, self.data, axes=(0, 1), batch=0)
+
+    def to_scipy(self) -> Any:
+        """The same as scipy.sparse's csr_array, csc_array or coo_array; not for traced data.
+
+        SciPy's arrays can be changed in place, so it gets places of its own.
+        """
+        sparse = importlib.import_module("scipy.sparse")
+        make, data = getattr(sparse, f"{self.format}_array"), np.asarray(self.data)
+        if self.format == "coo":
+            return make((data, (self.row.copy(), self.col.copy())), shape=self.shape)
+        result = make((data, self.indices.copy(), self.indptr.copy()), shape=self.shape)
+        result.has_sorted_indices = result.has_canonical_format = True
+        return result
+
+    def tree_flatten(self) -> tuple[tuple[Any], Places]:
+        return (self.data,), self._places
+
+    @classmethod
+    def tree_unflatten(cls, places: Places, children: tuple[Any]) -> SparseArray:
+        return cls(children[0], places)
+
+    def __repr__(self) -> str:
+        return f"SparseArray({self.format}, shape={self.shape}, nnz={self.nnz}, data={self.data!r})"
+
+
+def check_format(format: str, what: str) -> str:
+    """The format, if it is one."""
+    if format not in FORMATS:
+        raise ArgumentError(
+            f"{what}: there is no format {format!r}", where=user_frame(),
+            hint=did_you_mean(str(format), FORMATS),
+        )  # fmt: skip
+    return format

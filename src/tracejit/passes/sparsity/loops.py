@@ -1,0 +1,157 @@
+"""Sets through operations that hold jaxprs: calls, branches, loops.
+
+A loop of known length is run round by round, as long as that is little work: then the counters of
+its rounds are numbers, and `x[i]` is one place. Otherwise the carry's sets grow until a round
+changes nothing, and hold for all rounds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from tracejit.control.bodies import divide
+from tracejit.ir.graph import Equation, Jaxpr
+from tracejit.ir.types import TAPE
+from tracejit.ir.walk import held_jaxprs
+from tracejit.passes.sparsity.rules import Maybe, everything
+from tracejit.passes.sparsity.sets import Places, Sets, distinct
+
+#: Runs a jaxpr on sets and numbers: gives both for its results.
+Run = Callable[[Jaxpr, Sequence[Maybe], Sequence[Any]], tuple[list[Maybe], list[Any]]]
+HoldingRule = Callable[[Sets, Run, Equation, list[Maybe], list[Any]], Sequence[Maybe]]
+
+#: Round by round is done up to so many equations, an equation counting more with its elements: some
+#: seconds. ELEMENTS of them cost as much as the equation itself.
+WORK, ELEMENTS = 100_000, 1000
+#: After so many rounds of growing a carry depends on all that the loop reads.
+PATIENCE = 8
+
+
+def called(
+    sets: Sets, run: Run, eqn: Equation, ids: list[Maybe], known: list[Any]
+) -> Sequence[Maybe]:
+    """The body on the operands; for an operation that holds something else, everything."""
+    bodies = [body for _, body in held_jaxprs(eqn)]
+    types = tuple(x.type for x in eqn.inputs), tuple(v.type for v in eqn.outvars)
+    if len(bodies) == 1 and (bodies[0].in_types, bodies[0].out_types) == types:
+        return run(bodies[0], ids, known)[0]
+    return everything(sets, eqn, ids, known)
+
+
+def branched(
+    sets: Sets, run: Run, eqn: Equation, ids: list[Maybe], known: list[Any]
+) -> Sequence[Maybe]:
+    """cond: what any branch gives."""
+    total: list[Maybe] = [None] * len(eqn.outvars)
+    for branch in eqn.params["branches"]:
+        outs, _ = run(branch, ids[1:], known[1:])
+        total = [sets.union(x, y) for x, y in zip(total, outs, strict=True)]
+    return total
+
+
+def scanned(
+    sets: Sets, run: Run, eqn: Equation, ids: list[Maybe], known: list[Any]
+) -> Sequence[Maybe]:
+    """scan: round by round, or for all rounds at once."""
+    length = eqn.params["length"]
+    if length is not None and length * _work(eqn.params["jaxpr"]) <= WORK:
+        return _by_rounds(sets, run, eqn, ids, known)
+    return _all_rounds(sets, run, eqn, ids, known)
+
+
+def _work(jaxpr: Jaxpr) -> float:
+    """About the cost of one run, in equations."""
+    own = sum(1 + sum(v.type.size for v in eqn.outvars) / ELEMENTS for eqn in jaxpr.equations)
+    return own + sum(
+        (eqn.params.get("length", 1) or 1) * _work(body)
+        for eqn in jaxpr.equations
+        for _, body in held_jaxprs(eqn)
+    )
+
+
+def _by_rounds(
+    sets: Sets, run: Run, eqn: Equation, ids: list[Maybe], known: list[Any]
+) -> Sequence[Maybe]:
+    jaxpr, length = eqn.params["jaxpr"], eqn.params["length"]
+    counts = eqn.params["num_consts"], eqn.params["num_carry"]
+    (consts, carry, xs), (k_consts, k_carry, k_xs) = divide(ids, *counts), divide(known, *counts)
+    rows: list[Sequence[Maybe]] = [()] * length
+    for i in reversed(range(length)) if eqn.params["reverse"] else range(length):
+        outs, k_outs = run(
+            jaxpr, [*consts, *carry, *_row(xs, i)], [*k_consts, *k_carry, *_row(k_xs, i)]
+        )
+        carry, rows[i] = divide(outs, counts[1])
+        k_carry = k_outs[: counts[1]]
+    ys = [_stacked(y, v) for y, v in zip(zip(*rows, strict=True), eqn.outvars[counts[1] :],
+                                         strict=False)]  # fmt: skip
+    return [*carry, *ys] if ys else [*carry, *[None] * (len(eqn.outvars) - counts[1])]
+
+
+def _row(xs: Sequence[Any], i: int) -> list[Any]:
+    return [None if x is None else x[i] for x in xs]
+
+
+def _stacked(rows: Sequence[Maybe], v: Any) -> Maybe:
+    """The rows of a result in one array."""
+    if all(row is None for row in rows):
+        return None
+    nothing = np.zeros(v.type.shape[1:], np.int64)
+    return np.stack([nothing if row is None else row for row in rows])
+
+
+def _all_rounds(
+    sets: Sets, run: Run, eqn: Equation, ids: list[Maybe], known: list[Any]
+) -> Sequence[Maybe]:
+    jaxpr, counts = eqn.params["jaxpr"], (eqn.params["num_consts"], eqn.params["num_carry"])
+    consts, carry, xs = divide(ids, *counts)
+    k_consts = divide(known, *counts)[0]
+    row_types = jaxpr.in_types[sum(counts) :]
+    rows = [_any_row(sets, x, t.shape) for x, t in zip(xs, row_types, strict=True)]
+    unknown = [None] * (len(ids) - counts[0])
+    for patience in reversed(range(PATIENCE)):
+        outs, _ = run(jaxpr, [*consts, *carry, *rows], [*k_consts, *unknown])
+        after = [sets.union(x, y) for x, y in zip(carry, outs[: counts[1]], strict=True)]
+        if not patience:
+            after = list(_whole(sets, [*consts, *after, *rows], after))
+        if all(map(_same, carry, after)):
+            break
+        carry = after
+    outs, _ = run(jaxpr, [*consts, *carry, *rows], [*k_consts, *unknown])
+    ys = [
+        y if y is None else _every_row(sets, y, v)
+        for y, v in zip(outs[counts[1] :], eqn.outvars[counts[1] :], strict=True)
+    ]
+    return [*carry, *ys]
+
+
+def _any_row(sets: Sets, x: Maybe, shape: tuple[int, ...]) -> Maybe:
+    """What a row depends on, whichever it is. Of a tape there is one set for all that is on it."""
+    if x is None:
+        return None
+    if x.ndim == len(shape) + 1:
+        return np.squeeze(sets.over(x, (0,)), 0)
+    return np.broadcast_to(x, shape)
+
+
+def _every_row(sets: Sets, y: Places, v: Any) -> Places:
+    """An array of such rows, or a tape."""
+    if v.dtype == TAPE:
+        return sets.over(y, tuple(range(y.ndim))).reshape(())
+    return np.broadcast_to(y, v.type.shape)
+
+
+def _whole(sets: Sets, read: Sequence[Maybe], carry: Sequence[Maybe]) -> Sequence[Maybe]:
+    """Each carry with all that is read."""
+    flat = np.concatenate([distinct(x.ravel()) for x in read if x is not None])
+    one = sets.unite(np.zeros(len(flat), np.int64), flat, 1)[0]
+    return [None if x is None else np.broadcast_to(one, x.shape) for x in carry]
+
+
+def _same(x: Maybe, y: Maybe) -> bool:
+    return x is y or (x is not None and y is not None and np.array_equal(x, y))
+
+
+HOLDING: dict[str, HoldingRule] = {"cond": branched, "scan": scanned}

@@ -1,0 +1,306 @@
+"""Sparse Jacobians and Hessians: equal to the dense ones, and no more entries than needed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.sparse
+
+import tracejit as tj
+from tracejit import lax
+from tracejit.errors import ArgumentError, GradError, ShapeError, UnsupportedError
+
+X = np.linspace(0.2, 1.7, 8)
+EDGES = np.array([[0, 3], [3, 5], [1, 7], [7, 7]])
+DENSE = np.random.default_rng(0).normal(size=(4, 8))
+STACK = np.random.default_rng(1).normal(size=(2, 4, 4)) + 4 * np.eye(4)
+
+
+def tridiagonal(x):
+    return np.concatenate([x[:1] ** 2, x[1:-1] * x[2:] - np.sin(x[:-2]), np.exp(x[-1:])])
+
+
+def rosenbrock(x):
+    return np.sum(100.0 * (x[1:] - x[:-1] ** 2) ** 2 + (1.0 - x[:-1]) ** 2)
+
+
+def in_a_loop(x):
+    y = np.zeros_like(x)
+    for i in range(1, len(x) - 1):
+        y[i] = x[i - 1] * x[i + 1] - 2.0 * x[i]
+    return y
+
+
+def recurrence(x):
+    """y[i] depends on all x up to i."""
+    _, ys = lax.scan(lambda carry, row: (0.5 * carry + row**2,) * 2, 0.0, x)
+    return ys
+
+
+def halved_while(x):
+    """A loop whose length depends on values."""
+    return lax.while_loop(lambda c: c[1] > 0.01, lambda c: (np.sin(c[0]), c[1] / 2), (x, x[0]))[0]
+
+
+def scattered(x):
+    y = np.zeros(6)
+    np.add.at(y, np.array([0, 0, 5]), x[:3] * x[3:6])
+    y[2] = x[7] ** 3
+    return y
+
+
+JACOBIANS = {
+    "elementwise": (lambda x: np.sin(x) * x, 8),
+    "tridiagonal": (tridiagonal, 1 + 18 + 1),
+    "fewer rows": (lambda x: x[::3] * x[1], 6 - 1 + 1),
+    "more rows": (lambda x: np.repeat(x[:4], 3) ** 2, 12),
+    "transposed": (lambda x: (x.reshape(2, 4).T ** 2)[::-1], 8),
+    "outer": (lambda x: np.outer(x[:3], x[3:6]), 18),
+    "sums of rows": (lambda x: np.sum(x.reshape(2, 4) ** 2, axis=1), 8),
+    "a total": (lambda x: np.sum(x**2), 8),
+    "softmax": (lambda x: np.exp(x) / np.sum(np.exp(x)), 64),
+    "running sum": (lambda x: np.cumsum(x**2), 36),
+    "running sum from the end": (lambda x: np.cumsum((x**2)[::-1])[::-1], 36),
+    "running product": (lambda x: np.cumprod(x), 36),
+    "gather": (lambda x: x[EDGES[:, 0]] * x[EDGES[:, 1]], 7),
+    "scatter": (scattered, 7),
+    "dense product": (lambda x: DENSE @ x**2, 32),
+    "banded product": (lambda x: np.convolve(x, np.array([1.0, -2.0, 1.0]), mode="valid"), 18),
+    "stack of products": (lambda x: STACK @ x.reshape(2, 4, 1) ** 2, 32),
+    "solve": (lambda x: np.linalg.solve(STACK, x.reshape(2, 4, 1)), 32),
+    "padded": (lambda x: np.pad(x**2, 2), 8),
+    "select": (lambda x: np.where(x > 1.0, x**2, x[::-1]), 16),
+    "roll": (lambda x: np.roll(x, 2) - np.abs(x), 16),
+    "minimum": (lambda x: np.minimum(x[1:], x[:-1]), 14),
+    "extremum": (lambda x: np.max(x.reshape(4, 2), axis=1), 8),
+    "sorted": (lambda x: np.sort(x.reshape(4, 2), axis=1), 16),
+    "loop": (in_a_loop, 18),
+    "recurrence": (recurrence, 36),
+    "while": (halved_while, 8),
+    "cond": (lambda x: lax.cond(x[0] > 1.0, lambda x: x**2, lambda x: x[::-1] ** 2, x), 16),
+    "jit inside": (lambda x: tj.jit(np.sin)(x[:3]), 3),
+    "checkpoint": (lambda x: tj.checkpoint(lambda x: np.sin(np.sin(x)))(x), 8),
+    "constant": (lambda x: np.ones(3), 0),
+    "stopped": (lambda x: x * tj.stop_gradient(x[::-1]), 8),
+    "linear": (lambda x: 3.0 * x, 8),
+    "piecewise constant": (lambda x: np.floor(x) + x, 8),
+}
+
+
+@pytest.mark.parametrize("name", JACOBIANS)
+def test_a_sparse_jacobian_is_the_dense_one(name: str) -> None:
+    f, entries = JACOBIANS[name]
+    dense = np.asarray(tj.jacfwd(f)(X)).reshape(-1, X.size)
+    sparse = tj.sparse_jacobian(f)(X)
+    assert isinstance(sparse, scipy.sparse.csr_array)
+    np.testing.assert_allclose(sparse.toarray(), dense, rtol=1e-13, atol=1e-15)
+    assert sparse.nnz == entries
+
+
+HESSIANS = {
+    "diagonal": (lambda x: np.sum(np.sin(x)), 8),
+    "no diagonal": (lambda x: np.sum(x[:-1] * x[1:]), 14),
+    "rosenbrock": (rosenbrock, 8 + 14),
+    "arrow": (lambda x: np.sum(x[0] ** 2 * np.sin(x[1:])), 8 + 14),
+    "linear": (lambda x: np.sum(3.0 * x), 0),
+    "dense": (lambda x: np.sum(x) ** 2, 64),
+    "edges": (lambda x: np.sum((x[EDGES[:, 0]] - x[EDGES[:, 1]]) ** 4), 5 + 6),
+    "grid": (lambda x: np.sum(np.diff(x.reshape(2, 4), axis=0) ** 3)
+             + np.sum(np.diff(x.reshape(2, 4), axis=1) ** 3), 8 + 2 * 10),
+    "select": (lambda x: np.sum(np.where(x > 1.0, x**3, 1.0)), 8),
+    "log-likelihood": (lambda x: np.sum(np.log1p(np.exp(x)) - x * x), 8),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HESSIANS)
+def test_a_sparse_hessian_is_the_dense_one(name: str) -> None:
+    f, entries = HESSIANS[name]
+    sparse = tj.sparse_hessian(f)(X)
+    np.testing.assert_allclose(sparse.toarray(), tj.hessian(f)(X), rtol=1e-13, atol=1e-14)
+    assert sparse.nnz == entries
+    assert (sparse != sparse.T).nnz == 0
+
+
+def test_the_pattern_holds_for_all_values() -> None:
+    pattern = tj.jacobian_sparsity(lambda x: np.where(x > 1.0, x[::-1], x))(np.zeros(2))
+    np.testing.assert_array_equal(pattern.toarray(), np.ones((2, 2), bool))
+    pattern = tj.hessian_sparsity(rosenbrock, format="coo")(np.zeros(3))
+    assert pattern.dtype == bool
+    np.testing.assert_array_equal(
+        pattern.toarray(), [[True, True, False], [True, True, True], [False, True, True]]
+    )
+
+
+@pytest.mark.parametrize("format", ["csr", "csc", "coo"])
+def test_formats(format: str) -> None:
+    sparse = tj.sparse_jacobian(tridiagonal, format=format)(X)
+    assert type(sparse).__name__ == f"{format}_array"
+    np.testing.assert_allclose(sparse.toarray(), tj.jacfwd(tridiagonal)(X))
+
+
+@pytest.mark.parametrize("format", ["csr", "csc", "coo"])
+def test_under_jit_it_is_a_tree_with_the_entries_as_a_leaf(format: str) -> None:
+    @tj.jit
+    def newton_matrix(x):
+        jac = tj.sparse_jacobian(tridiagonal, format=format)(x)
+        assert isinstance(jac, tj.SparseArray)
+        return jac, jac.toarray() @ x
+
+    jac, product = newton_matrix(X)
+    dense = tj.jacfwd(tridiagonal)(X)
+    assert (jac.shape, jac.dtype, jac.nnz, jac.format) == ((8, 8), np.float64, 20, format)
+    np.testing.assert_allclose(jac.toarray(), dense)
+    np.testing.assert_allclose(jac.to_scipy().toarray(), dense)
+    np.testing.assert_allclose(product, dense @ X)
+    assert len(tj.tree.leaves(jac)) == 1 and "nnz=20" in repr(jac)
+    if format == "coo":
+        with pytest.raises(ArgumentError, match="row and col"):
+            _ = jac.indices
+    else:
+        assert len(jac.indices) == jac.nnz and jac.indptr[-1] == jac.nnz
+
+
+def test_it_composes_with_other_transforms() -> None:
+    def energy(x):
+        return np.sum(tj.sparse_hessian(rosenbrock)(x).data ** 2)
+
+    def dense_energy(x):
+        return np.sum(tj.hessian(rosenbrock)(x) ** 2)
+
+    np.testing.assert_allclose(tj.grad(energy)(X), tj.grad(dense_energy)(X), rtol=1e-12)
+    many = np.stack([X, X[::-1]])
+    data = tj.vmap(lambda x: tj.sparse_jacobian(tridiagonal)(x).data)(many)
+    np.testing.assert_allclose(data[1], tj.sparse_jacobian(tridiagonal)(X[::-1]).data)
+
+
+def test_what_scipy_changes_in_place_is_its_own() -> None:
+    derivative = tj.sparse_jacobian(lambda x: x[::-1] * x)
+    derivative(np.zeros(4)).eliminate_zeros()
+    assert derivative(np.ones(4)).nnz == 8
+
+
+def test_trees_of_arguments_and_results() -> None:
+    def f(params, scale):
+        w, b = params["w"], params["b"]
+        return {"out": scale * w * b[:, None], "norm": np.sum(b**2)}
+
+    params = {"w": np.arange(6.0).reshape(3, 2), "b": np.array([1.0, -2.0, 3.0])}
+    sparse = tj.sparse_jacobian(f)(params, 2.0)
+    dense = tj.jacfwd(f)(params, 2.0)
+    for out, rows in (("out", 6), ("norm", 1)):
+        for name, size in (("w", 6), ("b", 3)):
+            block = sparse[out][name]
+            assert block.shape == (rows, size)
+            np.testing.assert_allclose(block.toarray(), dense[out][name].reshape(rows, size))
+    assert sparse["norm"]["w"].nnz == 0
+    both = tj.sparse_jacobian(f, argnums=(0, 1))(params, 2.0)
+    np.testing.assert_allclose(
+        both["out"][1].toarray().ravel(), tj.jacfwd(f, 1)(params, 2.0)["out"].ravel()
+    )
+
+
+def test_trees_in_hessians() -> None:
+    def f(p, q):
+        return np.sum(p["a"][:-1] * p["a"][1:] * p["b"]) + np.sum(q**3)
+
+    p, q = {"a": np.arange(4.0), "b": np.float64(2.0)}, np.ones(2)
+    sparse, dense = tj.sparse_hessian(f)(p, q), tj.hessian(f)(p, q)
+    for i, n in (("a", 4), ("b", 1)):
+        for j, m in (("a", 4), ("b", 1)):
+            np.testing.assert_allclose(sparse[i][j].toarray(), np.reshape(dense[i][j], (n, m)))
+    whole = tj.sparse_hessian(f, argnums=(0, 1))(p, q)
+    assert whole[0]["a"][1].shape == (4, 2) and whole[0]["a"][1].nnz == 0
+    np.testing.assert_allclose(whole[1][1].toarray(), 6.0 * np.eye(2))
+
+
+def test_auxiliary_data_keywords_and_plain_numbers() -> None:
+    def f(x, k, *, scale):
+        return scale * x**k, {"mean": np.mean(x), "k": k}
+
+    jac, aux = tj.sparse_jacobian(f, has_aux=True)(X, 2, scale=3.0)
+    np.testing.assert_allclose(jac.toarray(), np.diag(6.0 * X))
+    np.testing.assert_allclose(aux["mean"], X.mean())
+    hess, aux = tj.sparse_hessian(lambda x: (rosenbrock(x), x[0]), has_aux=True)(X)
+    np.testing.assert_allclose(hess.toarray(), tj.hessian(rosenbrock)(X), rtol=1e-13)
+    assert aux == X[0]
+    assert tj.sparse_jacobian(np.sin)(0.5).toarray() == np.cos(0.5)
+
+
+def test_float32_and_mixed_dtypes() -> None:
+    x = X.astype(np.float32)
+    jac = tj.sparse_jacobian(tridiagonal)(x)
+    assert jac.dtype == np.float32
+    np.testing.assert_allclose(jac.toarray(), tj.jacfwd(tridiagonal)(x), rtol=1e-6)
+    mixed = tj.sparse_jacobian(lambda x: (x**2, x.astype(np.float64) ** 3))(x)
+    assert [block.dtype for block in mixed] == [np.float32, np.float64]
+
+
+@pytest.mark.parametrize("shape", [(0,), (3, 0)])
+def test_nothing_at_all(shape: tuple[int, ...]) -> None:
+    jac = tj.sparse_jacobian(np.sin)(np.zeros(shape))
+    assert jac.shape == (0, 0) and jac.nnz == 0
+    assert tj.sparse_hessian(lambda x: np.sum(x**2))(np.zeros(shape)).shape == (0, 0)
+    assert tj.sparse_jacobian(lambda x: np.sum(x**2))(np.zeros(shape)).shape == (1, 0)
+    assert tj.sparse_jacobian(lambda x: x[:0])(X).shape == (0, 8)
+
+
+def test_a_branch_of_python_has_a_pattern_of_its_own() -> None:
+    @tj.sparse_jacobian
+    def derivative(x):
+        return x**2 if x[0] > 0 else x[::-1] ** 2
+
+    assert derivative(np.ones(3))[0, 0] == 2.0
+    assert derivative(-np.ones(3))[0, 2] == -2.0
+
+
+def test_few_rows_go_backward() -> None:
+    """One row that reads everything: one product backward, n forward."""
+    def f(x):
+        return np.append(np.sum(x**2), x[:2])
+
+    program = tj.stages(lambda x: tj.sparse_jacobian(f)(x).data)(np.ones(500))["sparse_jacobian"]
+    assert "500,500" not in str(program) and "[2,500]" in str(program)
+
+
+def test_a_pattern_that_is_known() -> None:
+    def mixed(x):
+        order = np.argsort(x)  # where x ends up depends on values
+        return x[order] * x
+
+    known = scipy.sparse.eye_array(3)
+    found = tj.sparse_jacobian(mixed)(np.array([1.0, 2.0, 3.0]))
+    given = tj.sparse_jacobian(mixed, sparsity=known)(np.array([1.0, 2.0, 3.0]))
+    assert (found.nnz, given.nnz) == (9, 3)
+    np.testing.assert_allclose(found.toarray(), given.toarray())
+    hess = tj.sparse_hessian(rosenbrock, sparsity=np.ones((8, 8), bool))(X)
+    np.testing.assert_allclose(hess.toarray(), tj.hessian(rosenbrock)(X), rtol=1e-13)
+    pattern = tj.jit(tj.jacobian_sparsity(tridiagonal))(X)
+    assert tj.sparse_jacobian(tridiagonal, sparsity=pattern)(X).nnz == 20
+
+
+def test_of_a_jitted_function() -> None:
+    jac = tj.sparse_jacobian(tj.jit(tridiagonal, backend="eager"))(X)
+    np.testing.assert_allclose(jac.toarray(), tj.jacfwd(tridiagonal)(X))
+    with tj.disable_jit():
+        np.testing.assert_allclose(
+            tj.sparse_jacobian(tridiagonal)(X).toarray(), tj.jacfwd(tridiagonal)(X)
+        )
+
+
+def test_errors_say_what_to_do() -> None:
+    with pytest.raises(ArgumentError, match="csrr.*\n.*\n.*csr"):
+        tj.sparse_jacobian(np.sin, format="csrr")
+    with pytest.raises(GradError, match="needs floats"):
+        tj.sparse_jacobian(np.sin)(np.arange(3))
+    with pytest.raises(GradError, match="float results"):
+        tj.sparse_jacobian(np.argsort)(X)
+    with pytest.raises(GradError, match="scalar float result"):
+        tj.sparse_hessian(np.sin)(X)
+    with pytest.raises(ShapeError, match=r"\(3, 8\).*\n?.*\(8, 8\)"):
+        tj.sparse_jacobian(np.sin, sparsity=np.ones((3, 8)))(X)
+    with pytest.raises(ArgumentError, match="must be a matrix"):
+        tj.sparse_jacobian(np.sin, sparsity=np.ones(3))
+    with pytest.raises(UnsupportedError, match="not sparse"):
+        tj.sparse_jacobian(lambda x: x - np.mean(x))(np.zeros(100_000))
+    with pytest.raises(ArgumentError, match="no positional argument 1"):
+        tj.sparse_jacobian(np.sin, argnums=1)(X)
