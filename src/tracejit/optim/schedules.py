@@ -140,7 +140,7 @@ def piecewise_constant_schedule(
     steps = _sorted_scales(boundaries_and_scales)
 
     def schedule(count: Any) -> Any:
-        value = init_value
+        value: Any = init_value
         for boundary, scale in steps:
             value = value * np.where(count < boundary, 1.0, scale)
         return value
@@ -165,7 +165,8 @@ def piecewise_interpolate_schedule(
     cosine = interpolate_type == "cosine"
 
     def schedule(count: Any) -> Any:
-        value, low, begin = init_value, init_value, 0
+        value: Any = init_value
+        low, begin = init_value, 0
         for boundary, scale in steps:
             share = np.clip((count - begin) / max(boundary - begin, 1), 0, 1)
             if cosine:

@@ -10,8 +10,9 @@ An output that is written late lends its memory until then, so that much is neve
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import NamedTuple
 
 from tracejit.backends.native.emit import I8, Function, Value
@@ -126,12 +127,15 @@ class Arena:
 HERE, RESHAPED, ELSEWHERE = range(3)
 
 
-def replaceable(plan: Plan, step: Step, dying: Iterable[Var]) -> dict[Var, Var]:
+def replaceable(
+    plan: Plan, step: Step, dying: Iterable[Var], meant: Mapping[Var, Var] = MappingProxyType({})
+) -> dict[Var, Var]:
     """For stores of a kernel, the dying array each may replace: one that the kernel reads at the
     very place where it stores, before it stores, and at no other.
 
     What several statements read is loaded once, and stays in a register; but behind a reshape it
-    may be loaded again, so then only the one that stores may read it.
+    may be loaded again, so then only the one that stores may read it. meant: arrays that
+    stores take if they may, before any other.
     """
     sizes = {(v.type.size, v.dtype) for v in step.stores}
     left = [x for x in dying if (x.type.size, x.dtype) in sizes]
@@ -141,16 +145,25 @@ def replaceable(plan: Plan, step: Step, dying: Iterable[Var]) -> dict[Var, Var]:
     reads = {v: _reads(plan, _operands(plan, v, HERE), made) for v in step.stores}
     others = [_reads(plan, [(x, _kind(plan, eqn)) for x in eqn.inputs], made) for eqn in step.sums]
     found: dict[Var, Var] = {}
-    for v, own in reads.items():
+
+    def fits(v: Var, x: Var) -> bool:
         rest = [*others, *(read for other, read in reads.items() if other is not v)]
-        for x in left:
-            most = max((read[x] for read in rest if x in read), default=None)
-            fits = own.get(x) == HERE and most in (None, HERE)
-            fits = fits or (own.get(x) == RESHAPED and most is None)
-            if fits and (v.type.size, v.dtype) == (x.type.size, x.dtype) and v not in plan.halos:
-                found[v] = x
-                left.remove(x)
-                break
+        most = max((read[x] for read in rest if x in read), default=None)
+        own = reads[v].get(x)
+        alike = (v.type.size, v.dtype) == (x.type.size, x.dtype) and v not in plan.halos
+        alone = own == RESHAPED and most is None
+        return alike and (alone or (own == HERE and most in (None, HERE)))
+
+    for v in reads:
+        x = meant.get(v)
+        if x in left and fits(v, x):
+            found[v] = x
+            left.remove(x)
+    for v in reads:
+        heir = next((x for x in left if v not in found and fits(v, x)), None)
+        if heir is not None:
+            found[v] = heir
+            left.remove(heir)
     return found
 
 

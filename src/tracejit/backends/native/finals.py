@@ -80,6 +80,8 @@ class Finals:
                 program.targets[y] = place
             else:
                 program.own(x, place)
+                if once and isinstance(y, Var):
+                    program.meant[y] = x
 
     def write(self) -> None:
         """Put what does not lie there into the inputs, when all else is done."""

@@ -60,7 +60,7 @@ class Program:
     may share the loops of the program, an i64; None where there is one. exit: how the program is
     left before its end. tapes: their memory. callbacks: the variables with the addresses of
     trampolines (callbacks.py). ready: results whose targets hold all that the operand given has and
-    that the result does not change.
+    that the result does not change. meant: final values, and the inputs in whose memory they end.
     """
 
     def __init__(
@@ -81,6 +81,7 @@ class Program:
         self.targets: dict[Var, Buffer] = {}
         self.haloed: set[Atom] = set()  # that lie with their halo around them
         self.ready: dict[Var, Var] = {}
+        self.meant: dict[Var, Var] = {}
         self.blocks: dict[Var, list[Block]] = {}
         self.temporaries: list[Block] = []
         self.summary = summary
@@ -233,7 +234,7 @@ class Program:
             x for x in self.dying.get(self.number, ())
             if len(self.blocks.get(x, ())) == 1 and self.buffer_if_stored(x)
         ]  # fmt: skip
-        heirs = replaceable(self.plan, step, dying)
+        heirs = replaceable(self.plan, step, dying, self.meant)
         stores = []
         for v in step.stores:
             old = {heirs[v]} if v in heirs else set()
