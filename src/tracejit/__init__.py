@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         remat,
         saved_residuals,
     )
+    from tracejit.api.custom import closure_convert, custom_gradient, custom_jvp, custom_vjp
     from tracejit.api.effects import check, pure_callback
     from tracejit.api.finals import with_finals
     from tracejit.api.gradients import grad, value_and_grad
@@ -59,7 +60,13 @@ __all__ = [
     "checkpoint",
     "checkpoint_policies",
     "compat",
+    "closure_convert",
     "config",
+    "custom_batching",
+    "custom_derivatives",
+    "custom_gradient",
+    "custom_jvp",
+    "custom_vjp",
     "debug",
     "device_get",
     "device_put",
@@ -105,8 +112,8 @@ __all__ = [
 ]
 
 _MODULES = (
-    "ad_checkpoint", "compat", "debug", "experimental", "lax", "nn", "numpy", "optim", "random", "scipy",
-    "tree_util",
+    "ad_checkpoint", "compat", "custom_batching", "custom_derivatives", "debug", "experimental",
+    "lax", "nn", "numpy", "optim", "random", "scipy", "tree_util",
 )  # fmt: skip
 
 # Where the other names come from.
@@ -116,6 +123,7 @@ _HOMES = {
     "checkpointing": (
         "checkpoint", "checkpoint_policies", "print_saved_residuals", "remat", "saved_residuals",
     ),
+    "custom": ("closure_convert", "custom_gradient", "custom_jvp", "custom_vjp"),
     "effects": ("check", "pure_callback"),
     "finals": ("with_finals",),
     "gradients": ("grad", "value_and_grad"),

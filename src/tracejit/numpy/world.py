@@ -14,7 +14,7 @@ import numpy as np
 
 from tracejit.control import rolled_while  # noqa: F401  (answers what `while` asks)
 from tracejit.control.rolled_for import Rolled
-from tracejit.ir.types import FLOAT64, INT64
+from tracejit.ir.types import FLOAT0, FLOAT64, INT64
 from tracejit.numpy import choosing, creation, seeming
 from tracejit.numpy.arrays import convert, splat
 from tracejit.numpy.windows.proofs import known_truth, range_of
@@ -31,11 +31,15 @@ def _numpys(name: str, ours: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(theirs, updated=())
     def double(*args: Any, **kwargs: Any) -> Any:
-        of_objects = kwargs.get("dtype") is object or any(x is object for x in args)
-        is_theirs = current_trace() is None or of_objects
+        is_theirs = current_trace() is None or any(map(_is_no_number, (kwargs.get("dtype"), *args)))
         return (theirs if is_theirs else ours)(*args, **kwargs)
 
     return double
+
+
+def _is_no_number(x: Any) -> bool:
+    """Whether an argument is a dtype of arrays that are never traced: of objects, or float0."""
+    return x is object or (isinstance(x, np.dtype) and x == FLOAT0)
 
 
 # Arrays that are written to.

@@ -15,6 +15,7 @@ Does not: touch loops and conditions; keep code small (a body called n times is 
 from __future__ import annotations
 
 from tracejit.control.call import call
+from tracejit.control.custom import STANDS_FOR as FUNCTIONS_WITH_RULES
 from tracejit.control.implicit import STANDS_FOR
 from tracejit.control.remat import checkpoint, name, unnamed
 from tracejit.control.rewind import plain, rewind
@@ -25,7 +26,7 @@ from tracejit.ir.walk import inline as append_body
 from tracejit.passes.held import Pass, Renaming, through_held, with_held
 
 #: The primitives that only stand for a body.
-BODIES = STANDS_FOR | {
+BODIES = STANDS_FOR | FUNCTIONS_WITH_RULES | {
     call: lambda eqn: eqn.params["jaxpr"],
     checkpoint: lambda eqn: eqn.params["jaxpr"],
     name: unnamed,

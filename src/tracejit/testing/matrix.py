@@ -24,6 +24,7 @@ from tracejit.testing.rows import (
     callback,
     contraction,
     control,
+    custom,
     elementwise,
     indexing,
     linalg,
@@ -37,7 +38,7 @@ from tracejit.testing.rows import (
 GAP = "GAP"
 FAMILIES = (
     elementwise, special, structure, reduction, contraction, linalg, orthogonal, indexing, random,
-    control, callback,
+    control, custom, callback,
 )  # fmt: skip
 #: Eager has no table: a primitive's own value is what it runs.
 TABLES: dict[str, LoweringTable] = {"native": NATIVE, "xla": XLA}
@@ -53,6 +54,9 @@ REMOVED_BY_PASSES = {
     (name, backend): "by lu" for name in ("solve", "log_abs_det") for backend in ("native", "xla")
 } | {
     ("pinv", backend): "by svd" for backend in ("native", "xla")
+} | {
+    (f"custom_{kind}_call", backend): "inlined" for kind in ("jvp", "vjp", "vmap")
+    for backend in ("native", "xla")
 }  # fmt: skip
 HEADER = ("primitive", "jvp", "transpose", "batch", "eager", "native", "xla", "rows")
 PAGE = Path(__file__).parents[3] / "docs" / "primitives.md"

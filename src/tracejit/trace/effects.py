@@ -20,10 +20,13 @@ from tracejit.ir.walk import evaluate_equation
 def takes_place_now() -> bool:
     """Whether an effect takes place at once: nothing around it is a program in the making.
 
-    A trace with a decider is one, though it knows the numbers of one call.
+    A trace with a decider is one, though it knows the numbers of one call; so is one that does not
+    know all of its arguments.
     """
     return all(
-        getattr(sink, "values", ()) is not None and getattr(sink, "decider", None) is None
+        getattr(sink, "values", ()) is not None
+        and getattr(sink, "decider", None) is None
+        and getattr(sink, "knows", True)
         for sink in stack.sinks
     )
 

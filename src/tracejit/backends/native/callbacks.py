@@ -23,6 +23,7 @@ from tracejit.backends.native.lowering import LOWERINGS, Statement
 from tracejit.backends.native.nest import Nest
 from tracejit.backends.native.parallel import apart
 from tracejit.control.callback import callback_, check, pure_callback
+from tracejit.control.custom_closure import constant as constant_
 from tracejit.errors import TracejitError
 from tracejit.ir.atoms import Atom
 from tracejit.ir.graph import Equation, Jaxpr
@@ -31,8 +32,9 @@ from tracejit.ir.walk import held_jaxprs, user_line
 
 #: What the variables are called that hold the addresses of trampolines.
 CALLBACK = "callback."
-#: The primitives that run Python in the middle of a program, and that before its end.
-CALLING, LEAVING = (callback_, pure_callback), (check,)
+#: The primitives that run Python in the middle of a program, and that before its end. An array that
+#: a rule in a branch closes over is read there; elsewhere it is an input (see compile.py).
+CALLING, LEAVING = (callback_, pure_callback, constant_), (check,)
 
 _FUNCTION = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.POINTER(ctypes.c_void_p)] * 2)
 
@@ -139,6 +141,7 @@ LOWERINGS.rows(
     {
         callback_: Statement(_call),
         pure_callback: Statement(_call),
+        constant_: Statement(_call),
         check: Statement(_check, stored=lambda eqn: ()),
     },
 )

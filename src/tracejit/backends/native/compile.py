@@ -65,6 +65,7 @@ from tracejit.backends.native.summary import Summary
 from tracejit.backends.native.target import Code, Features, assembly, host, object_code
 from tracejit.backends.protocol import Observer
 from tracejit.config import config
+from tracejit.control.custom_closure import lift_constants
 from tracejit.control.guard import GuardFailed, guards_of
 from tracejit.ir.graph import Jaxpr
 from tracejit.ir.printing import print_jaxpr
@@ -95,8 +96,8 @@ class NativeBackend:
         written: Sequence[int] = (),
     ) -> NativeExecutable:
         """Compile a jaxpr; `constants` are the values of its first inputs, fixed here."""
-        jaxpr = VECTORS(SIMPLIFY(jaxpr, observer), observer)
-        counting, constants = count(jaxpr, constants)
+        jaxpr, held = lift_constants(VECTORS(SIMPLIFY(jaxpr, observer), observer))
+        counting, constants = count(jaxpr, [*held, *constants])
         after = numbers(stilled(bounded(counting)))
         if after is not counting:
             # Equal places look equal now: what is written is read back, and then nobody reads it.

@@ -10,12 +10,14 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jax import lax
 from jax.experimental import io_callback
 
 from tracejit.backends.xla.lower import site
 from tracejit.backends.xla.table import LOWERINGS
 from tracejit.control.callback import callback_, check, pure_callback
+from tracejit.control.custom_closure import Held, constant
 from tracejit.ir.walk import evaluate_equation
 
 Arrays = tuple[jax.Array, ...]
@@ -62,3 +64,9 @@ def lower_check(ok: jax.Array, *operands: jax.Array, **params: Any) -> Arrays:
 
     lax.cond(ok, lambda: None, fail)
     return ()
+
+
+@LOWERINGS.rule(constant)
+def lower_constant(*, value: Held) -> jax.Array:
+    """A constant of XLA's program."""
+    return jnp.asarray(value.array)

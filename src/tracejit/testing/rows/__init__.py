@@ -6,6 +6,7 @@ from tracejit.testing.rows import (
     callback,
     contraction,
     control,
+    custom,
     elementwise,
     indexing,
     linalg,
@@ -29,5 +30,6 @@ SAMPLES: tuple[Sample, ...] = (
     *orthogonal.ROWS,
     *random.ROWS,
     *control.ROWS,
+    *custom.ROWS,
     *callback.ROWS,
 )

@@ -1,0 +1,345 @@
+"""custom_jvp, custom_vjp, custom_gradient, closure_convert: derivatives that the user gives.
+
+    @custom_jvp                              @custom_vjp
+    def f(x): ...                            def f(x): ...
+    @f.defjvp                                f.defvjp(lambda x: (f(x), x), lambda x, ct: (ct * x,))
+    def rule(xs, ts): ...
+
+Names and meaning are those of JAX. A rule is traced when a derivative needs it;
+what it makes is a program like any other: it is differentiated again, batched, compiled.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from tracejit import tree
+from tracejit.control.custom import custom_jvp_call, custom_vjp_call
+from tracejit.control.custom_closure import closed_over
+from tracejit.control.custom_rules import (
+    CustomVJPPrimal,
+    JvpByUser,
+    SymbolicZero,
+    Use,
+    VjpByUser,
+)
+from tracejit.control.staging import Body, as_leaves, leaf_type, stage_body
+from tracejit.errors import ArgumentError, GradError, TracerError
+from tracejit.ir.atoms import is_zero
+from tracejit.runtime.arguments import check_callable, name_of
+from tracejit.trace.provenance import function_place, user_frame
+from tracejit.trace.stage import apply, is_weak
+from tracejit.trace.tracer import Tracer, bind, is_traced
+
+__all__ = [
+    "CustomVJPPrimal", "SymbolicZero", "closure_convert", "custom_gradient", "custom_jvp",
+    "custom_vjp",
+]  # fmt: skip
+
+Function = Callable[..., Any]
+
+
+class WithRules:
+    """A function with rules: what `custom_jvp`, `custom_vjp` and `custom_vmap` share.
+
+    kind: what messages call it. rules: what the user has given.
+    """
+
+    kind = ""
+
+    def __init__(
+        self, fun: Function, nondiff_argnums: int | Sequence[int] = (),
+        nondiff_argnames: str | Sequence[str] = (),
+    ):  # fmt: skip
+        check_callable(fun, self.kind)
+        functools.update_wrapper(self, fun)  # type: ignore[arg-type]
+        self.__wrapped__ = fun
+        self.name = name_of(fun)
+        self.rules: tuple[Function, ...] = ()
+        numbers = (nondiff_argnums,) if isinstance(nondiff_argnums, int) else nondiff_argnums
+        names = (nondiff_argnames,) if isinstance(nondiff_argnames, str) else nondiff_argnames
+        self.nondiff = tuple(sorted({*numbers, *[self._place(name) for name in names]}))
+
+    def _place(self, name: str) -> int:
+        """The position of a parameter."""
+        parameters = list(inspect.signature(self.__wrapped__).parameters)
+        if name not in parameters:
+            raise ArgumentError(
+                f"{self.kind}: {self.name} has no argument {name!r}", where=user_frame()
+            )
+        return parameters.index(name)
+
+    def positional(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
+        """The arguments of a call by position, with the defaults; ArgumentError where some can be
+        given by keyword alone."""
+        if isinstance(self.__wrapped__, np.ufunc) and not kwargs:
+            return args
+        try:
+            bound = inspect.signature(self.__wrapped__).bind(*args, **kwargs)
+        except ValueError:  # no signature
+            return args
+        bound.apply_defaults()
+        if bound.kwargs:
+            raise ArgumentError(
+                f"{self.kind} function {self.name}: the keyword arguments "
+                f"{', '.join(bound.kwargs)} could not be resolved to positions",
+                where=user_frame(), hint="rules get their arguments by position",
+            )  # fmt: skip
+        return bound.args
+
+    def divide(self, args: tuple[Any, ...]) -> tuple[list[Any], tuple[Any, ...], Function]:
+        """The arguments that are not differentiated, the others, and what puts both together."""
+        fixed = [i % len(args) for i in self.nondiff] if args else []
+        rest = tuple([x for i, x in enumerate(args) if i not in fixed])
+        static = [args[i] for i in fixed]
+
+        def together(*given: Any) -> list[Any]:
+            whole = list(given)
+            for i, x in sorted(zip(fixed, static, strict=True), key=lambda pair: pair[0]):
+                whole.insert(i, x)
+            return whole
+
+        return static, rest, together
+
+    def is_plain(self, args: tuple[Any, ...]) -> bool:
+        """Whether a call computes numbers and no program, so that no rule can matter."""
+        given = is_traced(*[x for x in tree.leaves(args) if isinstance(x, Tracer)])
+        return not given and not closed_over(self.__wrapped__, *self.rules, args)
+
+    def missing(self, what: str, how: str) -> GradError:
+        return GradError(
+            f"No {what} defined for {self.kind} function {self.name} using {how}",
+            where=user_frame(), hint=f"give it one: {self.name}.{how}(...)",
+        )  # fmt: skip
+
+    def __repr__(self) -> str:
+        return f"<{self.kind} of {self.__wrapped__!r}>"
+
+
+class custom_jvp(WithRules):
+    """A function whose jvp the user gives, as `jax.custom_jvp`; it serves forward and reverse mode.
+
+        @custom_jvp
+        def f(x, y): return np.sin(x) * y
+
+        @f.defjvp
+        def f_jvp(primals, tangents):
+            (x, y), (s, t) = primals, tangents
+            return f(x, y), np.cos(x) * s * y + np.sin(x) * t
+
+    fun takes and returns trees of arrays; defaults and keywords are resolved to positions.
+    nondiff_argnums, nondiff_argnames: arguments that the rule gets ahead of the others, as they
+    are: functions, options. For reverse mode the rule has to be linear in the tangents. Values that
+    fun or its rule close over are constants: a derivative with respect to them is a GradError.
+    """
+
+    kind = "custom_jvp"
+    symbolic_zeros = False
+
+    def defjvp(self, jvp: Function, symbolic_zeros: bool = False) -> Function:
+        """Give the rule: `jvp(*nondiff, primals, tangents) -> (result, its tangent)`; returns it.
+
+        The tangent has the structure, shapes and dtypes of the result, float0 for integers. A
+        tangent that is zero is an array of zeros, or, with symbolic_zeros, a `SymbolicZero`, which
+        the rule may return, too.
+        """
+        check_callable(jvp, "defjvp")
+        self.rules, self.symbolic_zeros = (jvp,), symbolic_zeros
+        return jvp
+
+    def defjvps(self, *jvps: Function | None) -> None:
+        """Give a rule for each argument, `jvp(t, result, *primals)`, None for zero; the tangent of
+        the result is their sum."""
+        if self.nondiff:
+            raise ArgumentError(
+                "Can't use defjvps with nondiff_argnums", where=user_frame(),
+                hint="give one rule for all arguments with defjvp",
+            )  # fmt: skip
+
+        def jvp(primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> tuple[Any, Any]:
+            out = self(*primals)
+            parts = [
+                rule(t, out, *primals)
+                for rule, t in zip(jvps, tangents, strict=True)
+                if rule is not None and not _nothing(t)
+            ]
+            zeros = tree.map(lambda y: SymbolicZero(leaf_type(as_leaves([y], _LEAF, "")[0])), out)
+            return out, tree.map(_sum, zeros, *parts)
+
+        self.rules = (jvp, *[rule for rule in jvps if rule is not None])
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        args = self.positional(args, kwargs)
+        if not self.rules:
+            raise self.missing("JVP", "defjvp")
+        if self.is_plain(args):
+            return self.__wrapped__(*args)
+        static, rest, together = self.divide(args)
+        rule, fun = self.rules[0], self.__wrapped__
+        use = Use(lambda *xs: fun(*together(*xs)), rest, [*self.rules, static], self.name)
+        by_user = JvpByUser(use, functools.partial(rule, *static), self.symbolic_zeros)
+        outs = bind(
+            custom_jvp_call, *use.operands, jaxpr=use.jaxpr, rule=by_user,
+            num_consts=len(use.consts), name=self.name,
+        )  # fmt: skip
+        return use.out_structure.unflatten(outs)
+
+
+_LEAF = tree.structure(0)
+
+
+def _nothing(t: Any) -> bool:
+    """Whether all of a tangent is known to be zero."""
+    return all(not isinstance(x, Tracer) or is_zero(x.atom) for x in tree.leaves(t))
+
+
+def _sum(zero: SymbolicZero, *parts: Any) -> Any:
+    return functools.reduce(lambda a, b: a + b, parts) if parts else zero
+
+
+class custom_vjp(WithRules):
+    """A function whose reverse mode the user gives, as `jax.custom_vjp`.
+
+        @custom_vjp
+        def clip_gradient(lo, hi, x): return x
+
+        clip_gradient.defvjp(
+            lambda lo, hi, x: (x, (lo, hi)),                                 # result, residuals
+            lambda res, ct: (None, None, np.clip(ct, *res)),                 # cotangents
+        )
+
+    fun takes and returns trees of arrays; defaults and keywords are resolved to positions.
+    nondiff_argnums, nondiff_argnames: arguments, no arrays that are traced, that bwd gets ahead of
+    the residuals; fwd gets them in their places. Forward mode through it is a GradError; higher
+    derivatives take apart what the rules do.
+    """
+
+    kind = "custom_vjp"
+    symbolic_zeros = False
+
+    def defvjp(
+        self, fwd: Function, bwd: Function, symbolic_zeros: bool = False,
+        optimize_remat: bool = False,
+    ) -> None:  # fmt: skip
+        """Give the rules: `fwd(*args) -> (result, residuals)` and
+        `bwd(*nondiff, residuals, ct) -> (ct of each argument)`.
+
+        A cotangent has the structure, shapes and dtypes of its argument; None stands for zeros.
+        symbolic_zeros: fwd gets `CustomVJPPrimal(value, perturbed)` for each array, and bwd a
+        `SymbolicZero` for a cotangent that is zero. optimize_remat: accepted for JAX's sake; what
+        nobody reads is never computed.
+        """
+        check_callable(fwd, "defvjp")
+        check_callable(bwd, "defvjp")
+        self.rules, self.symbolic_zeros = (fwd, bwd), symbolic_zeros
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        args = self.positional(args, kwargs)
+        if not self.rules:
+            raise self.missing("VJP", "defvjp")
+        if self.is_plain(args):
+            return self.__wrapped__(*args)
+        static, rest, together = self.divide(args)
+        self._refuse_traced(static)
+        (fwd, bwd), fun = self.rules, self.__wrapped__
+        use = Use(lambda *xs: fun(*together(*xs)), rest, [fwd, bwd, static], self.name)
+        by_user = VjpByUser(
+            use, _at_place(fwd, lambda *xs: fwd(*together(*xs))), functools.partial(bwd, *static),
+            self.symbolic_zeros,
+        )  # fmt: skip
+        outs = bind(
+            custom_vjp_call, *use.operands, jaxpr=use.jaxpr, rule=by_user,
+            num_consts=len(use.consts), name=self.name,
+        )  # fmt: skip
+        return use.out_structure.unflatten(outs)
+
+    def _refuse_traced(self, static: list[Any]) -> None:
+        if any(isinstance(x, Tracer) for x in tree.leaves(static)):
+            raise TracerError(
+                f"a traced value is passed to the custom_vjp function {self.name} for an argument "
+                "of nondiff_argnums", where=user_frame(),
+                hint="those are for functions and options: leave arrays out of nondiff_argnums, "
+                "and return None as their cotangent",
+            )  # fmt: skip
+
+
+def _at_place(rule: Function, fun: Function) -> Function:
+    """`fun`, which messages find where `rule` is."""
+    return functools.update_wrapper(fun, rule)
+
+
+def custom_gradient(fun: Function) -> custom_vjp:
+    """A function that returns its result and its vjp, as `jax.custom_gradient`.
+
+        @custom_gradient
+        def f(x): return x ** 2, lambda ct: 3.0 * x * ct
+
+    The vjp takes a cotangent of the result and returns a tuple with a cotangent for each argument,
+    or the cotangent of the only one.
+    """
+    check_callable(fun, "custom_gradient")
+
+    @functools.wraps(fun)
+    def value(*args: Any, **kwargs: Any) -> Any:
+        return fun(*args, **kwargs)[0]
+
+    def fwd(*args: Any) -> tuple[Any, Any]:
+        out, pull = fun(*args)
+        body = _staged(pull, (out,), name_of(fun))
+
+        def back(captured: Sequence[Any], ct: Any) -> Any:
+            return _apply(body, captured, ct)
+
+        return out, tree.Partial(back, list(body.captured))
+
+    def bwd(residuals: Any, ct: Any) -> Any:
+        cts = residuals(ct)
+        return cts if isinstance(cts, tuple) else (cts,)
+
+    wrapped = custom_vjp(value)
+    wrapped.defvjp(fwd, bwd)
+    return wrapped
+
+
+def _staged(fun: Function, args: tuple[Any, ...], name: str) -> Body:
+    """A function of arguments like these, staged in the current trace."""
+    given, structure = tree.flatten(args)
+    leaves = as_leaves(given, structure, f"the arguments of {name}")
+    return stage_body(fun, structure, [*map(leaf_type, leaves)], [*map(is_weak, given)], name)
+
+
+def _apply(body: Body, captured: Sequence[Any], *args: Any) -> Any:
+    """Call a staged function, with other values for what it closes over."""
+    leaves = as_leaves(*tree.flatten(args), "the arguments")
+    return body.structure.unflatten(apply(body.jaxpr, [*captured, *leaves]))
+
+
+def closure_convert(fun: Function, *example_args: Any) -> tuple[Function, list[Any]]:
+    """(converted, consts) with converted(*args, *consts) == fun(*args), as `jax.closure_convert`.
+
+    consts: the traced floats that fun closes over. So a function that is passed to a custom_vjp
+    function is differentiated with respect to what it closes over: pass the consts, too.
+    """
+    check_callable(fun, "closure_convert")
+    body = _staged(fun, example_args, name_of(fun))
+    hoisted = [isinstance(x, Tracer) and x.aval.is_float for x in body.captured]
+    consts = [x for x, on in zip(body.captured, hoisted, strict=True) if on]
+    structure = tree.structure(example_args)
+
+    def converted(*args: Any) -> Any:
+        count = len(args) - len(consts)
+        own, given = args[:count], iter(args[count:])
+        if tree.structure(own) != structure:
+            raise ArgumentError(
+                f"the closure-converted {name_of(fun)} takes arguments like the examples, and then "
+                f"{len(consts)} values that it closes over", where=function_place(fun),
+            )  # fmt: skip
+        captured = [next(given) if on else x for x, on in zip(body.captured, hoisted, strict=True)]
+        return _apply(body, captured, *own)
+
+    return converted, consts
