@@ -14,6 +14,7 @@
     |   |-- StaticArgumentError         static_argnums, static_argnames, an unhashable static
     |   |-- GradError                   a gradient that is not defined: a non-scalar output, an
     |   |                               integer input
+    |   |   `-- GraphError              ... or of a recording that was let go (also RuntimeError)
     |   `-- ConfigError                 a knob that is unknown, or a value that it does not take
     |-- IRError                         a jaxpr that breaks the rules of the language
     |   |-- VerifyError                 ... found by the verifier
@@ -44,6 +45,7 @@ __all__ = [
     "ConfigError",
     "DTypeError",
     "GradError",
+    "GraphError",
     "IRError",
     "IRSyntaxError",
     "IndexingError",
@@ -176,6 +178,10 @@ class StaticArgumentError(ArgumentError):
 
 class GradError(ArgumentError):
     """A derivative that is not defined: of a non-scalar output, or for an integer input."""
+
+
+class GraphError(GradError, RuntimeError):
+    """A recording that gives no derivative: let go, written over, or without what was asked for."""
 
 
 class ConfigError(ArgumentError):

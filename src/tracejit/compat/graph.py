@@ -6,6 +6,7 @@
     part = cut([y], [x.cell])                          the program between two sets of cells
     part.gradients()                                   of the targets' sum; None: not connected
     part.function()                                    a Python function of the sources, for `jit`
+    gradients([y], [x.cell])                           the same where sources depend on each other
 
 A `Cell` is a value: known, or a result of a `Step`. A step knows the cells that it reads, never
 those that read it, so what nobody holds is garbage. An `Operation` is what a step does: the jaxpr
@@ -50,6 +51,11 @@ _needs = operator.attrgetter("needs")
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 #: So many operations, and programs, are remembered at most.
 REMEMBERED = 8192
+
+
+def next_serial() -> int:
+    """A moment: steps that are recorded later have a greater serial."""
+    return next(_serials)
 
 
 class Cell:
@@ -303,12 +309,19 @@ class Cut:
 
     __slots__ = ("asked", "connected", "constants", "numbers", "sources", "steps", "targets")
 
-    def __init__(self, targets: Sequence[Cell], sources: Sequence[Cell]):
+    def __init__(
+        self, targets: Sequence[Cell], sources: Sequence[Cell],
+        stop: Callable[[Step], bool] | None = None,
+    ):  # fmt: skip
         self.targets, self.asked = tuple(targets), tuple(sources)
         self.sources = tuple(dict.fromkeys(sources))
         ends = set(self.sources)
-        first = [y.step for y in self.targets if y.step is not None and y not in ends]
-        self.steps = reachable(first, ends.__contains__)
+
+        def ends_at(cell: Cell) -> bool:
+            return cell in ends or (stop is not None and cell.step is not None and stop(cell.step))
+
+        first = [y.step for y in self.targets if y.step is not None and not ends_at(y)]
+        self.steps = reachable(first, ends.__contains__ if stop is None else ends_at)
         self.numbers: dict[Any, int] = {}
         for i, cell in enumerate(self.sources):
             self.numbers.setdefault(cell, i)
@@ -430,9 +443,27 @@ class Cut:
 _programs: dict[Hashable, Program] = {}
 
 
-def cut(targets: Sequence[Cell], sources: Sequence[Cell]) -> Cut:
-    """The program from `sources` to `targets`; whatever else it reads is a constant of it."""
-    return Cut(targets, sources)
+def cut(
+    targets: Sequence[Cell], sources: Sequence[Cell], stop: Callable[[Step], bool] | None = None
+) -> Cut:
+    """The program from `sources` to `targets`; whatever else it reads is a constant of it, and so
+    are the results of steps that `stop` says yes to."""
+    return Cut(targets, sources, stop)
+
+
+def gradients(
+    targets: Sequence[Cell], sources: Sequence[Cell],
+    cotangents: Sequence[Cell | None] | None = None, *, record: bool = False,
+) -> list[Cell | None]:  # fmt: skip
+    """`cut(targets, sources).gradients(...)`, also where a source is computed from another one:
+    then what goes through the one counts for the other, too."""
+    among = set(sources)
+    inside = [cell.step for cell in sources if cell.step is not None and cell not in targets]
+    below = reachable(inside, lambda cell: False) if inside else []
+    if any(cell in among for step in below for cell in step.inputs):
+        alone = {x: cut(targets, [x]).gradients(cotangents, record=record)[0] for x in among}
+        return [alone[x] for x in sources]
+    return cut(targets, sources).gradients(cotangents, record=record)
 
 
 def _fill(cell: Cell, value: np.ndarray) -> None:

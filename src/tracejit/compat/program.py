@@ -26,17 +26,18 @@ EQUATIONS_PER_RUN = 2000
 
 
 class Runner:
-    """A jaxpr as a function of a sequence of arrays; gives a tuple of arrays."""
+    """A jaxpr as a function of a sequence of arrays; gives a tuple of arrays. patience: the number
+    of the run from which on it is compiled."""
 
-    def __init__(self, jaxpr: Jaxpr, name: str = "recorded"):
+    def __init__(self, jaxpr: Jaxpr, name: str = "recorded", patience: int | None = None):
         self.jaxpr, self.name = jaxpr, name
+        self.patience = patience or 2 + len(jaxpr.equations) // EQUATIONS_PER_RUN
         self._runs = 0
         self._compiled: dict[str, FlatCall | None] = {}
 
     def __call__(self, values: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
         self._runs += 1
-        patience = 2 + len(self.jaxpr.equations) // EQUATIONS_PER_RUN
-        call = self._call() if self._runs >= patience else None
+        call = self._call() if self._runs >= self.patience else None
         if call is None:
             return tuple([np.array(y) for y in evaluate(self.jaxpr, *values)])
         return tuple([np.asarray(y) for y in call(*map(_plain, values))])

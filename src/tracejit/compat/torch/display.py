@@ -1,0 +1,79 @@
+"""How tensors are printed: four digits, aligned, long ones in part, as PyTorch does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+LINE, EDGE, MANY = 80, 3, 1000
+
+
+def shown(array: np.ndarray, suffixes: list[str], dtype_name: str) -> str:
+    """`tensor([1., 2.], grad_fn=...)`."""
+    default = dtype_name in ("float32", "int64", "bool")
+    suffixes = suffixes if default and array.size else [f"dtype=torch.{dtype_name}", *suffixes]
+    if array.size == 0:
+        suffixes = ([f"size={array.shape}"] if array.ndim != 1 else []) + (
+            suffixes if dtype_name != "float32" else suffixes[1:]
+        )
+    body = _nested(array, _formatter(_summary(array)), 7) if array.size else "[]"
+    text, sep = f"tensor({body}", ", "
+    for suffix in suffixes:
+        last = len(text) - text.rfind("\n") - 1
+        text += (",\n       " if last + len(suffix) + 3 > LINE else sep) + suffix
+    return text + ")"
+
+
+def _summary(array: np.ndarray) -> np.ndarray:
+    """The elements that are printed."""
+    if array.size <= MANY:
+        return array
+    for axis, n in enumerate(array.shape):
+        if n > 2 * EDGE:
+            ends = [*range(EDGE), *range(n - EDGE, n)]
+            array = np.take(array, ends, axis)
+    return array
+
+
+def _formatter(array: np.ndarray) -> Callable[[Any], str]:
+    """How each element is printed: all of them as wide as the widest."""
+    write = _float_writer(array) if array.dtype.kind == "f" else lambda x: str(x)
+    width = max(len(write(x)) for x in array.ravel().tolist())
+    return lambda x: write(x).rjust(width)
+
+
+def _float_writer(array: np.ndarray) -> Callable[[float], str]:
+    numbers = np.abs(array[np.isfinite(array) & (array != 0)]).astype(np.float64)
+    if not numbers.size:
+        return lambda x: f"{x:.0f}." if np.isfinite(x) else str(x)
+    low, high = numbers.min(), numbers.max()
+    far = high / low > 1000.0 or high > 1.0e8
+    if np.all(numbers == np.ceil(numbers)):
+        if far:
+            return lambda x: f"{x:.4e}"
+        return lambda x: f"{x:.0f}." if np.isfinite(x) else str(x)
+    style = ".4e" if far or low < 1.0e-4 else ".4f"
+    return lambda x: format(x, style)
+
+
+def _nested(array: np.ndarray, write: Callable[[Any], str], indent: int) -> str:
+    if array.ndim == 0:
+        return write(array.item())
+    n = len(array)
+    cut = array.size > MANY and n > 2 * EDGE
+    if array.ndim == 1:
+        if cut:
+            ends = [*map(write, array[:EDGE].tolist())], [*map(write, array[-EDGE:].tolist())]
+            parts = [*ends[0], " ...", *ends[1]]
+        else:
+            parts = [*map(write, array.tolist())]
+        per_line = max(1, (LINE - indent) // (len(parts[0]) + 2))
+        lines = [", ".join(parts[i : i + per_line]) for i in range(0, len(parts), per_line)]
+        return "[" + (",\n" + " " * (indent + 1)).join(lines) + "]"
+    rows = [array[i] for i in (range(n) if not cut else [*range(EDGE), *range(n - EDGE, n)])]
+    texts = [_nested(row, write, indent + 1) for row in rows]
+    if cut:
+        texts.insert(EDGE, "...")
+    return "[" + ("," + "\n" * (array.ndim - 1) + " " * (indent + 1)).join(texts) + "]"

@@ -1,0 +1,498 @@
+"""PyTorch's functions, as a table over the NumPy face.
+
+A row is a function of arrays. Its parameters are PyTorch's (`input`, `dim`, `keepdim`); most rows
+are made by a translation of names, the others are written out below where the meaning differs.
+"""
+
+from __future__ import annotations
+
+import builtins
+from collections import namedtuple
+from collections.abc import Callable
+from functools import partial, wraps
+from typing import Any
+
+import numpy as np
+
+from tracejit import nn
+from tracejit.compat.torch.kinds import numpy_dtype
+from tracejit.compat.torch.tensor import Tensor, run
+from tracejit.errors import ArgumentError, ShapeError
+from tracejit.numpy import (
+    choosing,
+    contraction,
+    creation,
+    einstein,
+    linalg,
+    reductions,
+    shaping,
+    sorting,
+    ufuncs,
+)
+from tracejit.numpy.arrays import Array
+from tracejit.numpy.indexing import take, take_along_axis
+from tracejit.ops.elementwise import stop_gradient
+from tracejit.scipy import special
+from tracejit.trace.provenance import user_frame
+from tracejit.trace.tracer import bind
+
+Extremes = namedtuple("Extremes", "values indices")
+
+#: PyTorch's names of parameters -> NumPy's.
+_NAMES = {"dim": "axis", "keepdim": "keepdims", "dims": "axis", "dim0": "axis1", "dim1": "axis2"}
+
+FUNCTIONS: dict[str, Callable[..., Any]] = {}
+METHODS: dict[str, Callable[..., Any]] = {}
+
+
+def _public(name: str, body: Callable[..., Any], view: bool = False) -> Callable[..., Any]:
+    """A row: the function of tensors that performs a function of arrays."""
+
+    def function(*args: Any, **kwargs: Any) -> Any:
+        if kwargs:
+            args, kwargs = _positional(args, kwargs)
+        if view and args and isinstance(args[0], Tensor):
+            return args[0].view_by(body, args[1:], kwargs)
+        return run(body, args, kwargs)
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = body.__doc__
+    FUNCTIONS[name] = METHODS[name] = function
+    return function
+
+
+def _positional(args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """PyTorch's keyword arguments as what the rows take."""
+    kwargs = dict(kwargs)
+    for name in ("input", "self"):
+        if name in kwargs:
+            args = (kwargs.pop(name), *args)
+    for name in ("other", "mat2", "exponent", "vec2"):
+        if name in kwargs:
+            args = (*args, kwargs.pop(name))
+    if "dtype" in kwargs:
+        kwargs["dtype"] = numpy_dtype(kwargs["dtype"])
+    if kwargs.get("out", 0) is None:
+        del kwargs["out"]
+    if "out" in kwargs:
+        raise ArgumentError(
+            "out= is not supported here", where=user_frame(), hint="write x.copy_(result)"
+        )
+    return args, kwargs
+
+
+def row(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A row that is written out; its name is PyTorch's, without the underscore behind it."""
+    _public(function.__name__.rstrip("_"), function)
+    return function
+
+
+def view(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same for what gives a view."""
+    _public(function.__name__.rstrip("_"), function, view=True)
+    return function
+
+
+# ---- names that mean the same
+
+_SAME: dict[Any, str] = {
+    ufuncs: "sin cos tan sinh cosh tanh asin acos atan asinh acosh atanh arcsin arccos arctan "
+    "arcsinh arccosh arctanh exp exp2 expm1 log log2 log10 log1p sqrt square abs absolute negative "
+    "positive reciprocal sign floor ceil trunc isnan isinf isfinite logical_not deg2rad rad2deg "
+    "maximum minimum fmax fmin fmod remainder floor_divide atan2 arctan2 hypot logaddexp "
+    "logaddexp2 copysign heaviside ldexp frexp bitwise_and bitwise_or bitwise_xor bitwise_not "
+    "logical_and logical_or logical_xor less less_equal greater greater_equal not_equal nextafter "
+    "multiply divide true_divide signbit float_power",
+    contraction: "matmul outer inner dot vdot kron diagflat cross",
+    choosing: "nan_to_num isclose sinc",
+    shaping: "hstack vstack dstack column_stack fliplr flipud broadcast_to moveaxis tile",
+    creation: "zeros_like ones_like empty_like",
+    special: "erf erfc erfinv digamma logit xlogy",
+    linalg: "det slogdet cholesky multi_dot matrix_power",
+    nn: "sigmoid relu selu softplus",
+}
+_OTHER: dict[str, Callable[..., Any]] = {
+    "arccosh": ufuncs.arccosh, "neg": ufuncs.negative, "pow": ufuncs.power, "mul": ufuncs.multiply,
+    "div": ufuncs.divide, "eq": ufuncs.equal, "ne": ufuncs.not_equal, "lt": ufuncs.less,
+    "le": ufuncs.less_equal, "gt": ufuncs.greater, "ge": ufuncs.greater_equal,
+    "fix": ufuncs.trunc, "round": choosing.round, "mm": contraction.matmul,
+    "bmm": contraction.matmul, "mv": contraction.matmul, "ger": contraction.outer,
+    "lgamma": special.gammaln, "expit": nn.sigmoid, "concat": shaping.concatenate,
+    "clone": ufuncs.positive, "inverse": linalg.inv, "special_expit": nn.sigmoid,
+}  # fmt: skip
+_REDUCTIONS: dict[str, Any] = {
+    "sum": reductions.sum, "mean": reductions.mean, "prod": reductions.prod, "all": reductions.all,
+    "any": reductions.any, "amax": reductions.amax, "amin": reductions.amin,
+    "argmax": reductions.argmax, "argmin": reductions.argmin, "logsumexp": special.logsumexp,
+    "count_nonzero": reductions.count_nonzero, "cumsum": reductions.cumsum,
+    "cumprod": reductions.cumprod, "stack": shaping.stack, "cat": shaping.concatenate,
+    "flip": shaping.flip, "roll": shaping.roll, "trace": contraction.trace,
+    "tril": contraction.tril, "triu": contraction.triu,
+}  # fmt: skip
+_VIEWS: dict[str, Any] = {
+    "unsqueeze": shaping.expand_dims, "swapaxes": shaping.swapaxes, "swapdims": shaping.swapaxes,
+    "transpose": shaping.swapaxes, "movedim": shaping.moveaxis, "ravel": shaping.ravel,
+    "adjoint": shaping.matrix_transpose,
+}  # fmt: skip
+
+
+def _renamed(face: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of NumPy with PyTorch's names of parameters."""
+
+    @wraps(face)
+    def body(*args: Any, **kwargs: Any) -> Any:
+        return face(*args, **{_NAMES.get(name, name): x for name, x in kwargs.items()})
+
+    return body
+
+
+def _reduction(face: Callable[..., Any]) -> Callable[..., Any]:
+    """A reduction: (input, dim, keepdim), both of them by position, too."""
+    by_keyword = _renamed(face)
+
+    @wraps(face)
+    def body(input: Any, dim: Any = None, keepdim: bool = False, **kwargs: Any) -> Any:
+        if dim is not None:
+            kwargs["dim"] = dim
+        if keepdim:
+            kwargs["keepdim"] = True
+        return by_keyword(input, **kwargs)
+
+    return body
+
+
+def _fill_table() -> None:
+    for module, names in _SAME.items():
+        for name in names.split():
+            _public(name, getattr(module, name))
+    for name, face in _OTHER.items():
+        _public(name, face)
+    for name, face in _REDUCTIONS.items():
+        several = name in ("flip", "roll", "trace", "tril", "triu")
+        _public(name, _renamed(face) if several else _reduction(face))
+    for name, face in _VIEWS.items():
+        _public(name, _renamed(face), view=True)
+
+
+_fill_table()
+
+# ---- arithmetic with PyTorch's additions
+
+
+@row
+def add(input: Array, other: Array, alpha: Any = 1) -> Array:
+    """input + alpha other."""
+    return ufuncs.add(input, other if alpha == 1 else ufuncs.multiply(other, alpha))
+
+
+@row
+def sub(input: Array, other: Array, alpha: Any = 1) -> Array:
+    """input - alpha other."""
+    return ufuncs.subtract(input, other if alpha == 1 else ufuncs.multiply(other, alpha))
+
+
+_public("subtract", sub)
+_public("rsub", lambda input, other: ufuncs.subtract(other, input))
+
+
+@row
+def addmm(input: Array, mat1: Array, mat2: Array, beta: Any = 1, alpha: Any = 1) -> Array:
+    """beta input + alpha mat1 @ mat2."""
+    return add(input if beta == 1 else ufuncs.multiply(beta, input),
+               contraction.matmul(mat1, mat2), alpha)  # fmt: skip
+
+
+@row
+def addcmul(input: Array, tensor1: Array, tensor2: Array, value: Any = 1) -> Array:
+    """input + value tensor1 tensor2."""
+    return add(input, ufuncs.multiply(tensor1, tensor2), value)
+
+
+@row
+def addcdiv(input: Array, tensor1: Array, tensor2: Array, value: Any = 1) -> Array:
+    """input + value tensor1 / tensor2."""
+    return add(input, ufuncs.divide(tensor1, tensor2), value)
+
+
+@row
+def lerp(input: Array, end: Array, weight: Any) -> Array:
+    """input + weight (end - input)."""
+    return add(input, ufuncs.multiply(weight, ufuncs.subtract(end, input)))
+
+
+@row
+def rsqrt(input: Array) -> Array:
+    """1 / sqrt(input)."""
+    return ufuncs.reciprocal(ufuncs.sqrt(input))
+
+
+@row
+def clamp(input: Array, min: Any = None, max: Any = None) -> Array:
+    """The input, between min and max."""
+    return choosing.clip(input, min, max)
+
+
+_public("clip", clamp)
+
+
+@row
+def where(condition: Array, input: Any, other: Any) -> Array:
+    """input where the condition holds, else other; NaN of the other side reaches no gradient."""
+    return choosing.where(condition, input, other)
+
+
+METHODS["where"] = lambda self, condition, other: FUNCTIONS["where"](condition, self, other)
+
+
+@row
+def masked_fill(input: Array, mask: Array, value: Any) -> Array:
+    """value where the mask holds."""
+    return choosing.where(mask, value, input)
+
+
+@row
+def softmax(input: Array, dim: Any = -1, dtype: Any = None) -> Array:
+    """exp(x) / sum(exp(x)) along dim."""
+    return nn.softmax(_as(input, dtype), axis=dim)
+
+
+@row
+def log_softmax(input: Array, dim: Any = -1, dtype: Any = None) -> Array:
+    """x - logsumexp(x) along dim."""
+    return nn.log_softmax(_as(input, dtype), axis=dim)
+
+
+def _as(x: Array, dtype: Any) -> Array:
+    return x if dtype is None else creation.astype(x, dtype)
+
+
+# ---- reductions that differ
+
+
+def _correction(unbiased: bool, correction: Any) -> Any:
+    return correction if correction is not None else int(unbiased)
+
+
+@row
+def var(input: Array, dim: Any = None, unbiased: bool = True, keepdim: bool = False,
+        correction: Any = None) -> Array:  # fmt: skip
+    """The variance; divided by n - 1 unless said."""
+    ddof = _correction(unbiased, correction)
+    return reductions.var(input, axis=dim, ddof=ddof, keepdims=keepdim)
+
+
+@row
+def std(input: Array, dim: Any = None, unbiased: bool = True, keepdim: bool = False,
+        correction: Any = None) -> Array:  # fmt: skip
+    """The standard deviation; divided by n - 1 unless said."""
+    ddof = _correction(unbiased, correction)
+    return reductions.std(input, axis=dim, ddof=ddof, keepdims=keepdim)
+
+
+def _extreme(greatest: bool, x: Array, dim: Any = None, keepdim: bool = False) -> Any:
+    """The extreme of all; of two tensors; or along dim, with the places."""
+    if hasattr(dim, "dtype"):
+        return (ufuncs.maximum if greatest else ufuncs.minimum)(x, dim)
+    if dim is None:
+        return (reductions.max if greatest else reductions.min)(x)
+    places = (reductions.argmax if greatest else reductions.argmin)(x, axis=dim, keepdims=True)
+    values = take_along_axis(x, places, dim)
+    if not keepdim:
+        values, places = (shaping.squeeze(y, dim) for y in (values, places))
+    return Extremes(values, places)
+
+
+_public("max", partial(_extreme, True))
+_public("min", partial(_extreme, False))
+
+
+@row
+def median(input: Array, dim: Any = None, keepdim: bool = False) -> Any:
+    """The lower of the two middle numbers; along dim with the places."""
+    if dim is None:
+        flat = sorting.sort(shaping.ravel(input))
+        return flat[(flat.shape[0] - 1) // 2]
+    order = sorting.argsort(input, axis=dim, kind="stable")
+    places = take(order, np.array([(input.shape[dim] - 1) // 2]), axis=dim)
+    values = take_along_axis(input, places, dim)
+    if not keepdim:
+        values, places = (shaping.squeeze(y, dim) for y in (values, places))
+    return Extremes(values, places)
+
+
+@row
+def sort(input: Array, dim: int = -1, descending: bool = False, stable: bool = False) -> Any:
+    """The values in order, and the places that they come from."""
+    order = argsort(input, dim, descending)
+    return Extremes(take_along_axis(input, order, dim), order)
+
+
+@row
+def argsort(input: Array, dim: int = -1, descending: bool = False, stable: bool = False) -> Array:
+    """The places of the values in order."""
+    keys = ufuncs.negative(input) if descending else input
+    return sorting.argsort(keys, axis=dim, kind="stable")
+
+
+@row
+def topk(input: Array, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Any:
+    """The k greatest values along dim, and their places."""
+    order = take(argsort(input, dim, largest), np.arange(k), axis=dim)
+    return Extremes(take_along_axis(input, order, dim), order)
+
+
+@row
+def norm(input: Array, p: Any = 2, dim: Any = None, keepdim: bool = False) -> Array:
+    """The p-norm of the elements; derivative 0 at 0."""
+    if dim is None:
+        input, dim = shaping.ravel(input), 0
+    return linalg.vector_norm(input, ord=2 if p == "fro" else p, axis=dim, keepdims=keepdim)
+
+
+@row
+def einsum(equation: str, *operands: Any) -> Array:
+    """Sums of products by labels."""
+    if len(operands) == 1 and isinstance(operands[0], (tuple, list)):
+        operands = tuple(operands[0])
+    return einstein.einsum(equation, *operands)
+
+
+# ---- shapes
+
+
+def _sizes(shape: tuple[Any, ...]) -> tuple[int, ...]:
+    return tuple(shape[0]) if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape
+
+
+@view
+def reshape(input: Array, *shape: Any) -> Array:
+    """The elements in another shape."""
+    return shaping.reshape(input, _sizes(shape))
+
+
+_public("view", reshape, view=True)
+
+
+@view
+def permute(input: Array, *dims: Any) -> Array:
+    """The axes in another order."""
+    return shaping.transpose(input, _sizes(dims))
+
+
+@view
+def t(input: Array) -> Array:
+    """The transpose of a matrix."""
+    return shaping.transpose(input)
+
+
+@view
+def flatten(input: Array, start_dim: int = 0, end_dim: int = -1) -> Array:
+    """Some axes as one."""
+    n = len(input.shape)
+    first, last = start_dim % max(n, 1), end_dim % max(n, 1)
+    return shaping.reshape(input, (*input.shape[:first], -1, *input.shape[last + 1 :]))
+
+
+@view
+def squeeze(input: Array, dim: Any = None) -> Array:
+    """Without the axes of length 1; of `dim` those that have it."""
+    n = len(input.shape)
+    dims = range(n) if dim is None else dim if isinstance(dim, tuple) else (dim,)
+    return shaping.squeeze(input, tuple(d for d in dims if input.shape[d] == 1))
+
+
+@view
+def expand(input: Array, *sizes: Any) -> Array:
+    """Repeated along axes of length 1; -1 keeps a size."""
+    sizes = _sizes(sizes)
+    lead = len(sizes) - len(input.shape)
+    full = [input.shape[i - lead] if n == -1 else n for i, n in enumerate(sizes)]
+    return shaping.broadcast_to(input, tuple(full))
+
+
+@view
+def narrow(input: Array, dim: int, start: int, length: int) -> Array:
+    """`length` elements along dim."""
+    return input[(*(slice(None),) * (dim % len(input.shape)), slice(start, start + length))]
+
+
+@view
+def select(input: Array, dim: int, index: int) -> Array:
+    """The part at one index of dim."""
+    return input[(*(slice(None),) * (dim % len(input.shape)), index)]
+
+
+@view
+def diagonal(input: Array, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Array:
+    """The diagonal of two axes."""
+    return contraction.diagonal(input, offset, dim1, dim2)
+
+
+@row
+def diag(input: Array, diagonal: int = 0) -> Array:
+    """The diagonal of a matrix, or the matrix of a diagonal."""
+    return contraction.diag(input, diagonal)
+
+
+@row
+def repeat(input: Array, *sizes: Any) -> Array:
+    """Tiled so many times along each axis."""
+    return shaping.tile(input, _sizes(sizes))
+
+
+@row
+def repeat_interleave(input: Array, repeats: int, dim: Any = None) -> Array:
+    """Each element repeated."""
+    return shaping.repeat(input, repeats, axis=dim)
+
+
+@row
+def split(input: Array, split_size: Any, dim: int = 0) -> Any:
+    """Parts of this length, or of these lengths, along dim."""
+    n = input.shape[dim]
+    if isinstance(split_size, int):
+        cuts = list(range(split_size, n, split_size))
+    else:
+        if builtins.sum(split_size) != n:
+            raise ShapeError(
+                f"split_with_sizes expects split_sizes to sum exactly to {n}, but got "
+                f"split_sizes={list(split_size)}", where=user_frame(),
+            )  # fmt: skip
+        cuts = np.cumsum(split_size)[:-1].tolist()
+    return tuple(shaping.split(input, cuts, axis=dim))
+
+
+@row
+def chunk(input: Array, chunks: int, dim: int = 0) -> Any:
+    """So many parts along dim, the last ones shorter."""
+    return split(input, -(-input.shape[dim] // chunks), dim)
+
+
+@row
+def unbind(input: Array, dim: int = 0) -> Any:
+    """The parts along dim, without it."""
+    return tuple(shaping.unstack(input, axis=dim))
+
+
+@row
+def gather(input: Array, dim: int, index: Array) -> Array:
+    """input[..., index[...], ...] along dim."""
+    return take_along_axis(input, index, dim)
+
+
+@row
+def index_select(input: Array, dim: int, index: Array) -> Array:
+    """The parts of dim at these places."""
+    return take(input, index, axis=dim)
+
+
+@row
+def meshgrid(*tensors: Any, indexing: str = "ij") -> Any:
+    """Coordinates on a grid."""
+    return tuple(shaping.meshgrid(*_sizes(tensors), indexing=indexing))
+
+
+@row
+def stop_gradients(input: Array) -> Array:
+    """The values, which count as constants."""
+    return bind(stop_gradient, input)

@@ -1,0 +1,165 @@
+"""PyTorch's small kinds: dtypes, sizes, devices, and whether derivatives are recorded."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import numpy as np
+
+from tracejit.errors import ArgumentError, did_you_mean
+from tracejit.trace.provenance import user_frame
+
+
+class dtype:
+    """The type of the elements of a tensor; equal to NumPy's of the same meaning."""
+
+    def __init__(self, name: str):
+        self.name = name
+        self.numpy = np.dtype(name)
+
+    def __repr__(self) -> str:
+        return f"torch.{self.name}"
+
+    def __eq__(self, other: object) -> bool:
+        return self.numpy == getattr(other, "numpy", other)
+
+    def __hash__(self) -> int:
+        return hash(self.numpy)
+
+    @property
+    def is_floating_point(self) -> bool:
+        """Whether it is a float."""
+        return self.numpy.kind == "f"
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of an element."""
+        return self.numpy.itemsize
+
+
+NAMES = "float32 float64 int8 int16 int32 int64 uint8 uint16 uint32 uint64 bool".split()
+DTYPES = {np.dtype(name): dtype(name) for name in NAMES}
+#: PyTorch's other names.
+ALIASES = {
+    "float": "float32", "double": "float64", "int": "int32", "long": "int64", "short": "int16",
+}  # fmt: skip
+TYPE_NAMES = {"float32": "Float", "float64": "Double", "int64": "Long", "int32": "Int"}
+
+
+def numpy_dtype(given: Any) -> Any:
+    """NumPy's dtype for a dtype of PyTorch, of NumPy, or a Python type; None stays None."""
+    if given is None:
+        return None
+    if given is float:
+        return np.dtype(np.float32)
+    return getattr(given, "numpy", None) or np.dtype(given)
+
+
+class Size(tuple):
+    """The sizes of the axes."""
+
+    def __repr__(self) -> str:
+        return f"torch.Size({list(self)})"
+
+    def numel(self) -> int:
+        """The product."""
+        return int(np.prod(self, dtype=np.int64))
+
+
+class device:
+    """Where tensors are: the CPU."""
+
+    def __init__(self, type: Any = "cpu", index: int | None = None):
+        name = str(type)
+        if name.partition(":")[0] != "cpu":
+            raise ArgumentError(
+                f"there is no device {name!r} here", where=user_frame(),
+                hint=did_you_mean(name, ["cpu"]),
+            )  # fmt: skip
+        self.type, self.index = "cpu", index
+
+    def __repr__(self) -> str:
+        return "device(type='cpu')"
+
+    def __str__(self) -> str:
+        return "cpu"
+
+    def __eq__(self, other: object) -> bool:
+        return str(self) == str(other)
+
+    def __hash__(self) -> int:
+        return hash("cpu")
+
+
+class _Mode(threading.local):
+    enabled = True
+
+
+mode = _Mode()
+
+
+class set_grad_enabled:
+    """Whether derivatives are recorded: from now on, or in a block."""
+
+    def __init__(self, enabled: bool):
+        self.before, mode.enabled = mode.enabled, bool(enabled)
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        mode.enabled = self.before
+
+
+class _Block:
+    """A block, or a decorated function, in which derivatives are recorded, or not."""
+
+    enabled = True
+
+    def __init__(self) -> None:
+        self.before: list[bool] = []
+
+    def __enter__(self) -> None:
+        self.before.append(mode.enabled)
+        mode.enabled = self.enabled
+
+    def __exit__(self, *_: object) -> None:
+        mode.enabled = self.before.pop()
+
+    def __new__(cls, function: Any = None, **_: Any) -> Any:
+        """Also a decorator without parentheses."""
+        block = super().__new__(cls)
+        if not callable(function):
+            return block
+        block.__init__()  # type: ignore[misc]
+        return block(function)
+
+    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(function)
+        def inside(*args: Any, **kwargs: Any) -> Any:
+            with self:
+                return function(*args, **kwargs)
+
+        return inside
+
+
+class no_grad(_Block):
+    """In this block nothing is recorded."""
+
+    enabled = False
+
+
+class inference_mode(no_grad):
+    """In this block nothing is recorded."""
+
+
+class enable_grad(_Block):
+    """In this block everything is recorded that derivatives may be asked of."""
+
+
+def is_grad_enabled() -> bool:
+    """Whether derivatives are recorded."""
+    return mode.enabled

@@ -1,0 +1,429 @@
+"""The tensor: an array with a history, that can be written to.
+
+What a tensor stands for lies in a `Box`: the cell of its value. Writing puts another cell into the
+box and counts; arrays themselves never change, so what was recorded before means what it did.
+Tensors that share memory in PyTorch share a box here (`detach`, `data`), or are views: these follow
+their base, and writing to one writes to the base.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from tracejit import tree
+from tracejit.compat.graph import Cell, Handle, Recorder, known
+from tracejit.compat.torch import display
+from tracejit.compat.torch.kinds import DTYPES, Size, device, dtype, mode, numpy_dtype
+from tracejit.errors import DTypeError, GraphError, ShapeError
+from tracejit.numpy import creation, shaping, ufuncs
+from tracejit.trace.provenance import user_frame
+from tracejit.trace.tracer import Tracer
+
+RECORDER = Recorder("float32")
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+class Box:
+    """What tensors that are the same memory share: the cell, and how often it was replaced."""
+
+    __slots__ = ("cell", "version")
+
+    def __init__(self, cell: Cell):
+        self.cell, self.version = cell, 0
+
+
+class Origin:
+    """Where a cell belongs: the leaf that gets its gradient, and the state of the box then."""
+
+    __slots__ = ("box", "leaf", "version")
+
+    def __init__(self, box: Box, leaf: Any = None):
+        self.box, self.version, self.leaf = box, box.version, leaf
+
+
+def run(fun: Callable[..., Any], args: Any, kwargs: Mapping[str, Any] = _NOTHING) -> Any:
+    """A function of arrays on tensors: a tensor, or a tree of them."""
+    out = RECORDER.perform(fun, args, kwargs, record=None if mode.enabled else False)
+    return Tensor(out) if out.__class__ is Cell else tree.map(wrapped, out)
+
+
+def wrapped(x: Any) -> Any:
+    """A cell as a tensor; anything else as it is."""
+    return Tensor(x) if isinstance(x, Cell) else x
+
+
+def fault(text: str, hint: str = "") -> GraphError:
+    """A RuntimeError in PyTorch's words, at the user's line."""
+    return GraphError(text, where=user_frame(), hint=hint)
+
+
+class Tensor(Handle):
+    """`torch.Tensor`. Its functions are those of the table in `functions.py`."""
+
+    __array_priority__ = 2000
+    functions: ClassVar[Any] = None
+
+    if TYPE_CHECKING:  # what `methods.py` lends
+
+        def __getattr__(self, name: str) -> Any: ...
+
+        __add__: Any
+        __mul__: Any
+
+    grad: Tensor | None = None
+    _tracked = True  # False: the history of the box is not this tensor's
+    _leaf: Cell | None = None
+    _wants_grad = False
+    _retains = False
+    _view: tuple[Tensor, Callable[..., Any], Any, Any] | None = None
+    _seen = 0
+
+    def __init__(self, data: Any, box: Box | None = None):
+        if box is None:
+            box = Box(data if data.__class__ is Cell else known(np.asarray(data, np.float32)))
+        self._box = box
+
+    # ---- what it stands for
+
+    @property
+    def cell(self) -> Cell:  # type: ignore[override]
+        """The cell of the value of now."""
+        if self._view is not None:
+            self._follow()
+        box = self._box
+        if self._wants_grad:
+            leaf = self._leaf
+            if leaf is None or leaf.origin.version != box.version:
+                leaf = self._leaf = Cell(box.cell.type, box.cell.value, needs=True)
+                leaf.origin = Origin(box, weakref.ref(self))
+            return leaf
+        cell = box.cell
+        return Cell(cell.type, cell.value) if cell.needs and not self._tracked else cell
+
+    def _follow(self) -> None:
+        """Take the value that the base of a view has got."""
+        assert self._view is not None
+        base, fun, args, kwargs = self._view
+        base.cell  # noqa: B018 - which may be a view itself
+        if base._box.version != self._seen:
+            self._seen = base._box.version
+            self._box.cell = RECORDER.perform(fun, (base, *args), kwargs)
+            self._box.version += 1
+
+    def write(self, new: Any, what: str) -> Tensor:
+        """Take another value, of this shape; itself."""
+        cell = new.cell if isinstance(new, Tensor) else new
+        old = self.cell
+        if self._wants_grad and mode.enabled:
+            raise fault(
+                "a leaf Variable that requires grad is being used in an in-place operation.",
+                f"{what}: write to it in a block of torch.no_grad(), or to x.data",
+            )
+        if cell.type.shape != old.type.shape:
+            raise ShapeError(
+                f"output with shape {list(old.type.shape)} doesn't match the broadcast shape "
+                f"{list(cell.type.shape)}", where=user_frame(),
+            )  # fmt: skip
+        if cell.type.dtype != old.type.dtype:
+            if not np.can_cast(cell.type.dtype, old.type.dtype, "same_kind"):
+                raise DTypeError(
+                    f"result type {cell.type.dtype} can't be cast to the desired output type "
+                    f"{old.type.dtype}", where=user_frame(),
+                )  # fmt: skip
+            cell = RECORDER.perform(creation.astype, (Tensor(cell), old.type.dtype))
+        if self._view is not None:
+            base, fun, args, kwargs = self._view
+            places = np.arange(base.cell.type.size).reshape(base.cell.type.shape)
+            places = np.asarray(fun(places, *args, **kwargs))
+            base.write(run(_put, (base, places, Tensor(cell))), what)
+            return self
+        box = self._box
+        if old.needs and old.origin is None:
+            old.origin = Origin(box)
+        box.cell = Cell(cell.type, cell.value) if self._wants_grad else cell
+        box.version += 1
+        return self
+
+    def view_by(self, fun: Callable[..., Any], args: Any, kwargs: Any = _NOTHING) -> Tensor:
+        """A part or another arrangement of this memory: fun(self, *args, **kwargs)."""
+        view: Tensor = run(fun, (self, *args), kwargs)
+        if isinstance(view, Tensor):
+            view._view, view._seen = (self, fun, args, kwargs), self._box.version
+        return view
+
+    # ---- what it is
+
+    @property
+    def shape(self) -> Size:
+        """The sizes of the axes."""
+        return Size(self._box.cell.type.shape)
+
+    @property
+    def dtype(self) -> dtype:
+        """The type of the elements."""
+        return DTYPES[self._box.cell.type.dtype]
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return len(self._box.cell.type.shape)
+
+    @property
+    def device(self) -> device:
+        """The CPU."""
+        return device()
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether derivatives may be asked for."""
+        return self._wants_grad or (self._tracked and self._box.cell.needs)
+
+    @requires_grad.setter
+    def requires_grad(self, wanted: bool) -> None:
+        self.requires_grad_(wanted)
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether it was not computed from tensors that require gradients."""
+        return self._wants_grad or not self.requires_grad
+
+    @property
+    def grad_fn(self) -> GradFn | None:
+        """What computed it; None for a leaf."""
+        step = None if self._wants_grad or not self.requires_grad else self._box.cell.step
+        return None if step is None else GradFn(step)
+
+    @property
+    def data(self) -> Tensor:
+        """The same memory, without history."""
+        return self.detach()
+
+    @data.setter
+    def data(self, new: Any) -> None:
+        self._box.cell = known(new.cell.value if isinstance(new, Tensor) else new)
+        self._box.version += 1
+
+    @property
+    def _version(self) -> int:
+        return self._box.version
+
+    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+        """Ask for gradients of what will be computed from it; itself."""
+        if self.grad_fn is not None:
+            if not requires_grad:
+                raise fault("you can only change requires_grad flags of leaf variables.")
+            return self
+        if requires_grad and self._box.cell.type.dtype.kind != "f":
+            raise fault(
+                "only Tensors of floating point and complex dtype can require gradients",
+                f"this one is of {self.dtype}: torch.tensor(data, dtype=torch.float32)",
+            )
+        self._wants_grad = bool(requires_grad)
+        return self
+
+    def detach(self) -> Tensor:
+        """The same memory, without history."""
+        self.cell  # noqa: B018 - a view follows its base
+        alike = Tensor(None, self._box) if self._view is None else Tensor(self._box.cell)
+        alike._tracked, alike._view, alike._seen = False, self._view, self._seen
+        return alike
+
+    def detach_(self) -> Tensor:
+        """Forget the history; itself."""
+        self._box.cell = Cell(self._box.cell.type, self._box.cell.value)
+        self._wants_grad = False
+        return self
+
+    def retain_grad(self) -> None:
+        """Have `backward` give this one a gradient, too, though it is no leaf."""
+        self._retains = True
+        if self.grad_fn is not None:
+            self.cell.origin = Origin(self._box, weakref.ref(self))
+
+    # ---- numbers
+
+    def numpy(self, *, force: bool = False) -> np.ndarray:
+        """A copy of the values, as an array."""
+        if self.requires_grad and not force:
+            raise fault(
+                "Can't call numpy() on Tensor that requires grad. "
+                "Use tensor.detach().numpy() instead."
+            )
+        return self._array().copy()
+
+    def _array(self) -> np.ndarray:
+        return self.cell.value
+
+    def item(self) -> Any:
+        """The Python number of a tensor of one element."""
+        if self._box.cell.type.size != 1:
+            raise fault(
+                f"a Tensor with {self._box.cell.type.size} elements cannot be converted to Scalar"
+            )
+        return self._array().item()
+
+    def tolist(self) -> Any:
+        """Nested lists of Python numbers."""
+        return self._array().tolist()
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return self.numpy().astype(dtype or self._box.cell.type.dtype)
+
+    def __bool__(self) -> bool:
+        if self._box.cell.type.size != 1:
+            raise fault("Boolean value of Tensor with more than one value is ambiguous")
+        return bool(self._array())
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __index__(self) -> int:
+        return self._array().__index__()
+
+    def __len__(self) -> int:
+        if not self.ndim:
+            raise TypeError("len() of a 0-d tensor")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        if not self.ndim:
+            raise TypeError("iteration over a 0-d tensor")
+        return iter([self[i] for i in range(len(self))])
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if spec and not self.ndim else str(self)
+
+    def __repr__(self) -> str:
+        suffixes = []
+        if self._wants_grad:
+            suffixes = ["requires_grad=True"]
+        elif self.grad_fn is not None:
+            suffixes = [f"grad_fn={self.grad_fn}"]
+        return display.shown(self._array(), suffixes, self.dtype.name)
+
+    __hash__ = object.__hash__
+
+    def __deepcopy__(self, memo: Any) -> Tensor:
+        if not self.is_leaf:
+            raise fault(
+                "Only Tensors created explicitly by the user (graph leaves) support the deepcopy "
+                "protocol at the moment."
+            )
+        twin = self.__class__.__new__(self.__class__)
+        twin.__dict__.update(self.__dict__)
+        twin._box, twin._leaf, twin._view = Box(known(self._array())), None, None
+        memo[id(self)] = twin
+        return twin
+
+    def __reduce__(self) -> Any:
+        return restored, (self.__class__, self._array(), self._wants_grad)
+
+    def __getitem__(self, index: Any) -> Tensor:
+        return self.view_by(_item, (_plain_index(index),))
+
+    def __setitem__(self, index: Any, new: Any) -> None:
+        self.write(run(_set_item, (self, _plain_index(index), new)), "x[...] = v")
+
+    @property
+    def T(self) -> Tensor:
+        """The axes in reverse."""
+        return self.view_by(shaping.transpose, ())
+
+    @property
+    def mT(self) -> Tensor:
+        """The last two axes exchanged."""
+        return self.view_by(shaping.matrix_transpose, ())
+
+
+def restored(cls: type[Tensor], array: np.ndarray, wants_grad: bool) -> Tensor:
+    """A tensor from its pickle."""
+    x = cls.__new__(cls)
+    x._box = Box(known(array))
+    x._wants_grad = wants_grad
+    return x
+
+
+def tensor(data: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """A tensor of a copy of the data: float32 for Python floats, int64 for ints."""
+    array = data.cell.value if isinstance(data, Tensor) else np.array(_numbers(data))
+    wanted = numpy_dtype(dtype)
+    if wanted is None and array.dtype == np.float64 and not hasattr(data, "dtype"):
+        wanted = np.dtype(np.float32)
+    return Tensor(known(array.astype(wanted or array.dtype))).requires_grad_(requires_grad)
+
+
+def _numbers(data: Any) -> Any:
+    """Nested lists in which tensors are numbers."""
+    if isinstance(data, Tensor):
+        return data.cell.value
+    return [_numbers(x) for x in data] if isinstance(data, (list, tuple)) else data
+
+
+class GradFn:
+    """The operation that gave a tensor."""
+
+    def __init__(self, step: Any):
+        self.step = step
+
+    def name(self) -> str:
+        """PyTorch's name of it."""
+        word = self.step.operation.name
+        known_as = NAMES.get(word) or "".join(p.capitalize() for p in word.strip("_").split("_"))
+        return f"{known_as}Backward0"
+
+    @property
+    def next_functions(self) -> tuple[tuple[Any, int], ...]:
+        """What gave the operands that require gradients: (grad_fn, index)."""
+        return tuple(
+            (GradFn(c.step) if c.step else None, c.index) for c in self.step.inputs if c.needs
+        )
+
+    def __repr__(self) -> str:
+        return f"<{self.name()}>"
+
+
+#: What PyTorch calls the derivatives of functions that have other names here.
+NAMES = {
+    "add": "Add", "subtract": "Sub", "multiply": "Mul", "divide": "Div", "power": "Pow",
+    "negative": "Neg", "absolute": "Abs", "matmul": "Mm", "transpose": "T", "swapaxes": "Transpose",
+    "_set_item": "CopySlices", "_item": "Select", "arctan2": "Atan2", "reshape": "View",
+}  # fmt: skip
+
+
+def _plain_index(index: Any) -> Any:
+    """An index of numbers, slices and arrays of integers; masks become the places where they hold,
+    which are known."""
+    if isinstance(index, tuple):
+        parts: list[Any] = []
+        for i in index:
+            part = _plain_index(i)
+            parts += part if isinstance(part, tuple) else [part]
+        return tuple(parts)
+    if isinstance(index, (Tensor, list)):
+        array = index.cell.value if isinstance(index, Tensor) else np.array(_numbers(index))
+        return np.nonzero(array) if array.dtype == bool else array
+    return index
+
+
+def _item(x: Any, index: Any) -> Any:
+    return x[index]
+
+
+def _set_item(x: Any, index: Any, values: Any) -> Any:
+    values = ufuncs.positive(values) if isinstance(values, Tracer) else values
+    return x.at[index].set(creation.astype(creation.asarray(values), x.dtype))
+
+
+def _put(x: Any, places: Any, values: Any) -> Any:
+    """x with values at places of its flat memory."""
+    flat = shaping.ravel(x).at[shaping.ravel(places)].set(shaping.ravel(values))
+    return shaping.reshape(flat, x.shape)
+
