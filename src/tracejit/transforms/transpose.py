@@ -9,9 +9,15 @@ A cotangent that passed a `select` is zero where the other side was taken, and m
 it is multiplied by a derivative that is inf or NaN there: products behind a select go through
 `keep_zeros`. Programs without select pay nothing. An operation that holds jaxprs is told, by
 `guarded`, whether such cotangents come to it; and counts as a select if a body of its has one.
+
+In reverse mode of reverse mode such a cotangent, 0 on the untaken side, is a known factor, and what
+it is multiplied by may be infinite there: products with a known guard of a `keep_zeros` go through
+one, too.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence, Set
 
 from tracejit.errors import MissingRuleError
 from tracejit.ir.atoms import Atom, Var, is_zero, zero
@@ -38,10 +44,12 @@ def summed(before: Atom, ct: Atom) -> Atom:
 
 
 class Cotangents:
-    """The cotangent of each variable so far, and which of them hold zeros that have to stay."""
+    """The cotangent of each variable so far, and which of them hold zeros that have to stay;
+    factors: known variables that do."""
 
-    def __init__(self) -> None:
+    def __init__(self, factors: frozenset[Atom] = frozenset()) -> None:
         self.of: dict[Var, Atom] = {}
+        self.factors = factors
         self.guarded: set[Atom] = set()
 
     def add(self, x: Atom, ct: Atom | None, *, guarded: bool = False) -> None:
@@ -76,7 +84,7 @@ def transpose(jaxpr: Jaxpr, linear: Mask, guarded: bool = False) -> Jaxpr:
                 unknown.update(eqn.outvars)
             else:
                 copy_equation(eqn, known, builder)
-        cts = Cotangents()
+        cts = Cotangents(_guards(pending, unknown))
         for y in jaxpr.outvars:
             ct = Var(y.type)
             invars.append(ct)
@@ -108,9 +116,19 @@ def _pull_back(
     guarded = behind_select or masks(eqn)
     for x, ct in zip(eqn.inputs, results, strict=True):
         if ct is not None and x in unknown:
-            if behind_select and eqn.primitive.scales and ct is not outs[0]:
-                ct = keep_zeros(ct, outs[0])
+            if eqn.primitive.scales and ct is not outs[0]:
+                if behind_select:
+                    ct = keep_zeros(ct, outs[0])
+                for factor in filter(cts.factors.__contains__, eqn.inputs):
+                    ct = keep_zeros(ct, known(factor))
             cts.add(x, ct, guarded=guarded)
+
+
+def _guards(equations: Sequence[Equation], unknown: Set[Var]) -> frozenset[Atom]:
+    """What is known of what keeps zeros in a linear program."""
+    kept = [eqn for eqn in equations if eqn.primitive is keep_zeros]
+    guards = {x for eqn in kept for x in eqn.inputs[1:] if isinstance(x, Var)}
+    return frozenset(guards - unknown)
 
 
 def masks(eqn: Equation) -> bool:
