@@ -52,6 +52,12 @@ def register_builtin(name: str, double: Any) -> None:
     _builtins[name] = double
 
 
+def double_of(original: Any) -> Any:
+    """What stands for an object while functions are traced; itself if it has no double."""
+    found = _originals.get(id(original))
+    return original if found is None else found[1]
+
+
 @contextmanager
 def world_of(fun: Callable[..., Any]) -> Iterator[list[Named]]:
     """In this block the globals of a function, and of the functions that it names, hold doubles.
