@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from tracejit.api.finals import with_finals
     from tracejit.api.gradients import grad, value_and_grad
     from tracejit.api.inspect import ShapeDtypeStruct, eval_shape, explain, make_jaxpr, stages
-    from tracejit.api.jacobians import hessian, jacfwd, jacobian, jacrev
+    from tracejit.api.jacobians import hessian, hvp, jacfwd, jacobian, jacrev
     from tracejit.api.jit import disable_jit, jit
     from tracejit.api.linear_maps import jvp, linear_transpose, linearize, stop_gradient, vjp
     from tracejit.api.loops import range
@@ -78,6 +78,7 @@ __all__ = [
     "float0",
     "grad",
     "hessian",
+    "hvp",
     "hessian_sparsity",
     "jacfwd",
     "jacobian",
@@ -128,7 +129,7 @@ _HOMES = {
     "finals": ("with_finals",),
     "gradients": ("grad", "value_and_grad"),
     "inspect": ("ShapeDtypeStruct", "eval_shape", "explain", "make_jaxpr", "stages"),
-    "jacobians": ("hessian", "jacfwd", "jacobian", "jacrev"),
+    "jacobians": ("hessian", "hvp", "jacfwd", "jacobian", "jacrev"),
     "jit": ("disable_jit", "jit"),
     "loops": ("range",),
     "sparse": ("hessian_sparsity", "jacobian_sparsity", "sparse_hessian", "sparse_jacobian"),
