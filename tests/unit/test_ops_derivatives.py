@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import tracejit as tj
 from tracejit.ir.atoms import Atom, Literal, Var, zero
 from tracejit.ir.builder import building
 from tracejit.ir.types import type_of
@@ -150,3 +151,10 @@ def test_nan_of_what_is_overwritten_stays_out() -> None:
         return indexing.dynamic_update_slice(ops.log(x), zero(type_of(np.zeros(1))), start)
 
     assert gradients(window, np.array([0.0, 2.0])) == [[0.0, 0.5]]
+
+
+def test_the_derivative_by_both_at_the_power_of_zero() -> None:
+    """d/dy of y x^(y-1) is 1 / x at y = 0."""
+    x, y = np.array([4.0, 0.5]), np.zeros(2)
+    mixed = tj.grad(lambda x, y: tj.grad(lambda x, y: (x**y).sum())(x, y).sum(), 1)
+    assert mixed(x, y).tolist() == [0.25, 2.0]

@@ -189,9 +189,10 @@ integer_pow = Primitive(
 
 
 def _pow_wrt_base(x: Atom, y: Atom, z: Atom) -> Atom:
-    """y x^(y-1), and 0 where y = 0 (also at x = 0)."""
-    safe = select(eq(y, zero(y.type)), ones(y.type), y)
-    return y * pow(x, safe - 1.0)
+    """y x^(y-1), and 0 where y = 0, also at x = 0, where 1 / x is infinite."""
+    least = Literal(float(np.finfo(x.dtype).tiny), x.type)
+    endless = and_(eq(y, zero(y.type)), lt(abs(x), least))
+    return y * pow(x, select(endless, ones(y.type), y) - 1.0)
 
 
 def _pow_wrt_exponent(x: Atom, y: Atom, z: Atom) -> Atom:
