@@ -12,9 +12,21 @@ from tracejit.control.associative import associative_scan
 from tracejit.control.branching import cond, switch
 from tracejit.control.looping import fori_loop, map, scan, while_loop
 from tracejit.control.solving import custom_linear_solve, custom_root
-from tracejit.lax import elementwise, linalg, reductions, shapes, windows  # noqa: F401
+from tracejit.lax import (  # noqa: F401
+    convolution,
+    elementwise,
+    linalg,
+    pooling,
+    reductions,
+    scattering,
+    shapes,
+    windows,
+)
+from tracejit.lax.convolution import *  # noqa: F403
 from tracejit.lax.elementwise import *  # noqa: F403
+from tracejit.lax.pooling import *  # noqa: F403
 from tracejit.lax.reductions import *  # noqa: F403
+from tracejit.lax.scattering import *  # noqa: F403
 from tracejit.lax.shapes import *  # noqa: F403
 from tracejit.lax.windows import *  # noqa: F403
 from tracejit.numpy.arrays import nearest
@@ -27,7 +39,8 @@ _CONTROL = (
 __all__ = sorted(
     [
         *(function.__name__ for function in _CONTROL),
-        *elementwise.__all__, *reductions.__all__, *shapes.__all__, *windows.__all__, "linalg",
+        *convolution.__all__, *elementwise.__all__, *pooling.__all__, *reductions.__all__,
+        *scattering.__all__, *shapes.__all__, *windows.__all__, "linalg",
     ]
 )  # fmt: skip
 

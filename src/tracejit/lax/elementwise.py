@@ -87,7 +87,7 @@ erf_inv, lgamma = _elementwise("erf_inv", special.erfinv), _elementwise("lgamma"
 digamma = _elementwise("digamma", special.digamma)
 
 add, sub = _elementwise("add", ops.add, 2), _elementwise("sub", ops.sub, 2)
-mul, div = _elementwise("mul", ops.mul, 2), _elementwise("div", ops.div, 2)
+div = _elementwise("div", ops.div, 2)
 rem, max = _elementwise("rem", ops.rem, 2), _elementwise("max", ops.max, 2)
 min, atan2 = _elementwise("min", ops.min, 2), _elementwise("atan2", ops.atan2, 2)
 nextafter = _elementwise("nextafter", ops.nextafter, 2)
@@ -99,6 +99,14 @@ bitwise_xor = _elementwise("bitwise_xor", ops.xor, 2)
 shift_left = _elementwise("shift_left", ops.shift_left, 2)
 shift_right_logical = _elementwise("shift_right_logical", ops.shift_right_logical, 2)
 shift_right_arithmetic = _elementwise("shift_right_arithmetic", ops.shift_right_arithmetic, 2)
+
+
+def mul(x: ArrayLike, y: ArrayLike, *, out_dtype: DTypeLike = None) -> Array:
+    """The product, element by element; in another dtype where said, operands converted first."""
+    if out_dtype is None:
+        return bind(ops.mul, *_same_dtype("mul", (operand(x), operand(y))))
+    dtype = as_dtype(out_dtype)
+    return bind(ops.mul, *unify([value(x, dtype), value(y, dtype)]))
 
 
 def stop_gradient(x: Any) -> Any:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tracejit.errors import ArgumentError, UnsupportedError
+import numpy as np
+
+from tracejit.errors import ArgumentError
 from tracejit.ir.primitive import Primitive
-from tracejit.ir.types import INT32, array_type
+from tracejit.ir.types import INT32
 from tracejit.numpy import contraction, indexing, shaping, sorting
 from tracejit.numpy.arrays import (
     Array,
@@ -20,14 +22,12 @@ from tracejit.numpy.arrays import (
 )
 from tracejit.numpy.promotion import as_dtype
 from tracejit.numpy.reductions import reduce_with
-from tracejit.ops import elementwise as ops
 from tracejit.ops import reduction, structure
-from tracejit.trace.stage import stage
 from tracejit.trace.tracer import bind
 
 __all__ = [
     "argmax", "argmin", "batch_matmul", "cumlogsumexp", "cummax", "cummin", "cumprod", "cumsum",
-    "dot", "dot_general", "reduce", "reduce_and", "reduce_max", "reduce_min", "reduce_or",
+    "dot", "dot_general", "reduce_and", "reduce_max", "reduce_min", "reduce_or",
     "reduce_prod", "reduce_sum", "reduce_xor", "sort", "sort_key_val", "top_k",
 ]  # fmt: skip
 
@@ -38,12 +38,19 @@ def dot(
     """The product of vectors and matrices; with dimension numbers, dot_general."""
     if dimension_numbers is not None:
         return dot_general(lhs, rhs, dimension_numbers, precision, preferred_element_type)
-    result = contraction.dot(lhs, rhs)
-    return _preferred(result, preferred_element_type)
+    return in_preferred(lhs, rhs, preferred_element_type, contraction.dot)
 
 
-def _preferred(x: Array, dtype: DTypeLike) -> Array:
-    return x if dtype is None else convert(x, as_dtype(dtype))
+def in_preferred(
+    lhs: ArrayLike, rhs: ArrayLike, dtype: DTypeLike, product: Callable[[Array, Array], Array]
+) -> Array:
+    """A product in the dtype that is preferred for its result, or in a wider one of an operand."""
+    x, y = value(lhs), value(rhs)
+    if dtype is None:
+        return product(x, y)
+    preferred = as_dtype(dtype)
+    working = np.promote_types(np.promote_types(x.dtype, y.dtype), preferred)
+    return convert(product(convert(x, working), convert(y, working)), preferred)
 
 
 def dot_general(
@@ -52,8 +59,10 @@ def dot_general(
 ) -> Array:  # fmt: skip
     """Sums of products: ((contracted axes), (batch axes)), for both; batch, lhs's, rhs's axes."""
     over, batch = dimension_numbers
-    result = contraction.contract(value(lhs), value(rhs), over, batch, "dot_general")
-    return _preferred(result, preferred_element_type)
+    return in_preferred(
+        lhs, rhs, preferred_element_type,
+        lambda x, y: contraction.contract(x, y, over, batch, "dot_general"),
+    )  # fmt: skip
 
 
 def batch_matmul(lhs: ArrayLike, rhs: ArrayLike, precision: Any = None) -> Array:
@@ -94,32 +103,6 @@ reduce_xor = _reducing("reduce_xor", reduction.reduce_xor)
 cumsum, cumprod = _running("cumsum", reduction.cumsum), _running("cumprod", reduction.cumprod)
 cummax, cummin = _running("cummax", reduction.cummax), _running("cummin", reduction.cummin)
 cumlogsumexp = _running("cumlogsumexp", reduction.cumlogsumexp)
-
-#: The reduction that a function of two numbers makes, by the one primitive that it binds.
-_REDUCTIONS = {
-    ops.add: structure.reduce_sum, ops.mul: reduction.reduce_prod, ops.max: reduction.reduce_max,
-    ops.min: reduction.reduce_min, ops.and_: reduction.reduce_and, ops.or_: reduction.reduce_or,
-    ops.xor: reduction.reduce_xor,
-}  # fmt: skip
-
-
-def reduce(
-    operands: ArrayLike, init_values: ArrayLike, computation: Callable[[Any, Any], Any],
-    dimensions: Sequence[int],
-) -> Array:  # fmt: skip
-    """A reduction by lax.add, mul, max, min or a bitwise function of two numbers."""
-    x = value(operands)
-    number = array_type(x.dtype)
-    equations = stage(lambda a, b: [computation(a, b)], [number, number]).jaxpr.equations
-    found = _REDUCTIONS.get(equations[0].primitive) if len(equations) == 1 else None
-    if found is None:
-        raise fault(
-            UnsupportedError, "lax.reduce knows add, mul, max, min, and, or and xor",
-            "loop with lax.scan for another computation",
-        )  # fmt: skip
-    y = reduce_with(found, x, tuple(sorted(one_axis(a, x.ndim) for a in dimensions)), False)
-    return value(computation(y, value(init_values, x.dtype)))
-
 
 def _extremum(name: str, primitive: Primitive) -> Callable[..., Array]:
     def function(operand: ArrayLike, axis: int, index_dtype: DTypeLike) -> Array:

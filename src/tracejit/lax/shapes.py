@@ -29,8 +29,8 @@ from tracejit.trace.tracer import Tracer, bind, current_trace
 
 __all__ = [
     "broadcast", "broadcast_in_dim", "broadcasted_iota", "collapse", "concatenate",
-    "expand_dims", "full", "full_like", "iota", "pad", "reshape", "rev", "split", "squeeze",
-    "transpose",
+    "expand_dims", "full", "full_like", "iota", "pad", "padtype_to_pads", "reshape", "rev", "split",
+    "squeeze", "tile", "transpose",
 ]  # fmt: skip
 
 def full(shape: Any, fill_value: ArrayLike, dtype: DTypeLike = None) -> Array:
@@ -145,7 +145,8 @@ def pad(
     """(low, high, interior) for each axis: fills around and between; negative ones cut away."""
     x = value(operand)
     fill = value(padding_value, x.dtype)
-    low, high, interior = (tuple(known_ints(p)) for p in zip(*padding_config, strict=True))
+    config = [known_ints(numbers) for numbers in padding_config]
+    low, high, interior = (tuple(n[i] for n in config) for i in range(3))
     if min(interior, default=0) < 0 or len(low) != x.ndim:
         raise fault(ArgumentError, f"pad: {padding_config} does not fit shape {x.shape}")
     around: list[Any] = [tuple(max(n, 0) for n in side) for side in (low, high)]
@@ -156,3 +157,48 @@ def pad(
         for a, b, n in zip(low, high, x.shape, strict=True)
     ]
     return indexing.getitem(x, tuple(cuts))
+
+
+def dilated(n: int, dilation: int) -> int:
+    """The length that n elements cover which are `dilation` apart."""
+    return (n - 1) * dilation + 1 if n else 0
+
+
+def padtype_to_pads(
+    in_shape: Sequence[int], window_shape: Sequence[int], window_strides: Sequence[int],
+    padding: str,
+) -> list[tuple[int, int]]:  # fmt: skip
+    """(low, high) along each axis: none for 'VALID'; so that there are ceil(n / stride) windows for
+    'SAME', the odd one behind, and for 'SAME_LOWER', the odd one in front."""
+    kind = padding.upper() if isinstance(padding, str) else padding
+    if kind not in ("VALID", "SAME", "SAME_LOWER"):
+        raise fault(
+            ArgumentError, f"padding {padding!r}: it is 'VALID', 'SAME', 'SAME_LOWER', or pairs"
+        )
+    pairs = []
+    for n, window, stride in zip(in_shape, window_shape, window_strides, strict=True):
+        missing = max((-(-n // stride) - 1) * stride + window - n, 0)
+        low = 0 if kind == "VALID" else missing // 2 if kind == "SAME" else missing - missing // 2
+        pairs.append((low, 0 if kind == "VALID" else missing - low))
+    return pairs
+
+
+def padding_of(
+    padding: str | Sequence[tuple[int, int]], lengths: Sequence[int], windows: Sequence[int],
+    strides: Sequence[int],
+) -> list[tuple[int, int]]:  # fmt: skip
+    """(low, high) along each axis, given as such or by name."""
+    if isinstance(padding, str):
+        return padtype_to_pads(lengths, windows, strides, padding)
+    pairs = [(operator.index(a), operator.index(b)) for a, b in padding]
+    if len(pairs) != len(lengths):
+        raise fault(ShapeError, f"{len(pairs)} pairs of padding for {len(lengths)} axes")
+    return pairs
+
+
+def tile(operand: ArrayLike, reps: Sequence[int]) -> Array:
+    """The operand repeated along each of its axes."""
+    x, counts = value(operand), known_ints(reps)
+    if len(counts) != x.ndim:
+        raise fault(ShapeError, f"tile: {len(counts)} counts for an array of rank {x.ndim}")
+    return shaping.tile(x, tuple(counts))
