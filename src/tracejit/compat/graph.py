@@ -454,16 +454,17 @@ def cut(
 def gradients(
     targets: Sequence[Cell], sources: Sequence[Cell],
     cotangents: Sequence[Cell | None] | None = None, *, record: bool = False,
+    stop: Callable[[Step], bool] | None = None,
 ) -> list[Cell | None]:  # fmt: skip
-    """`cut(targets, sources).gradients(...)`, also where a source is computed from another one:
+    """`cut(targets, sources, stop).gradients(...)`, also where a source is computed from another:
     then what goes through the one counts for the other, too."""
     among = set(sources)
     inside = [cell.step for cell in sources if cell.step is not None and cell not in targets]
     below = reachable(inside, lambda cell: False) if inside else []
     if any(cell in among for step in below for cell in step.inputs):
-        alone = {x: cut(targets, [x]).gradients(cotangents, record=record)[0] for x in among}
+        alone = {x: cut(targets, [x], stop).gradients(cotangents, record=record)[0] for x in among}
         return [alone[x] for x in sources]
-    return cut(targets, sources).gradients(cotangents, record=record)
+    return cut(targets, sources, stop).gradients(cotangents, record=record)
 
 
 def _fill(cell: Cell, value: np.ndarray) -> None:

@@ -1,0 +1,240 @@
+"""TensorFlow's functions as a table onto NumPy's: a row is a name, a function, its parameters.
+
+    "reduce_sum: np.sum input_tensor axis keepdims"
+
+Parameters are TensorFlow's, in its order; `perm=axes` is called axes on the other side, `axis:0` is
+0 unless given. The first is an array, and so is the second where it is called y.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from tracejit import nn
+from tracejit import numpy as np
+from tracejit.compat.tensorflow import compositions
+from tracejit.compat.tensorflow.tensor import Value, binary, call, convert
+from tracejit.errors import ArgumentError
+from tracejit.scipy import special
+from tracejit.trace.provenance import user_frame
+
+#: Functions that are also in tf.math.
+MATH = """
+abs: np.absolute x
+acos: np.arccos x
+acosh: np.arccosh x
+add: np.add x y
+asin: np.arcsin x
+asinh: np.arcsinh x
+atan: np.arctan x
+atan2: np.arctan2 x y
+atanh: np.arctanh x
+ceil: np.ceil x
+cos: np.cos x
+cosh: np.cosh x
+cumprod: np.cumprod x axis:0
+cumsum: np.cumsum x axis:0
+digamma: special.digamma x
+divide: np.divide x y
+divide_no_nan: compositions.divide_no_nan x y
+equal: np.equal x y
+erf: special.erf x
+erfc: special.erfc x
+exp: np.exp x
+expm1: np.expm1 x
+floor: np.floor x
+floordiv: np.floor_divide x y
+floormod: np.remainder x y
+greater: np.greater x y
+greater_equal: np.greater_equal x y
+is_finite: np.isfinite x
+is_inf: np.isinf x
+is_nan: np.isnan x
+less: np.less x y
+less_equal: np.less_equal x y
+lgamma: special.gammaln x
+log: np.log x
+log1p: np.log1p x
+log_sigmoid: nn.log_sigmoid x
+logical_and: np.logical_and x y
+logical_not: np.logical_not x
+logical_or: np.logical_or x y
+logical_xor: np.logical_xor x y
+maximum: np.maximum x y
+minimum: np.minimum x y
+mod: np.remainder x y
+multiply: np.multiply x y
+multiply_no_nan: compositions.multiply_no_nan x y
+negative: np.negative x
+not_equal: np.not_equal x y
+pow: np.power x y
+reciprocal: np.reciprocal x
+reciprocal_no_nan: compositions.reciprocal_no_nan x
+reduce_all: np.all input_tensor axis keepdims
+reduce_any: np.any input_tensor axis keepdims
+reduce_euclidean_norm: compositions.euclidean_norm input_tensor axis keepdims
+reduce_logsumexp: special.logsumexp input_tensor axis keepdims
+reduce_max: np.max input_tensor axis keepdims
+reduce_mean: np.mean input_tensor axis keepdims
+reduce_min: np.min input_tensor axis keepdims
+reduce_prod: np.prod input_tensor axis keepdims
+reduce_std: np.std input_tensor axis keepdims
+reduce_sum: np.sum input_tensor axis keepdims
+reduce_variance: np.var input_tensor axis keepdims
+round: np.round x
+rsqrt: compositions.rsqrt x
+sigmoid: nn.sigmoid x
+sign: np.sign x
+sin: np.sin x
+sinh: np.sinh x
+softplus: nn.softplus features
+sqrt: np.sqrt x
+square: np.square x
+squared_difference: compositions.squared_difference x y
+subtract: np.subtract x y
+tan: np.tan x
+tanh: np.tanh x
+top_k: compositions.top_k input k:1
+truediv: np.divide x y
+xdivy: compositions.xdivy x y
+xlog1py: special.xlog1py x y
+xlogy: special.xlogy x y
+zero_fraction: compositions.zero_fraction value
+"""
+#: Functions of arrays' shapes and elements.
+ARRAYS = """
+argmax: np.argmax input axis:0
+argmin: np.argmin input axis:0
+argsort: compositions.argsort values axis direction
+broadcast_to: np.broadcast_to input shape
+clip_by_norm: compositions.clip_by_norm t clip_norm axes
+clip_by_value: np.clip t clip_value_min=min clip_value_max=max
+concat: np.concatenate values axis
+expand_dims: np.expand_dims input axis
+gather: compositions.gather params indices axis
+identity: np.copy input
+norm: np.linalg.norm tensor ord axis keepdims
+one_hot: nn.one_hot indices depth=num_classes
+ones_like: np.ones_like input
+pad: compositions.pad tensor paddings mode constant_values
+repeat: np.repeat input repeats axis
+reshape: np.reshape tensor shape
+reverse: np.flip tensor axis
+roll: np.roll input shift axis
+sort: compositions.sort values axis direction
+squeeze: np.squeeze input axis
+stack: np.stack values axis
+tensordot: np.tensordot a b axes
+tile: np.tile input multiples=reps
+transpose: np.transpose a perm=axes
+where: compositions.where condition x y
+zeros_like: np.zeros_like input
+"""
+LINALG = """
+cholesky: np.linalg.cholesky input
+det: np.linalg.det input
+diag_part: compositions.diag_part input
+inv: np.linalg.inv input
+matrix_transpose: np.matrix_transpose a
+matvec: compositions.matvec a b
+norm: np.linalg.norm tensor ord axis keepdims
+slogdet: np.linalg.slogdet input
+solve: np.linalg.solve matrix rhs
+trace: compositions.trace x
+"""
+NN = """
+elu: nn.elu features alpha
+gelu: nn.gelu features approximate:False
+l2_loss: compositions.l2_loss t
+l2_normalize: compositions.l2_normalize x axis epsilon
+leaky_relu: nn.leaky_relu features alpha=negative_slope:0.2
+log_softmax: nn.log_softmax logits axis
+moments: compositions.moments x axes keepdims
+relu: nn.relu features
+relu6: nn.relu6 features
+selu: nn.selu features
+sigmoid: nn.sigmoid x
+sigmoid_cross_entropy_with_logits: compositions.sigmoid_cross_entropy labels logits
+silu: nn.silu features
+softmax: nn.softmax logits axis
+softmax_cross_entropy_with_logits: compositions.softmax_cross_entropy labels logits axis
+softplus: nn.softplus features
+softsign: nn.soft_sign features
+sparse_softmax_cross_entropy_with_logits: compositions.sparse_softmax_cross_entropy labels logits
+swish: nn.silu features
+tanh: np.tanh x
+"""
+
+#: Parameters that belong to the program: a tensor there stands for its numbers.
+_STATIC = frozenset(
+    "axis axes shape multiples reps paddings depth num_classes k repeats shift ord".split()
+)
+
+_ROOMS = {"np": np, "nn": nn, "special": special, "compositions": compositions}
+
+
+def functions(rows: str) -> dict[str, Callable[..., Any]]:
+    """The functions of a table, by name."""
+    return dict(map(_row, rows.strip().splitlines()))
+
+
+def _row(row: str) -> tuple[str, Callable[..., Any]]:
+    name, _, rest = row.partition(": ")
+    path, *parameters = rest.split()
+    fun: Any = _ROOMS[path.split(".")[0]]
+    for part in path.split(".")[1:]:
+        fun = getattr(fun, part)
+    return name, _function(name, fun, parameters)
+
+
+def _function(name: str, fun: Any, parameters: list[str]) -> Callable[..., Any]:
+    """A function of tensors; the rest of the row says how its parameters are called."""
+    names, theirs, defaults = [], {}, {}
+    for parameter in parameters:
+        pair, _, default = parameter.partition(":")
+        ours, _, other = pair.partition("=")
+        names.append(ours)
+        theirs[ours] = other or ours
+        if default:
+            defaults[theirs[ours]] = float(default) if "." in default else _literal(default)
+    first, *others = names
+    pairs = others[:1] == ["y"] and len(others) == 1
+
+    def function(*args: Any, **kwargs: Any) -> Any:
+        kwargs.pop("name", None)
+        given = dict(zip(names, args, strict=False), **kwargs)
+        unknown = [key for key in given if key not in theirs]
+        if unknown or len(args) > len(names) or first not in given:
+            raise ArgumentError(
+                f"tf.{name} takes {', '.join(names)}, got {len(args)} arguments"
+                f"{''.join(f', {key}=' for key in kwargs)}", where=user_frame(),
+            )  # fmt: skip
+        operand = given.pop(first)
+        if pairs and "y" in given:
+            y = given["y"]
+            if not isinstance(operand, Value) and not isinstance(y, Value):
+                operand = convert(operand)
+            return binary(fun, operand, y)
+        options = defaults | {theirs[key]: _known(theirs[key], x) for key, x in given.items()}
+        return call(fun, _operands(operand), **options)
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = f"{name}({', '.join(names)}): {fun.__name__} of tensors."
+    return function
+
+
+def _known(name: str, x: Any) -> Any:
+    return x.numpy().tolist() if name in _STATIC and isinstance(x, Value) else x
+
+
+def _literal(text: str) -> Any:
+    """False, or an int."""
+    return False if text == "False" else int(text)
+
+
+def _operands(x: Any) -> Any:
+    """The first argument: a tensor, or a list of them where tensors are put together."""
+    if isinstance(x, (list, tuple)) and any(isinstance(y, Value) for y in x):
+        return [convert(y) for y in x]
+    return convert(x)
