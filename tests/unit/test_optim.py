@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import math
+import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -11,6 +14,7 @@ import pytest
 
 import tracejit as tj
 from tracejit import optim, tree
+from tracejit.backends.native.callable import installed
 from tracejit.errors import ArgumentError, DTypeError, TreeError
 
 RNG = np.random.default_rng(3)
@@ -325,6 +329,27 @@ def test_a_compiled_step_copies_nothing(optimiser: optim.GradientTransformation)
     assert not [step.title for step in told.steps if step.title.startswith("copy")]
     written = len([x for x in tree.leaves((params, state)) if np.ndim(x)])
     assert str(told).count("which dies here: a result") == written, arrays
+
+
+def test_a_step_is_one_native_call() -> None:
+    """After the first call no Python runs: machine code takes the trees as they are."""
+    params, X, Y = problem()
+    optimiser = optim.adam(0.1)
+    state, step = optimiser.init(params), tj.jit(in_place(optimiser), backend="native")
+    step(params, state, X, Y)
+    assert installed(step)
+    frames: list[Any] = []
+    sys.setprofile(lambda frame, event, arg: frames.append(event) if event == "call" else None)
+    step(params, state, X, Y)
+    sys.setprofile(None)
+    assert frames == [] and state[0].count == 2
+
+
+@pytest.mark.skipif(not find_spec("jax"), reason="jax is not installed")
+def test_the_benchmark_compares_equals() -> None:
+    adam = importlib.import_module("benchmarks.adam")
+    for dtype in (np.float32, np.float64):
+        assert len(adam.compare(8, 16, dtype, rounds=1, steps=1)) == 3
 
 
 # ---- mistakes
