@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from tracejit.api.gradients import grad, value_and_grad
     from tracejit.api.inspect import ShapeDtypeStruct, eval_shape, explain, make_jaxpr, stages
     from tracejit.api.jacobians import hessian, hvp, jacfwd, jacobian, jacrev
-    from tracejit.api.jit import disable_jit, jit
+    from tracejit.api.jit import debug_infs, debug_nans, disable_jit, jit
     from tracejit.api.linear_maps import jvp, linear_transpose, linearize, stop_gradient, vjp
     from tracejit.api.loops import range
     from tracejit.api.sparse import (
@@ -68,6 +68,8 @@ __all__ = [
     "custom_jvp",
     "custom_vjp",
     "debug",
+    "debug_infs",
+    "debug_nans",
     "device_get",
     "device_put",
     "disable_jit",
@@ -130,7 +132,7 @@ _HOMES = {
     "gradients": ("grad", "value_and_grad"),
     "inspect": ("ShapeDtypeStruct", "eval_shape", "explain", "make_jaxpr", "stages"),
     "jacobians": ("hessian", "hvp", "jacfwd", "jacobian", "jacrev"),
-    "jit": ("disable_jit", "jit"),
+    "jit": ("debug_infs", "debug_nans", "disable_jit", "jit"),
     "loops": ("range",),
     "sparse": ("hessian_sparsity", "jacobian_sparsity", "sparse_hessian", "sparse_jacobian"),
     "sparse_arrays": ("SparseArray",),
