@@ -81,6 +81,7 @@ __all__ = [
     "grad",
     "hessian",
     "hvp",
+    "implicit",
     "hessian_sparsity",
     "jacfwd",
     "jacobian",
@@ -116,7 +117,7 @@ __all__ = [
 
 _MODULES = (
     "ad_checkpoint", "compat", "custom_batching", "custom_derivatives", "debug", "experimental",
-    "lax", "nn", "numpy", "optim", "random", "scipy", "tree_util",
+    "implicit", "lax", "nn", "numpy", "optim", "random", "scipy", "tree_util",
 )  # fmt: skip
 
 # Where the other names come from.

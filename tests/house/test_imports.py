@@ -33,7 +33,7 @@ ROOMS = {
     "backends.xla": "xla",
     "runtime": "runtime",
     "api": "door", "compat": "door", "testing": "door", "__init__": "door", "__main__": "door",
-    "ad_checkpoint": "door", "experimental": "door",
+    "ad_checkpoint": "door", "experimental": "door", "implicit": "door",
     "custom_batching": "door", "custom_derivatives": "door",
     "demo": "door", "scipy.optimize": "door",
 }  # fmt: skip
