@@ -360,3 +360,68 @@ def test_a_product_with_elements_that_are_looked_up_runs_its_window_alone():
     assert "up to 5000" in kernels
     assert "[5000" not in kernels
     assert "region" not in kernels
+
+
+def sparse_product(starts, columns, data, x):
+    """Rows of a sparse matrix, each times x."""
+    y = np.zeros(len(starts) - 1)
+    for i in range(len(starts) - 1):
+        y[i] = data[starts[i] : starts[i + 1]] @ x[columns[starts[i] : starts[i + 1]]]
+    return y
+
+
+@pytest.mark.parametrize("elements", [0, 30, 3000])
+def test_gradients_of_sparse_rows_run_the_rows_alone(elements, rng) -> None:
+    """The masks are made again of their limits; sums of updates run between them, too."""
+    rows, size = 40, 50
+    starts = np.sort(rng.integers(0, elements + 1, rows + 1)).astype(np.int32)
+    columns = rng.integers(0, size, elements).astype(np.int32)
+    data, x, ct = rng.normal(size=elements), rng.normal(size=size), rng.normal(size=rows)
+
+    def loss(data, x, starts, columns):
+        return np.sum(sparse_product(starts, columns, data, x) * ct)
+
+    gradient = tj.jit(tj.grad(loss, argnums=(0, 1)), backend="native")
+    of_data, of_x = gradient(data, x, starts, columns)
+    want_data, want_x = np.zeros(elements), np.zeros(size)
+    for i in range(rows):
+        part = slice(starts[i], starts[i + 1])
+        want_data[part] = ct[i] * x[columns[part]]
+        np.add.at(want_x, columns[part], ct[i] * data[part])
+    np.testing.assert_allclose(of_data, want_data, rtol=1e-12)
+    np.testing.assert_allclose(of_x, want_x, rtol=1e-12, atol=1e-12)
+    if elements == 3000:
+        text = str(tj.explain(gradient)(data, x, starts, columns))
+        assert "bool[40,3000]" not in text and "loops [3000 by 8" not in text
+
+
+def test_loops_between_limits_are_not_cut_into_pieces(rng) -> None:
+    """The pieces would run all of the rows."""
+
+    def totals(x, ends):
+        return np.stack([np.sum(np.where(np.arange(len(x)) < e, x, 0.0)) for e in ends])
+
+    x, ends = rng.normal(size=400_000), np.array([3, 399_999, 0])
+    fun = tj.jit(totals, backend="native", threads=2)
+    np.testing.assert_allclose(fun(x, ends), totals(x, ends), rtol=1e-12)
+    assert "loops [up to 400000" in str(tj.explain(fun)(x, ends))
+
+
+def eliminated(A):
+    """Triangular factors, a window of the whole array in each round."""
+    for k in range(len(A) - 1):
+        A[k + 1 :, k] /= A[k, k]
+        A[k + 1 :, k + 1 :] -= np.outer(A[k + 1 :, k], A[k, k + 1 :])
+    return A
+
+
+@pytest.mark.parametrize("n", [1, 2, 17, 40])
+def test_what_a_window_is_changed_by_is_read_before(n, rng) -> None:
+    A = rng.random((n, n)) + n * np.eye(n)
+    fun = tj.jit(lambda A: eliminated(A.copy()), backend="native")
+    np.testing.assert_allclose(fun(A), eliminated(A.copy()), rtol=1e-12)
+    if n == 40:
+        assert "loops [up to 40 up to 40" in str(tj.explain(fun)(A))
+    loss = lambda A: np.sum(np.sin(eliminated(A.copy())))
+    got, want = (tj.jit(tj.grad(loss), backend=b)(A) for b in ("native", "eager"))
+    np.testing.assert_allclose(got, want, rtol=1e-10, atol=1e-12)

@@ -69,15 +69,19 @@ def _cost(eqn: Equation) -> int:
 
 
 def _free_of_charge(makers: dict[Var, Equation], free: Set[Var]) -> set[Var]:
-    """The variables that little work makes of free ones."""
-    costs = dict.fromkeys(free, 0)
+    """The variables that little work makes of free ones. Beside an array's, that for a number is
+    none."""
+    work: dict[Var, dict[Var, int]] = {x: {} for x in free}  # what has to be computed, and its cost
     for v, eqn in makers.items():
         inputs = [x for x in eqn.inputs if isinstance(x, Var)]
-        if all(x in costs for x in inputs):
-            cost = _cost(eqn) + sum(costs[x] for x in inputs)
-            if cost <= AFFORDABLE:
-                costs[v] = cost
-    return costs.keys() - free
+        if all(x in work for x in inputs):
+            steps = {v: _cost(eqn)}
+            for x in inputs:
+                if x.type.size > FEW or v.type.size <= FEW:
+                    steps |= work[x]
+            if sum(steps.values()) <= AFFORDABLE:
+                work[v] = steps
+    return work.keys() - free
 
 
 @dataclass(slots=True)

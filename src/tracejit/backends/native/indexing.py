@@ -12,6 +12,7 @@ import numpy as np
 
 from tracejit.backends.native.elementwise import maximum, minimum
 from tracejit.backends.native.emit import I1, Value, constant
+from tracejit.backends.native.ends import Bounds
 from tracejit.backends.native.halo import Halo
 from tracejit.backends.native.index import Emitted, Index, Loop, Rows, constant_index
 from tracejit.backends.native.lowering import LOWERINGS, Axes, Reader, Rowwise, Statement
@@ -125,8 +126,12 @@ def _scatter(combine: Callable[..., Value]) -> Statement:
         shape = updates.shape if rows is None else rows.shape(updates.shape)
         nest = _update_nest(program, shape, rest, x)
         index = nest.index_of(nest.axes)  # type: ignore[attr-defined]
+        limits = program.plan.windows.of_scatter(eqn)
         if rows is not None:
             index = rows.place(index)
+        elif limits:
+            loops = nest.axes  # type: ignore[attr-defined]
+            Bounds(nest, index, loops, limits).set_ends(program.plan.windows)
 
         def body() -> None:
             inside, inner = _target(nest, x, indices, index, axes, batch, own, rest)

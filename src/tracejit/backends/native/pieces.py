@@ -10,7 +10,7 @@ added up afterwards. The pieces are the same for any number of threads.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -53,16 +53,18 @@ def pieces_worth(work: int) -> int:
 
 
 def pieces_of(
-    space: Sequence[int], work: int, sums: Sequence[Accumulate] = ()
-) -> Pieces | None:
+    space: Sequence[int], work: int, sums: Sequence[Accumulate] = (),
+    limited: Set[int] = frozenset(),
+) -> Pieces | None:  # fmt: skip
     """How to cut a space along a long axis, an outer one if there are several, if the parts of its
-    sums are small then; None where that is not worth it. work: the effort for all of it.
+    sums are small then; None where that is not worth it. work: the effort for all of it. limited:
+    axes of which only what lies between limits is run, which no one knows ahead.
     """
     most = pieces_worth(work)
     if not most:
         return None
     apart = [MOST * sum(_bytes(s) for s in sums if a in s.reduced) for a in range(len(space))]
-    fitting = [a for a, nbytes in enumerate(apart) if nbytes <= PARTS]
+    fitting = [a for a, nbytes in enumerate(apart) if nbytes <= PARTS and a not in limited]
     if not fitting:
         return None
     longest = max(space[a] for a in fitting)
@@ -79,7 +81,7 @@ def run_in_pieces(program: Any, kernel: Kernel, work: int) -> bool:
     """Emit a kernel in pieces, if that is worth it and there may be threads."""
     if program.threads is None:
         return False
-    pieces = pieces_of(kernel.space, work, kernel.sums)
+    pieces = pieces_of(kernel.space, work, kernel.sums, {x.axis for x in kernel.limits()})
     if pieces is None:
         return False
     axis, rows, count, rest = pieces.axis, pieces.rows, pieces.count, pieces.rest

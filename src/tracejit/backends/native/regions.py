@@ -118,7 +118,9 @@ class _Search:
             if not self._is_large(first):
                 continue
             for axis, extent in enumerate(self.space(first)):
-                if extent < 2 * FEW or (best is not None and best.has(first, axis)):
+                if extent < 2 * FEW or axis in self.limited(first):
+                    continue
+                if best is not None and best.has(first, axis):
                     continue
                 growth = _Growth(self, first, axis)
                 growth.run(steps[number + 1 :])
@@ -135,7 +137,7 @@ class _Search:
 
     def by_rows(self, step: Step) -> Rowwise | None:
         """How a statement takes part in a region, if it can."""
-        if step.statement is None:
+        if step.statement is None or self.plan.windows.of_scatter(step.statement):
             return None
         rule = self.plan.rules[step.statement]
         assert isinstance(rule, Statement)
@@ -149,6 +151,13 @@ class _Search:
             return ()
         by_rows = self.by_rows(step)
         return step.space if by_rows is None else by_rows.space(step.statement)  # type: ignore
+
+    def limited(self, step: Step) -> set[int]:
+        """The axes of which a step runs only what lies between limits: no one knows which rows."""
+        windows = self.plan.windows
+        found = [windows.of_store(v) for v in step.stores]
+        found += [windows.of_sum(eqn) for eqn in step.sums]
+        return {limit.axis for limit in frozenset.intersection(*found)} if found else set()
 
     def _set_tile(self, growth: _Growth) -> bool:
         """Choose the length of a tile; False where all rows together are hardly more."""
@@ -277,6 +286,8 @@ class _Growth:
             return None
         (axis,) = found
         if axis is None or self.search.space(step)[axis] != self.region.extent:
+            return None
+        if axis in self.search.limited(step):
             return None
         by_rows = self.search.by_rows(step)
         if by_rows is not None:

@@ -104,15 +104,37 @@ def put_off_updates(plan: Plan) -> list[Step]:
         for place in rule.updates(eqn).values() if isinstance(rule, Statement) else ():
             if isinstance(x := eqn.inputs[place], Var) and x.ndim:
                 updates[x] = eqn
-    if not updates:
+    chosen = _chosen_between(plan)
+    if not updates and not chosen:
         return plan.steps
     order = _Order(plan)
-    if ahead := order.read_ahead(updates):
+    if ahead := order.read_ahead(updates) | _parts_of_old(plan, chosen):
         plan.store(ahead)
         order = _Order(plan)
     for x, eqn in reversed(updates.items()):
         order.put_off(eqn, x)
     return order.steps
+
+
+def _chosen_between(plan: Plan) -> dict[Var, Var]:
+    """For arrays of which a nest changes what lies in a window: the changed one."""
+    return {
+        x: y for y in plan.stored if y in plan.makers and plan.windows.of_store(y)
+        for x in plan.windows.replaced(y) if x.type == y.type
+    }  # fmt: skip
+
+
+def _parts_of_old(plan: Plan, chosen: Mapping[Var, Var]) -> dict[Var, str]:
+    """The small parts of an array that are read to change it: they are read before."""
+    found = {}
+    behind = {y: plan.behind(plan.makers[y].inputs) for y in chosen.values()}
+    for eqn in plan.jaxpr.equations if chosen else ():
+        if eqn.inputs and isinstance(plan.rules[eqn], Reader):
+            x, part = eqn.inputs[0], eqn.outvars[0]
+            changed = chosen.get(x)  # type: ignore[call-overload]
+            if changed and _is_small(plan, part, x) and part in behind[changed]:
+                found[part] = "read before it is overwritten"
+    return found
 
 
 class _Order:

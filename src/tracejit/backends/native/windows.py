@@ -27,7 +27,7 @@ from tracejit.ir.atoms import Atom, Literal, Var
 from tracejit.ir.graph import Equation
 from tracejit.ir.types import INT64
 from tracejit.ops import elementwise as ops
-from tracejit.ops import structure
+from tracejit.ops import indexing, structure
 
 #: Axes with fewer elements have no limits: to ask is as dear as to run them all.
 WIDE = 16
@@ -125,8 +125,16 @@ class Windows:
         what might: what a select chooses instead."""
         if not self.neutrals and not self.vain and not self._chooses(v):
             return NONE
-        before = self._as_before(v, self._replaced(v) if old is None else old, 0, {})
+        before = self._as_before(v, self.replaced(v) if old is None else old, 0, {})
         return _wide((before or NONE) | self.vain.get(v, NONE), v.shape)
+
+    def of_scatter(self, eqn: Equation) -> Limits:
+        """Of the updates of scatter_add: without which they are zeros. Numbers that are known ahead
+        of its loops alone."""
+        if eqn.primitive is not indexing.scatter_add or eqn.inputs[1].ndim < 2:
+            return NONE
+        known = self._is(eqn.inputs[2], 0) or NONE
+        return _wide((x for x in known if x.axis == 0 and not x.needs), eqn.inputs[2].shape)
 
     def of_mask(self, x: Atom) -> tuple[Limits, bool]:
         """The limits of a mask, and whether it holds wherever they do."""
@@ -281,6 +289,13 @@ class Windows:
                     sides = eqn.primitive is ops.select and eqn.inputs[1] is not eqn.inputs[2]
                     chosen = self._chosen(eqn.inputs[0], number == 1) if sides and number else NONE
                     of_x = either(out, chosen)
+                    if eqn.primitive is ops.keep_zeros and not number:
+                        of_x = either(of_x, self._guarded(*eqn.inputs) or NONE)
+                elif eqn.primitive is indexing.scatter_add and number:
+                    of_x = self.of_scatter(eqn)
+                elif eqn.primitive is indexing.gather and number:
+                    along = {a: (a, 0) for a in range(x.ndim - 1)}
+                    of_x = None if out is None else _moved(out, along)
                 elif places is not None:
                     back = {b: (a, -shift) for a, (b, shift) in places.items()}
                     of_x = None if out is None else _moved(out, back)
@@ -301,7 +316,7 @@ class Windows:
         maker = self.makers.get(v)
         return maker is not None and maker.primitive in (ops.select, ops.add, ops.sub)
 
-    def _replaced(self, v: Any) -> set[Any]:
+    def replaced(self, v: Any) -> set[Any]:
         """What v is where nothing is chosen instead of it."""
         maker, depth = self.makers.get(v), 0
         while maker is not None and depth < DEEP:
