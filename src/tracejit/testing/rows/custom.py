@@ -30,6 +30,9 @@ class _Honest:
     def __init__(self, jaxpr: Jaxpr):
         self.jaxpr = jaxpr
 
+    def __repr__(self) -> str:
+        return "honest"
+
     def jvp(self, nonzero: Mask) -> tuple[Jaxpr, Mask]:
         """See custom.JvpRule."""
         return jvp(self.jaxpr, nonzero)
