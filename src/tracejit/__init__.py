@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         remat,
         saved_residuals,
     )
+    from tracejit.api.compare import compare
     from tracejit.api.custom import closure_convert, custom_gradient, custom_jvp, custom_vjp
     from tracejit.api.effects import check, pure_callback
     from tracejit.api.finals import with_finals
@@ -61,6 +62,7 @@ __all__ = [
     "checkpoint_policies",
     "compat",
     "closure_convert",
+    "compare",
     "config",
     "custom_batching",
     "custom_derivatives",
@@ -77,6 +79,7 @@ __all__ = [
     "eval_shape",
     "experimental",
     "explain",
+    "extend",
     "float0",
     "grad",
     "hessian",
@@ -117,7 +120,7 @@ __all__ = [
 
 _MODULES = (
     "ad_checkpoint", "compat", "custom_batching", "custom_derivatives", "debug", "experimental",
-    "implicit", "lax", "nn", "numpy", "optim", "random", "scipy", "tree_util",
+    "extend", "implicit", "lax", "nn", "numpy", "optim", "random", "scipy", "tree_util",
 )  # fmt: skip
 
 # Where the other names come from.
@@ -127,6 +130,7 @@ _HOMES = {
     "checkpointing": (
         "checkpoint", "checkpoint_policies", "print_saved_residuals", "remat", "saved_residuals",
     ),
+    "compare": ("compare",),
     "custom": ("closure_convert", "custom_gradient", "custom_jvp", "custom_vjp"),
     "effects": ("check", "pure_callback"),
     "finals": ("with_finals",),

@@ -2,6 +2,7 @@
 
     tracejit demo                                            fit two models, compare backends
     tracejit explain model:loss "f64[3]" "f64[100,3]" --grad     see `tracejit.explain`
+    tracejit compare model:loss --args "np.ones(3), 2.0" --grad  see `tracejit.compare`
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
+
+import numpy
 
 import tracejit
 from tracejit.demo import demo
@@ -34,18 +37,59 @@ def main(argv: Sequence[str] | None = None) -> int:
     told.add_argument("arguments", nargs="*", help='types of the arguments: "f64[100,3]", "f64[]"')
     told.add_argument("--grad", action="store_true", help="of its value and gradient")
     told.add_argument("--backend", help="native, eager or xla")
+    _add_compare(commands)
     options = parser.parse_args(argv)
     if options.command == "demo":
         demo(plot=options.plot, quick=options.quick, plain=options.plain)
         return 0
     try:
-        fun = _function(options.function)
-        _check_count(fun, options.function, options.arguments)
-        fun = tracejit.value_and_grad(fun) if options.grad else fun
-        print(tracejit.explain(fun, backend=options.backend)(*map(_argument, options.arguments)))
+        print(_explained(options) if options.command == "explain" else _compared(options))
     except TracejitError as error:
         return _fail(str(error))
     return 0
+
+
+def _add_compare(commands: Any) -> None:
+    compared = commands.add_parser("compare", help="the eager mode and the backends side by side")
+    compared.add_argument("function", help="module:name")
+    compared.add_argument(
+        "--args", help="the arguments, in Python: \"np.ones(3), 2.0\" (the function's example_args)"
+    )
+    compared.add_argument("--grad", action="store_true", help="of its value and gradient")
+    compared.add_argument("--backends", help="native,xla (those that are installed)")
+    compared.add_argument("--rounds", type=int, default=7, help="slots of timing for each (7)")
+    compared.add_argument("--plot", help="where a plot goes")
+
+
+def _explained(options: argparse.Namespace) -> Any:
+    fun = _function(options.function)
+    _check_count(fun, options.function, options.arguments)
+    fun = tracejit.value_and_grad(fun) if options.grad else fun
+    return tracejit.explain(fun, backend=options.backend)(*map(_argument, options.arguments))
+
+
+def _compared(options: argparse.Namespace) -> Any:
+    fun = _function(options.function)
+    backends = options.backends.split(",") if options.backends else None
+    found = tracejit.compare(
+        fun, *_values(fun, options), grad=options.grad, backends=backends, rounds=options.rounds
+    )
+    if options.plot:
+        found.plot(options.plot)
+    return found
+
+
+def _values(fun: Callable[..., Any], options: argparse.Namespace) -> tuple[Any, ...]:
+    """The arguments: given as an expression, or the function's own example, or none."""
+    if options.args is None:
+        given = getattr(fun, "example_args", ())
+        return tuple(given() if callable(given) else given)
+    names = {"np": numpy, "numpy": numpy, "tj": tracejit}
+    try:
+        return tuple(eval(f"({options.args},)", names))
+    except Exception as error:
+        what = f"--args {options.args!r}: {type(error).__name__}: {error}"
+        raise ArgumentError(what, hint='such as --args "np.ones(3), 2.0"') from None
 
 
 def _function(text: str) -> Callable[..., Any]:
