@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from tracejit.compat.torch import autograd, creation, methods, nn, optim
+from tracejit.compat.torch import autograd, creation, data, linalg, methods, nn, optim
 from tracejit.compat.torch import compiled as jit
 from tracejit.compat.torch.compiled import compile
 from tracejit.compat.torch.creation import *  # noqa: F403
 from tracejit.compat.torch.creation import Generator
+from tracejit.compat.torch.data import *  # noqa: F403
 from tracejit.compat.torch.functions import FUNCTIONS
 from tracejit.compat.torch.kinds import (
     ALIASES,
@@ -39,34 +40,11 @@ globals().update(FUNCTIONS)
 globals().update(_DTYPES | {alias: _DTYPES[name] for alias, name in ALIASES.items()})
 
 __all__ = sorted(
-    {*creation.__all__, *FUNCTIONS, *_DTYPES, *ALIASES}
+    {*creation.__all__, *data.__all__, *FUNCTIONS, *_DTYPES, *ALIASES}
     | {"Generator", "Size", "Tensor", "autograd", "compile", "device", "dtype", "enable_grad"}
-    | {"inf", "inference_mode", "is_grad_enabled", "is_tensor", "jit", "load", "nan", "nn"}
-    | {"no_grad", "numel", "optim", "pi", "save", "set_grad_enabled", "allclose", "equal", "e"}
+    | {"inf", "inference_mode", "is_grad_enabled", "jit", "linalg", "load", "nan", "nn"}
+    | {"no_grad", "optim", "pi", "save", "set_grad_enabled", "e"}
 )
-
-
-def is_tensor(x: Any) -> bool:
-    """Whether x is a tensor."""
-    return isinstance(x, Tensor)
-
-
-def numel(input: Tensor) -> int:
-    """The number of elements."""
-    return Size(input.shape).numel()
-
-
-def allclose(
-    input: Tensor, other: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
-) -> bool:
-    """Whether all elements are close."""
-    close = FUNCTIONS["isclose"](input, other, rtol=rtol, atol=atol, equal_nan=equal_nan)
-    return bool(FUNCTIONS["all"](close))
-
-
-def equal(input: Tensor, other: Tensor) -> bool:
-    """Whether shapes and elements are the same."""
-    return input.shape == other.shape and bool(FUNCTIONS["all"](input == other))
 
 
 def __getattr__(name: str) -> Any:

@@ -25,12 +25,12 @@ SECOND = (
 NO_GRAD = "element {} of tensors does not require grad and does not have a grad_fn"
 NO_SCALAR = "grad can be implicitly created only for scalar outputs"
 UNUSED = (
-    "One of the differentiated Tensors appears to not have been used in the graph. Set "
+    "The differentiated Tensor at index {} appears to not have been used in the graph. Set "
     "allow_unused=True if this is the desired behavior."
 )
 WRITTEN = (
     "one of the variables needed for gradient computation has been modified by an inplace "
-    "operation: [torch.{}Tensor {}]{}, is at version {}; expected version {} instead. Hint: enable "
+    "operation: [torch.{}Tensor {}]{} is at version {}; expected version {} instead. Hint: enable "
     "anomaly detection to find the operation that failed to compute its gradient, with "
     "torch.autograd.set_detect_anomaly(True)."
 )
@@ -84,7 +84,7 @@ def _check_version(step: Step, place: int, cell: Cell) -> None:
         return
     origin = cell.origin
     made_by = "" if cell.step is None else GradFn(cell.step).name()
-    maker = made_by and f", which is output {cell.index} of {made_by}"
+    maker = made_by and f", which is output {cell.index} of {made_by},"
     kind = _TYPES.get(cell.type.dtype.name, "Float")
     raise fault(
         WRITTEN.format(kind, list(cell.type.shape), maker, origin.box.version, origin.version)
@@ -165,8 +165,8 @@ def grad(
     targets, cotangents = _roots(outputs, grad_outputs)
     steps = _steps(targets)
     slopes = graph.gradients(targets, [x.cell for x in inputs], cotangents, record=create_graph)
-    if not (allow_unused or materialize_grads) and any(g is None for g in slopes):
-        raise fault(UNUSED)
+    if not (allow_unused or materialize_grads) and None in slopes:
+        raise fault(UNUSED.format(slopes.index(None)))
     if not (create_graph if retain_graph is None else retain_graph):
         for step in steps:
             step.release()

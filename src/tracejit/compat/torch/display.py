@@ -18,7 +18,7 @@ def shown(array: np.ndarray, suffixes: list[str], dtype_name: str) -> str:
         suffixes = ([f"size={array.shape}"] if array.ndim != 1 else []) + (
             suffixes if dtype_name != "float32" else suffixes[1:]
         )
-    body = _nested(array, _formatter(_summary(array)), 7) if array.size else "[]"
+    body = _nested(array, _formatter(_summary(array)), 7, array.size > MANY) if array.size else "[]"
     text, sep = f"tensor({body}", ", "
     for suffix in suffixes:
         last = len(text) - text.rfind("\n") - 1
@@ -38,9 +38,10 @@ def _summary(array: np.ndarray) -> np.ndarray:
 
 
 def _formatter(array: np.ndarray) -> Callable[[Any], str]:
-    """How each element is printed: all of them as wide as the widest."""
+    """How each element is printed: as wide as the widest (of floats, of those that are finite)."""
     write = _float_writer(array) if array.dtype.kind == "f" else lambda x: str(x)
-    width = max(len(write(x)) for x in array.ravel().tolist())
+    counted = array[np.isfinite(array) & (array != 0)] if array.dtype.kind == "f" else array
+    width = max((len(write(x)) for x in counted.ravel().tolist()), default=0)
     return lambda x: write(x).rjust(width)
 
 
@@ -58,11 +59,11 @@ def _float_writer(array: np.ndarray) -> Callable[[float], str]:
     return lambda x: format(x, style)
 
 
-def _nested(array: np.ndarray, write: Callable[[Any], str], indent: int) -> str:
+def _nested(array: np.ndarray, write: Callable[[Any], str], indent: int, many: bool) -> str:
     if array.ndim == 0:
         return write(array.item())
     n = len(array)
-    cut = array.size > MANY and n > 2 * EDGE
+    cut = many and n > 2 * EDGE
     if array.ndim == 1:
         if cut:
             ends = [*map(write, array[:EDGE].tolist())], [*map(write, array[-EDGE:].tolist())]
@@ -73,7 +74,7 @@ def _nested(array: np.ndarray, write: Callable[[Any], str], indent: int) -> str:
         lines = [", ".join(parts[i : i + per_line]) for i in range(0, len(parts), per_line)]
         return "[" + (",\n" + " " * (indent + 1)).join(lines) + "]"
     rows = [array[i] for i in (range(n) if not cut else [*range(EDGE), *range(n - EDGE, n)])]
-    texts = [_nested(row, write, indent + 1) for row in rows]
+    texts = [_nested(row, write, indent + 1, many) for row in rows]
     if cut:
         texts.insert(EDGE, "...")
     return "[" + ("," + "\n" * (array.ndim - 1) + " " * (indent + 1)).join(texts) + "]"

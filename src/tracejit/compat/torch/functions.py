@@ -6,7 +6,6 @@ are made by a translation of names, the others are written out below where the m
 
 from __future__ import annotations
 
-import builtins
 from collections import namedtuple
 from collections.abc import Callable
 from functools import partial, wraps
@@ -17,7 +16,7 @@ import numpy as np
 from tracejit import nn
 from tracejit.compat.torch.kinds import numpy_dtype
 from tracejit.compat.torch.tensor import Tensor, run
-from tracejit.errors import ArgumentError, ShapeError
+from tracejit.errors import ArgumentError
 from tracejit.numpy import (
     choosing,
     contraction,
@@ -31,10 +30,8 @@ from tracejit.numpy import (
 )
 from tracejit.numpy.arrays import Array
 from tracejit.numpy.indexing import take, take_along_axis
-from tracejit.ops.elementwise import stop_gradient
 from tracejit.scipy import special
 from tracejit.trace.provenance import user_frame
-from tracejit.trace.tracer import bind
 
 Extremes = namedtuple("Extremes", "values indices")
 
@@ -45,7 +42,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {}
 METHODS: dict[str, Callable[..., Any]] = {}
 
 
-def _public(name: str, body: Callable[..., Any], view: bool = False) -> Callable[..., Any]:
+def public(name: str, body: Callable[..., Any], view: bool = False) -> Callable[..., Any]:
     """A row: the function of tensors that performs a function of arrays."""
 
     def function(*args: Any, **kwargs: Any) -> Any:
@@ -83,13 +80,13 @@ def _positional(args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]
 
 def row(function: Callable[..., Any]) -> Callable[..., Any]:
     """A row that is written out; its name is PyTorch's, without the underscore behind it."""
-    _public(function.__name__.rstrip("_"), function)
+    public(function.__name__.rstrip("_"), function)
     return function
 
 
 def view(function: Callable[..., Any]) -> Callable[..., Any]:
     """The same for what gives a view."""
-    _public(function.__name__.rstrip("_"), function, view=True)
+    public(function.__name__.rstrip("_"), function, view=True)
     return function
 
 
@@ -103,7 +100,7 @@ _SAME: dict[Any, str] = {
     "logaddexp2 copysign heaviside ldexp frexp bitwise_and bitwise_or bitwise_xor bitwise_not "
     "logical_and logical_or logical_xor less less_equal greater greater_equal not_equal nextafter "
     "multiply divide true_divide signbit float_power",
-    contraction: "matmul outer inner dot vdot kron diagflat cross",
+    contraction: "matmul outer inner dot vdot kron diagflat",
     choosing: "nan_to_num isclose sinc",
     shaping: "hstack vstack dstack column_stack fliplr flipud broadcast_to moveaxis tile",
     creation: "zeros_like ones_like empty_like",
@@ -127,7 +124,6 @@ _REDUCTIONS: dict[str, Any] = {
     "count_nonzero": reductions.count_nonzero, "cumsum": reductions.cumsum,
     "cumprod": reductions.cumprod, "stack": shaping.stack, "cat": shaping.concatenate,
     "flip": shaping.flip, "roll": shaping.roll, "trace": contraction.trace,
-    "tril": contraction.tril, "triu": contraction.triu,
 }  # fmt: skip
 _VIEWS: dict[str, Any] = {
     "unsqueeze": shaping.expand_dims, "swapaxes": shaping.swapaxes, "swapdims": shaping.swapaxes,
@@ -164,14 +160,13 @@ def _reduction(face: Callable[..., Any]) -> Callable[..., Any]:
 def _fill_table() -> None:
     for module, names in _SAME.items():
         for name in names.split():
-            _public(name, getattr(module, name))
+            public(name, getattr(module, name))
     for name, face in _OTHER.items():
-        _public(name, face)
+        public(name, face)
     for name, face in _REDUCTIONS.items():
-        several = name in ("flip", "roll", "trace", "tril", "triu")
-        _public(name, _renamed(face) if several else _reduction(face))
+            public(name, _renamed(face) if name in ("flip", "roll", "trace") else _reduction(face))
     for name, face in _VIEWS.items():
-        _public(name, _renamed(face), view=True)
+        public(name, _renamed(face), view=True)
 
 
 _fill_table()
@@ -191,8 +186,8 @@ def sub(input: Array, other: Array, alpha: Any = 1) -> Array:
     return ufuncs.subtract(input, other if alpha == 1 else ufuncs.multiply(other, alpha))
 
 
-_public("subtract", sub)
-_public("rsub", lambda input, other: ufuncs.subtract(other, input))
+public("subtract", sub)
+public("rsub", lambda input, other: ufuncs.subtract(other, input))
 
 
 @row
@@ -232,7 +227,7 @@ def clamp(input: Array, min: Any = None, max: Any = None) -> Array:
     return choosing.clip(input, min, max)
 
 
-_public("clip", clamp)
+public("clip", clamp)
 
 
 @row
@@ -302,8 +297,8 @@ def _extreme(greatest: bool, x: Array, dim: Any = None, keepdim: bool = False) -
     return Extremes(values, places)
 
 
-_public("max", partial(_extreme, True))
-_public("min", partial(_extreme, False))
+public("max", partial(_extreme, True))
+public("min", partial(_extreme, False))
 
 
 @row
@@ -355,144 +350,3 @@ def einsum(equation: str, *operands: Any) -> Array:
     if len(operands) == 1 and isinstance(operands[0], (tuple, list)):
         operands = tuple(operands[0])
     return einstein.einsum(equation, *operands)
-
-
-# ---- shapes
-
-
-def _sizes(shape: tuple[Any, ...]) -> tuple[int, ...]:
-    return tuple(shape[0]) if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape
-
-
-@view
-def reshape(input: Array, *shape: Any) -> Array:
-    """The elements in another shape."""
-    return shaping.reshape(input, _sizes(shape))
-
-
-_public("view", reshape, view=True)
-
-
-@view
-def permute(input: Array, *dims: Any) -> Array:
-    """The axes in another order."""
-    return shaping.transpose(input, _sizes(dims))
-
-
-@view
-def t(input: Array) -> Array:
-    """The transpose of a matrix."""
-    return shaping.transpose(input)
-
-
-@view
-def flatten(input: Array, start_dim: int = 0, end_dim: int = -1) -> Array:
-    """Some axes as one."""
-    n = len(input.shape)
-    first, last = start_dim % max(n, 1), end_dim % max(n, 1)
-    return shaping.reshape(input, (*input.shape[:first], -1, *input.shape[last + 1 :]))
-
-
-@view
-def squeeze(input: Array, dim: Any = None) -> Array:
-    """Without the axes of length 1; of `dim` those that have it."""
-    n = len(input.shape)
-    dims = range(n) if dim is None else dim if isinstance(dim, tuple) else (dim,)
-    return shaping.squeeze(input, tuple(d for d in dims if input.shape[d] == 1))
-
-
-@view
-def expand(input: Array, *sizes: Any) -> Array:
-    """Repeated along axes of length 1; -1 keeps a size."""
-    sizes = _sizes(sizes)
-    lead = len(sizes) - len(input.shape)
-    full = [input.shape[i - lead] if n == -1 else n for i, n in enumerate(sizes)]
-    return shaping.broadcast_to(input, tuple(full))
-
-
-@view
-def narrow(input: Array, dim: int, start: int, length: int) -> Array:
-    """`length` elements along dim."""
-    return input[(*(slice(None),) * (dim % len(input.shape)), slice(start, start + length))]
-
-
-@view
-def select(input: Array, dim: int, index: int) -> Array:
-    """The part at one index of dim."""
-    return input[(*(slice(None),) * (dim % len(input.shape)), index)]
-
-
-@view
-def diagonal(input: Array, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Array:
-    """The diagonal of two axes."""
-    return contraction.diagonal(input, offset, dim1, dim2)
-
-
-@row
-def diag(input: Array, diagonal: int = 0) -> Array:
-    """The diagonal of a matrix, or the matrix of a diagonal."""
-    return contraction.diag(input, diagonal)
-
-
-@row
-def repeat(input: Array, *sizes: Any) -> Array:
-    """Tiled so many times along each axis."""
-    return shaping.tile(input, _sizes(sizes))
-
-
-@row
-def repeat_interleave(input: Array, repeats: int, dim: Any = None) -> Array:
-    """Each element repeated."""
-    return shaping.repeat(input, repeats, axis=dim)
-
-
-@row
-def split(input: Array, split_size: Any, dim: int = 0) -> Any:
-    """Parts of this length, or of these lengths, along dim."""
-    n = input.shape[dim]
-    if isinstance(split_size, int):
-        cuts = list(range(split_size, n, split_size))
-    else:
-        if builtins.sum(split_size) != n:
-            raise ShapeError(
-                f"split_with_sizes expects split_sizes to sum exactly to {n}, but got "
-                f"split_sizes={list(split_size)}", where=user_frame(),
-            )  # fmt: skip
-        cuts = np.cumsum(split_size)[:-1].tolist()
-    return tuple(shaping.split(input, cuts, axis=dim))
-
-
-@row
-def chunk(input: Array, chunks: int, dim: int = 0) -> Any:
-    """So many parts along dim, the last ones shorter."""
-    return split(input, -(-input.shape[dim] // chunks), dim)
-
-
-@row
-def unbind(input: Array, dim: int = 0) -> Any:
-    """The parts along dim, without it."""
-    return tuple(shaping.unstack(input, axis=dim))
-
-
-@row
-def gather(input: Array, dim: int, index: Array) -> Array:
-    """input[..., index[...], ...] along dim."""
-    return take_along_axis(input, index, dim)
-
-
-@row
-def index_select(input: Array, dim: int, index: Array) -> Array:
-    """The parts of dim at these places."""
-    return take(input, index, axis=dim)
-
-
-@row
-def meshgrid(*tensors: Any, indexing: str = "ij") -> Any:
-    """Coordinates on a grid."""
-    return tuple(shaping.meshgrid(*_sizes(tensors), indexing=indexing))
-
-
-@row
-def stop_gradients(input: Array) -> Array:
-    """The values, which count as constants."""
-    return bind(stop_gradient, input)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tracejit.compat.graph import known
-from tracejit.compat.torch import autograd
+from tracejit.compat.torch import autograd, data, shapes  # noqa: F401 - rows of the table
 from tracejit.compat.torch.functions import FUNCTIONS, METHODS
 from tracejit.compat.torch.kinds import Size, numpy_dtype
 from tracejit.compat.torch.tensor import Tensor, run
@@ -212,6 +212,8 @@ def _lend() -> None:
         setattr(Tensor, f"__{name}__", _unary(fun))
     for name in _IN_PLACE:
         setattr(Tensor, f"{name}_", _in_place(name))
+    for name in ("nonzero", "masked_select", "unique", "bincount", "allclose", "equal"):
+        setattr(Tensor, name, getattr(data, name))
     Tensor.functions = SimpleNamespace(**FUNCTIONS)
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from tracejit import tree
 from tracejit.compat.graph import Cell, Handle, Recorder, known
 from tracejit.compat.torch import display
-from tracejit.compat.torch.kinds import DTYPES, Size, device, dtype, mode, numpy_dtype
+from tracejit.compat.torch.kinds import DTYPES, TYPE_NAMES, Size, device, dtype, mode, numpy_dtype
 from tracejit.errors import DTypeError, GraphError, ShapeError
 from tracejit.numpy import creation, shaping, ufuncs
 from tracejit.trace.provenance import user_frame
@@ -132,8 +132,8 @@ class Tensor(Handle):
         if cell.type.dtype != old.type.dtype:
             if not np.can_cast(cell.type.dtype, old.type.dtype, "same_kind"):
                 raise DTypeError(
-                    f"result type {cell.type.dtype} can't be cast to the desired output type "
-                    f"{old.type.dtype}", where=user_frame(),
+                    f"result type {_type_name(cell)} can't be cast to the desired output type "
+                    f"{_type_name(old)}", where=user_frame(),
                 )  # fmt: skip
             cell = RECORDER.perform(creation.astype, (Tensor(cell), old.type.dtype))
         if self._view is not None:
@@ -216,11 +216,13 @@ class Tensor(Handle):
         """Ask for gradients of what will be computed from it; itself."""
         if self.grad_fn is not None:
             if not requires_grad:
-                raise fault("you can only change requires_grad flags of leaf variables.")
+                raise fault("you can only change requires_grad flags of leaf variables. If you want to use a "
+                    "computed variable in a subgraph that doesn't require differentiation use "
+                    "var_no_grad = var.detach().")
             return self
         if requires_grad and self._box.cell.type.dtype.kind != "f":
             raise fault(
-                "only Tensors of floating point and complex dtype can require gradients",
+                "Only Tensors of floating point and complex dtype can require gradients",
                 f"this one is of {self.dtype}: torch.tensor(data, dtype=torch.float32)",
             )
         self._wants_grad = bool(requires_grad)
@@ -343,6 +345,10 @@ class Tensor(Handle):
         return self.view_by(shaping.matrix_transpose, ())
 
 
+def _type_name(cell: Cell) -> str:
+    return TYPE_NAMES.get(cell.type.dtype.name, cell.type.dtype.name)
+
+
 def restored(cls: type[Tensor], array: np.ndarray, wants_grad: bool) -> Tensor:
     """A tensor from its pickle."""
     x = cls.__new__(cls)
@@ -377,7 +383,7 @@ class GradFn:
         """PyTorch's name of it."""
         word = self.step.operation.name
         known_as = NAMES.get(word) or "".join(p.capitalize() for p in word.strip("_").split("_"))
-        return f"{known_as}Backward0"
+        return known_as if known_as == "CopySlices" else f"{known_as}Backward0"
 
     @property
     def next_functions(self) -> tuple[tuple[Any, int], ...]:
