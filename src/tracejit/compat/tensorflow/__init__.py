@@ -32,6 +32,7 @@ from tracejit.compat.tensorflow.arrays import (
     split,
     stop_gradient,
     unstack,
+    where,
     zeros,
 )
 from tracejit.compat.tensorflow.custom import custom_gradient
@@ -52,7 +53,7 @@ __all__ = [
     "convert_to_tensor", "custom_gradient", "einsum", "eye", "fill", "function", "global_norm",
     "group", "is_tensor", "keras", "linspace", "losses", "matmul", "meshgrid", "metrics", "no_op",
     "ones", "optimizers", "print", "random", "range", "rank", "shape", "size", "split",
-    "stop_gradient", "unstack", "zeros",
+    "stop_gradient", "unstack", "where", "zeros",
 ]  # fmt: skip
 
 _math, _arrays, _linalg, _nn = map(functions, (MATH, ARRAYS, LINALG, NN))

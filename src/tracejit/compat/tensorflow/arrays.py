@@ -16,14 +16,14 @@ from tracejit.compat.tensorflow.state import STATE
 from tracejit.compat.tensorflow.tensor import Tensor, Value, binary, call, convert
 from tracejit.compat.tensorflow.variable import Variable
 from tracejit.errors import ArgumentError
-from tracejit.numpy import contraction, einstein, shaping, ufuncs
+from tracejit.numpy import choosing, contraction, einstein, shaping, ufuncs
 from tracejit.trace.provenance import user_frame
 from tracejit.trace.tracer import current_trace
 
 __all__ = [
     "cast", "clip_by_global_norm", "einsum", "eye", "fill", "global_norm", "group", "is_tensor",
     "linspace", "matmul", "meshgrid", "no_op", "ones", "print", "range", "rank", "shape", "size",
-    "split", "stop_gradient", "unstack", "zeros",
+    "split", "stop_gradient", "unstack", "where", "zeros",
 ]  # fmt: skip
 
 Name = str | None
@@ -108,6 +108,13 @@ def matmul(
         return binary(contraction.matmul, x, y)  # type: ignore[no-any-return]
     x = call(np.matrix_transpose, x) if transpose_a else x
     return binary(contraction.matmul, x, call(np.matrix_transpose, y) if transpose_b else y)  # type: ignore
+
+
+def where(condition: Any, x: Any = None, y: Any = None, name: Name = None) -> Tensor:
+    """x where the condition holds, else y; without these the places where it holds, in rows."""
+    if x is None:
+        return _new(np.argwhere(convert(condition).numpy()), "int64")
+    return call(choosing.where, convert(condition), x, y)  # type: ignore[no-any-return]
 
 
 def einsum(equation: str, *inputs: Any, name: Name = None) -> Tensor:

@@ -11,6 +11,13 @@ from tracejit.numpy.arrays import Array, ArrayLike
 Axes = int | tuple[int, ...] | None
 
 
+def divide(x: ArrayLike, y: ArrayLike) -> Array:
+    """x / y, float64 of integers."""
+    if all(np.asarray(z).dtype.kind in "iu" for z in (x, y)):
+        x = np.astype(np.asarray(x), "float64")
+    return np.divide(x, y)
+
+
 def divide_no_nan(x: ArrayLike, y: ArrayLike) -> Array:
     """x / y, and 0 where y is 0."""
     zero = np.equal(y, 0)
@@ -87,13 +94,6 @@ def pad(x: Array, paddings: Any, mode: str = "CONSTANT", constant_values: float 
     if mode.upper() == "CONSTANT":
         return np.pad(x, paddings, constant_values=constant_values)
     return np.pad(x, paddings, mode.lower())
-
-
-def where(condition: Array, x: ArrayLike | None = None, y: ArrayLike | None = None) -> Array:
-    """x where the condition holds, else y; without these the places where it holds, in rows."""
-    if x is None:
-        return np.stack(np.nonzero(condition), axis=-1)
-    return np.where(condition, x, y)
 
 
 # Linear algebra

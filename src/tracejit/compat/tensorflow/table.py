@@ -36,7 +36,7 @@ cosh: np.cosh x
 cumprod: np.cumprod x axis:0
 cumsum: np.cumsum x axis:0
 digamma: special.digamma x
-divide: np.divide x y
+divide: compositions.divide x y
 divide_no_nan: compositions.divide_no_nan x y
 equal: np.equal x y
 erf: special.erf x
@@ -96,7 +96,7 @@ subtract: np.subtract x y
 tan: np.tan x
 tanh: np.tanh x
 top_k: compositions.top_k input k:1
-truediv: np.divide x y
+truediv: compositions.divide x y
 xdivy: compositions.xdivy x y
 xlog1py: special.xlog1py x y
 xlogy: special.xlogy x y
@@ -128,7 +128,6 @@ stack: np.stack values axis
 tensordot: np.tensordot a b axes
 tile: np.tile input multiples=reps
 transpose: np.transpose a perm=axes
-where: compositions.where condition x y
 zeros_like: np.zeros_like input
 """
 LINALG = """

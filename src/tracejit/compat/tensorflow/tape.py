@@ -139,11 +139,16 @@ class GradientTape:
         """
         unconnected = UnconnectedGradients(unconnected_gradients)
         self._spend()
-        targets = [t.cell for t in map(_target, _values(target)) if t.dtype.is_floating]
+        tensors = [*map(_target, _values(target))]
+        floats = [t.dtype.is_floating for t in tensors]
+        targets = [t.cell for t, is_float in zip(tensors, floats, strict=True) if is_float]
         given, structure = tree.flatten(sources)
         given = [_source(x) for x in given]
         cells = [self._cells(x) for x in given]
-        weights = None if output_gradients is None else _weights(output_gradients, targets)
+        weights = None
+        if output_gradients is not None:
+            each = tree.flatten_up_to(tree.structure(target), output_gradients)
+            weights = _weights([w for w, on in zip(each, floats, strict=True) if on], targets)
         slopes = gradients(
             targets, [cell for each in cells for cell in each], weights, record=_recorded(),
             stop=self._is_outside,
@@ -294,15 +299,10 @@ def _inside_a_trace() -> UnsupportedError:
     )
 
 
-def _weights(given: Any, targets: Sequence[Cell]) -> list[Cell | None]:
+def _weights(given: Sequence[Any], targets: Sequence[Cell]) -> list[Cell | None]:
     """Cotangents of the targets' types."""
-    leaves = tree.leaves(given, is_leaf=lambda x: x is None)
-    if len(leaves) != len(targets):
-        raise ArgumentError(
-            f"{len(leaves)} output_gradients for {len(targets)} targets", where=user_frame()
-        )
     weights: list[Cell | None] = []
-    for w, y in zip(leaves, targets, strict=True):
+    for w, y in zip(given, targets, strict=True):
         tensor = None if w is None else convert(w, dtype_hint=y.type.dtype)
         if tensor is not None and tensor.cell.type != y.type:
             raise ShapeError(

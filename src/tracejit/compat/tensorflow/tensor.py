@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from tracejit.compat.graph import Cell, Handle, known
+from tracejit.compat.tensorflow import compositions
 from tracejit.compat.tensorflow.dtypes import DType, TensorShape, as_dtype, numpy_dtype
 from tracejit.compat.tensorflow.state import RECORDER, STATE
 from tracejit.errors import DTypeError, UnsupportedError
@@ -154,7 +155,7 @@ class Tensor(Value):
     def __str__(self) -> str:
         if isinstance(self.cell, Tracer):
             return repr(self)
-        return f"tf.Tensor({self.cell.value[()]}, shape={self.shape}, dtype={self.dtype.name})"
+        return f"tf.Tensor({self.cell.value[()]!s}, shape={self.shape}, dtype={self.dtype.name})"
 
 
 def _shown(array: np.ndarray) -> str:
@@ -312,9 +313,9 @@ def _unary(fun: Callable[..., Any]) -> Callable[..., Any]:
 
 _fun: Any
 for _name, _fun in {
-    "add": ufuncs.add, "sub": ufuncs.subtract, "mul": ufuncs.multiply, "truediv": ufuncs.divide,
-    "floordiv": ufuncs.floor_divide, "mod": ufuncs.remainder, "pow": ufuncs.power,
-    "and": ufuncs.bitwise_and, "or": ufuncs.bitwise_or, "xor": ufuncs.bitwise_xor,
+    "add": ufuncs.add, "sub": ufuncs.subtract, "mul": ufuncs.multiply,
+    "truediv": compositions.divide, "floordiv": ufuncs.floor_divide, "mod": ufuncs.remainder,
+    "pow": ufuncs.power, "and": ufuncs.bitwise_and, "or": ufuncs.bitwise_or, "xor": ufuncs.bitwise_xor,
 }.items():  # fmt: skip
     _forward, _reflected = _operator(_fun)
     setattr(Value, f"__{_name}__", _forward)
