@@ -9,6 +9,7 @@ import scipy.sparse
 import tracejit as tj
 from tracejit import lax
 from tracejit.errors import ArgumentError, GradError, ShapeError, UnsupportedError
+from tracejit.passes.sparsity import loops
 
 X = np.linspace(0.2, 1.7, 8)
 EDGES = np.array([[0, 3], [3, 5], [1, 7], [7, 7]])
@@ -49,6 +50,12 @@ def scattered(x):
     return y
 
 
+def written(x):
+    y = x**2
+    y[np.argsort(x[:3])] = x[:3]
+    return y
+
+
 JACOBIANS = {
     "elementwise": (lambda x: np.sin(x) * x, 8),
     "tridiagonal": (tridiagonal, 1 + 18 + 1),
@@ -83,6 +90,12 @@ JACOBIANS = {
     "constant": (lambda x: np.ones(3), 0),
     "stopped": (lambda x: x * tj.stop_gradient(x[::-1]), 8),
     "linear": (lambda x: 3.0 * x, 8),
+    "a window at a traced place": (lambda x: lax.dynamic_slice(x**2, (np.argmax(x),), (3,)), 24),
+    "a window written": (
+        lambda x: lax.dynamic_update_slice(x**2, x[:2] * 3.0, (np.argmin(x),)), 8 + 16 - 2
+    ),
+    "gather at traced places": (lambda x: x.reshape(4, 2)[np.argsort(x[:4])], 8 * 4),
+    "scatter at traced places": (written, 8 + 3 * 8 - 3),
     "piecewise constant": (lambda x: np.floor(x) + x, 8),
 }
 
@@ -285,6 +298,72 @@ def test_of_a_jitted_function() -> None:
         np.testing.assert_allclose(
             tj.sparse_jacobian(tridiagonal)(X).toarray(), tj.jacfwd(tridiagonal)(X)
         )
+
+
+def total_in_a_loop(x):
+    s = 0.0
+    for i in range(len(x) - 1):
+        s = s + 100.0 * (x[i + 1] - x[i] ** 2) ** 2 + (1.0 - x[i]) ** 2
+    return s
+
+
+def shrinking_in_a_loop(x):
+    """y[i] depends on x[i] and on what was written before."""
+    y = np.zeros_like(x)
+    y[0] = x[0]
+    for i in range(1, len(x)):
+        y[i] = x[i] + 0.5 * y[i - 1]
+    return y
+
+
+def grid_in_loops(x):
+    u, y = x.reshape(40, 30), np.zeros((40, 30))
+    for i in range(1, 39):
+        for j in range(1, 29):
+            y[i, j] = u[i - 1, j] * u[i + 1, j] + u[i, j - 1] * u[i, j + 1]
+    return y
+
+
+@pytest.mark.parametrize("name", ["loop", "recurrence", "while", "running sum", "nested"])
+def test_all_rounds_at_once_give_no_less(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a loop is too long to be run round by round."""
+    f = _nested if name == "nested" else JACOBIANS[name][0]
+    exact = tj.jacobian_sparsity(f)(X)
+    monkeypatch.setattr(loops, "take_apart", lambda *args: None)
+    monkeypatch.setattr(loops, "MUCH", -1)
+    whole = tj.jacobian_sparsity(f)(X)
+    assert (exact.toarray() <= whole.toarray()).all()
+    jac = tj.sparse_jacobian(f)(X)
+    np.testing.assert_allclose(jac.toarray(), tj.jacfwd(f)(X), rtol=1e-13)
+
+
+def _nested(x):
+    return lax.scan(lambda c, row: (np.roll(c, 1) * row[0], lax.map(np.sin, row)), x[:3],
+                    x[2:].reshape(3, 2))[0]  # fmt: skip
+
+
+def test_long_python_loops_have_the_pattern_of_array_code() -> None:
+    x = np.linspace(0.1, 1.0, 3000)
+    hess = tj.sparse_hessian(total_in_a_loop)(x)
+    right = tj.sparse_hessian(rosenbrock)(x)
+    assert hess.nnz == right.nnz == 3 * 3000 - 2
+    assert abs(hess - right).max() < 1e-11
+    jac = tj.sparse_jacobian(in_a_loop)(x)
+    assert jac.nnz == 3 * 2998
+    assert (jac[7, 6], jac[7, 7], jac[7, 8]) == (x[8], -2.0, x[6])
+    ys = tj.sparse_jacobian(lambda x: lax.map(np.sin, x))(x)
+    assert ys.nnz == 3000
+
+
+def test_nested_loops_and_loops_that_read_what_they_wrote() -> None:
+    x = np.linspace(0.1, 1.0, 1200)
+    jac = tj.sparse_jacobian(grid_in_loops)(x)
+    assert jac.nnz == 4 * 38 * 28
+    np.testing.assert_allclose(jac[[31 * 1]].toarray()[0, [1, 61, 30, 32]], x[[61, 1, 32, 30]])
+    small = tj.sparse_jacobian(shrinking_in_a_loop)(x[:9])
+    assert small.nnz == 45
+    large = tj.sparse_jacobian(shrinking_in_a_loop)(x[:300])
+    np.testing.assert_allclose(large.toarray(), tj.jacfwd(shrinking_in_a_loop)(x[:300]))
 
 
 def test_errors_say_what_to_do() -> None:

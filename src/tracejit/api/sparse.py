@@ -27,7 +27,7 @@ from tracejit.errors import ArgumentError, GradError, ShapeError, TracejitError
 from tracejit.ir.atoms import Atom, Var, zero
 from tracejit.ir.builder import building
 from tracejit.ir.graph import Jaxpr
-from tracejit.ir.types import INT32, INT64, ArrayType, array_type
+from tracejit.ir.types import INT32, ArrayType, array_type
 from tracejit.ir.walk import inline
 from tracejit.ops import elementwise, indexing, structure
 from tracejit.passes.sparsity.colour import (
@@ -263,7 +263,7 @@ def _pattern(problem: Problem, tape: Recording, given: Pattern | None, what: str
         parts = problem.parts
         constants += [None] * len(tape.leaves)
         try:
-            live = find_sparsity(parts.known, problem.linear, parts.residuals, constants)
+            live = find_sparsity(parts.known, problem.linear, parts.residuals, constants, batch)
         except TracejitError as error:
             raise error.at(user_frame()) from None
         kept = [n for n, alive in enumerate(problem.live) if alive]
@@ -305,32 +305,33 @@ def _cut(problem: Problem, pattern: Pattern, format: str) -> list[tuple[Places, 
 
 class Plan(NamedTuple):
     """Products of the linear map, forward or backward, with a vector for each colour: entry n of
-    the pattern is element sources[n] of them, one product behind the other."""
+    the pattern is element elements[n] of the product with colour products[n]."""
 
     forward: bool
     colours: Colours
-    sources: np.ndarray
+    products: np.ndarray
+    elements: np.ndarray
 
 
 def _plan(problem: Problem, pattern: Pattern) -> Plan:
     """Forward or backward, whichever needs fewer products; forward if they are alike."""
-    (height, width), rows, columns = pattern.shape, pattern.rows, pattern.indices
+    rows, columns = pattern.rows, pattern.indices
     if problem.symmetric:
         colours = star_colours(pattern)
         here = read_here(pattern, colours)
         row, column = np.where(here, rows, columns), np.where(here, columns, rows)
-        return Plan(True, colours, colours[column] * height + row)
+        return Plan(True, colours, colours[column], row)
     turned = pattern.transposed()
     most_in_row, most_in_column = (int(np.diff(p.indptr).max(initial=0)) for p in (pattern, turned))
     ahead = column_colours(pattern) if most_in_row <= most_in_column else None
     if ahead is not None and count(ahead) <= most_in_column:
-        return Plan(True, ahead, ahead[columns] * height + rows)
+        return Plan(True, ahead, ahead[columns], rows)
     back = column_colours(turned)
     if ahead is None and count(back) >= most_in_row:
         ahead = column_colours(pattern)
     if ahead is not None and count(ahead) <= count(back):
-        return Plan(True, ahead, ahead[columns] * height + rows)
-    return Plan(False, back, back[rows] * width + columns)
+        return Plan(True, ahead, ahead[columns], rows)
+    return Plan(False, back, back[rows], columns)
 
 
 def _entries(
@@ -339,7 +340,8 @@ def _entries(
 ) -> tuple[list[Any], list[Any]]:  # fmt: skip
     """The entries of each block, and the auxiliary results."""
     plan = _plan(problem, pattern)
-    sources = [plan.sources[numbers][:, np.newaxis] for _, numbers in blocks]
+    where = np.stack([plan.products, plan.elements], axis=1).astype(np.int32)
+    sources = [where[numbers] for _, numbers in blocks]
     program = _program(problem, plan, [len(source) for source in sources])
     report(what, program)
     colours = plan.colours.astype(np.int32)
@@ -355,25 +357,25 @@ def _program(problem: Problem, plan: Plan, counts: Sequence[int]) -> Jaxpr:
     parts, first = problem.parts, len(problem.out_types)
     invars = [Var(t) for t in parts.known.in_types]
     colours = Var(array_type(INT32, plan.colours.shape))
-    sources = [Var(array_type(INT64, (n, 1))) for n in counts]
+    sources = [Var(array_type(INT32, (n, 2))) for n in counts]
     with building() as builder:
         known = inline(parts.known, invars)
         aux = known[first : len(known) - parts.residuals]
         residuals = known[len(known) - parts.residuals :]
-        flat = _products(problem, plan, colours, residuals) if sum(counts) else None
+        found = _products(problem, plan, colours, residuals) if sum(counts) else None
         entries: list[Atom] = []
         for n, source in enumerate(sources):
             dtype = problem.out_types[n // len(problem.in_types)].dtype
-            if flat is None or not counts[n]:
+            if found is None or not counts[n]:
                 entries.append(zero(array_type(dtype, (counts[n],))))
                 continue
-            picked = indexing.gather(flat, source, axes=(0,), batch=0)
+            picked = indexing.gather(found, source, axes=(0, 1), batch=0)
             entries.append(_as_dtype(picked, dtype))
     return builder.finish([*invars, colours, *sources], [*entries, *aux])
 
 
 def _products(problem: Problem, plan: Plan, colours: Atom, residuals: Sequence[Atom]) -> Atom:
-    """The products with the sum of the basis vectors of each colour, flat, one after the other."""
+    """The products with the sum of the basis vectors of each colour: (colours, elements)."""
     size = count(plan.colours)
     linear, live = problem.linear, problem.live
     types, results, ends = problem.in_types, problem.out_types, problem.column_ends
@@ -396,8 +398,7 @@ def _products(problem: Problem, plan: Plan, colours: Atom, residuals: Sequence[A
     for t, here in zip(results, arrives, strict=True):
         product = next(outs) if here else zero(t.with_shape((size, *t.shape)))
         flat.append(structure.reshape(_as_dtype(product, dtype), shape=(size, t.size)))
-    whole = flat[0] if len(flat) == 1 else structure.concatenate(*flat, axis=1)
-    return structure.reshape(whole, shape=(size * whole.shape[1],))
+    return flat[0] if len(flat) == 1 else structure.concatenate(*flat, axis=1)
 
 
 def _seeds(colours: Atom, type: ArrayType, size: int, start: int) -> Atom:

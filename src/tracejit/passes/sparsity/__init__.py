@@ -6,6 +6,6 @@ Needs a linear jaxpr, such as `linearize` makes: what the operations do beside m
 adding them up plays no part, so that a few rules serve all of them, and second derivatives, too.
 Leaves a `Pattern`, which holds for all values: both sides of a `select`, all branches of a `cond`.
 Does not look at numbers, except at integers that are constants of the program (places of gathers,
-counters of loops). Reading order: sets, rules, loops, find; colour says how many products with the
-Jacobian give all of it.
+counters of loops). Reading order: sets, rules, sums, loops, find; colour says how many products
+with the Jacobian give all of it.
 """

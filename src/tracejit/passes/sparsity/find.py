@@ -13,19 +13,21 @@ from tracejit.ir.effects import is_effectful
 from tracejit.ir.graph import Equation, Jaxpr
 from tracejit.ir.types import BITS, TAPE
 from tracejit.ir.walk import evaluate_equation, held_jaxprs, literal_value, user_line
-from tracejit.passes.sparsity.loops import HOLDING, called
+from tracejit.passes.sparsity.loops import branched, called, scanned
 from tracejit.passes.sparsity.rules import RULES, Maybe, everything, filled, pointwise
 from tracejit.passes.sparsity.sets import Pattern, Sets
+from tracejit.passes.sparsity.sums import Widen
 
 
 def sparsity(
-    known: Jaxpr, linear: Jaxpr, residuals: int, constants: Sequence[np.ndarray | None]
-) -> Pattern:
+    known: Jaxpr, linear: Jaxpr, residuals: int, constants: Sequence[np.ndarray | None],
+    widen: Widen,
+) -> Pattern:  # fmt: skip
     """Which elements of the results of `linear` depend on which of its inputs behind the residuals,
     all results after each other, and all inputs.
 
     constants: for each input of `known`, whose last results are the residuals, its value where it
-    belongs to the program; only integers and bools count.
+    belongs to the program; only integers and bools count. widen: transforms.batch, for loops.
     """
     types = linear.in_types[residuals:]
     sets = Sets(sum(t.size for t in types))
@@ -35,7 +37,7 @@ def sparsity(
         ids.append(sets.numbers(first, t.shape))
         first += t.size
     given = [None if x is None or x.dtype not in BITS else x for x in constants]
-    finder = Finder(sets)
+    finder = Finder(sets, widen)
     _, numbers = finder.run(known, [None] * len(given), given)
     numbers = numbers[len(numbers) - residuals :] + [None] * len(types)
     outs, _ = finder.run(linear, ids, numbers)
@@ -46,8 +48,8 @@ def sparsity(
 class Finder:
     """Runs jaxprs on sets, and on numbers where they are known."""
 
-    def __init__(self, sets: Sets):
-        self.sets = sets
+    def __init__(self, sets: Sets, widen: Widen):
+        self.sets, self.widen = sets, widen
 
     def run(
         self, jaxpr: Jaxpr, ids: Sequence[Maybe], known: Sequence[Any]
@@ -73,8 +75,10 @@ class Finder:
         known = [_number(x, numbers) for x in eqn.inputs]
         name = eqn.primitive.name
         try:
-            if name in HOLDING:
-                return HOLDING[name](self.sets, self.run, eqn, operands, known)
+            if name == "cond":
+                return branched(self.sets, self.run, eqn, operands, known)
+            if name == "scan":
+                return scanned(self.sets, self.run, eqn, operands, known, self.widen)
             if any(held_jaxprs(eqn)):
                 return called(self.sets, self.run, eqn, operands, known)
             rule = RULES.get(name, pointwise if eqn.primitive.is_pointwise else everything)

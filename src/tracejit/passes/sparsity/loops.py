@@ -1,8 +1,9 @@
 """Sets through operations that hold jaxprs: calls, branches, loops.
 
-A loop of known length is run round by round, as long as that is little work: then the counters of
-its rounds are numbers, and `x[i]` is one place. Otherwise the carry's sets grow until a round
-changes nothing, and hold for all rounds.
+A loop of known length is run round by round, if that is little work: then the counters of its
+rounds are numbers, and `x[i]` is one place. One that only adds up has all rounds at once, however
+many (sums.py). Otherwise the carry's sets grow until a round changes nothing, and hold for all
+rounds.
 """
 
 from __future__ import annotations
@@ -18,14 +19,15 @@ from tracejit.ir.types import TAPE
 from tracejit.ir.walk import held_jaxprs
 from tracejit.passes.sparsity.rules import Maybe, everything
 from tracejit.passes.sparsity.sets import Places, Sets, distinct
+from tracejit.passes.sparsity.sums import Widen, add_up, take_apart
 
 #: Runs a jaxpr on sets and numbers: gives both for its results.
 Run = Callable[[Jaxpr, Sequence[Maybe], Sequence[Any]], tuple[list[Maybe], list[Any]]]
-HoldingRule = Callable[[Sets, Run, Equation, list[Maybe], list[Any]], Sequence[Maybe]]
 
-#: Round by round is done up to so many equations, an equation counting more with its elements: some
-#: seconds. ELEMENTS of them cost as much as the equation itself.
-WORK, ELEMENTS = 100_000, 1000
+#: Round by round is done up to so many equations, an equation counting more with its elements: at
+#: once if it takes no time, and where nothing else is exact if it takes seconds. ELEMENTS of them
+#: cost as much as the equation itself.
+LITTLE, MUCH, ELEMENTS = 2_000, 100_000, 1000
 #: After so many rounds of growing a carry depends on all that the loop reads.
 PATIENCE = 8
 
@@ -53,23 +55,43 @@ def branched(
 
 
 def scanned(
-    sets: Sets, run: Run, eqn: Equation, ids: list[Maybe], known: list[Any]
+    sets: Sets, run: Run, eqn: Equation, ids: list[Maybe], known: list[Any], widen: Widen
 ) -> Sequence[Maybe]:
-    """scan: round by round, or for all rounds at once."""
-    length = eqn.params["length"]
-    if length is not None and length * _work(eqn.params["jaxpr"]) <= WORK:
+    """scan: round by round, as a sum, or for all rounds alike."""
+    jaxpr, length = eqn.params["jaxpr"], eqn.params["length"]
+    if length is None:
+        return _all_rounds(sets, run, eqn, ids, known)
+    work = length * _work(jaxpr)
+    if work > LITTLE:
+        dependent = {v for v, x in zip(jaxpr.invars, ids, strict=True) if x is not None}
+        counts = eqn.params["num_consts"], eqn.params["num_carry"]
+        sums = take_apart(jaxpr, dependent, *counts)
+        if sums is not None:
+            return add_up(sets, widen, run, sums, eqn, ids, known)
+    if work <= MUCH:
         return _by_rounds(sets, run, eqn, ids, known)
     return _all_rounds(sets, run, eqn, ids, known)
 
 
 def _work(jaxpr: Jaxpr) -> float:
-    """About the cost of one run, in equations."""
-    own = sum(1 + sum(v.type.size for v in eqn.outvars) / ELEMENTS for eqn in jaxpr.equations)
-    return own + sum(
-        (eqn.params.get("length", 1) or 1) * _work(body)
-        for eqn in jaxpr.equations
-        for _, body in held_jaxprs(eqn)
-    )
+    """About the cost of one run, in equations. Loops that only add up cost by their elements."""
+    total = 0.0
+    for eqn in jaxpr.equations:
+        total += 1 + sum(v.type.size for v in eqn.outvars) / ELEMENTS
+        rounds = eqn.params.get("length", 1) or 1
+        for _, body in held_jaxprs(eqn):
+            inner = rounds * _work(body)
+            total += inner / ELEMENTS + LITTLE / 100 if inner > LITTLE and _sums(eqn) else inner
+    return total
+
+
+def _sums(eqn: Equation) -> bool:
+    """Whether a loop only adds up, whatever of its inputs depends on something."""
+    if eqn.primitive.name != "scan" or eqn.params["length"] is None:
+        return False
+    jaxpr, counts = eqn.params["jaxpr"], (eqn.params["num_consts"], eqn.params["num_carry"])
+    floats = {v for v in jaxpr.invars if v.type.is_float}
+    return take_apart(jaxpr, floats, *counts) is not None
 
 
 def _by_rounds(
@@ -153,5 +175,3 @@ def _whole(sets: Sets, read: Sequence[Maybe], carry: Sequence[Maybe]) -> Sequenc
 def _same(x: Maybe, y: Maybe) -> bool:
     return x is y or (x is not None and y is not None and np.array_equal(x, y))
 
-
-HOLDING: dict[str, HoldingRule] = {"cond": branched, "scan": scanned}
