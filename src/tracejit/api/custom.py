@@ -14,6 +14,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -77,7 +78,7 @@ class WithRules:
     def positional(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
         """The arguments of a call by position, with the defaults; ArgumentError where some can be
         given by keyword alone."""
-        if isinstance(self.__wrapped__, np.ufunc) and not kwargs:
+        if isinstance(self.__wrapped__, (np.ufunc, functools.partial)) and not kwargs:
             return args
         try:
             bound = inspect.signature(self.__wrapped__).bind(*args, **kwargs)
@@ -329,6 +330,8 @@ def closure_convert(fun: Function, *example_args: Any) -> tuple[Function, list[A
     body = _staged(fun, example_args, name_of(fun))
     hoisted = [isinstance(x, Tracer) and x.aval.is_float for x in body.captured]
     consts = [x for x, on in zip(body.captured, hoisted, strict=True) if on]
+    kept = [None if on else x for x, on in zip(body.captured, hoisted, strict=True)]
+    open_body = replace(body, captured=())
     structure = tree.structure(example_args)
 
     def converted(*args: Any) -> Any:
@@ -339,7 +342,7 @@ def closure_convert(fun: Function, *example_args: Any) -> tuple[Function, list[A
                 f"the closure-converted {name_of(fun)} takes arguments like the examples, and then "
                 f"{len(consts)} values that it closes over", where=function_place(fun),
             )  # fmt: skip
-        captured = [next(given) if on else x for x, on in zip(body.captured, hoisted, strict=True)]
-        return _apply(body, captured, *own)
+        captured = [next(given) if on else x for x, on in zip(kept, hoisted, strict=True)]
+        return _apply(open_body, captured, *own)
 
     return converted, consts

@@ -20,6 +20,7 @@ from tracejit.control.bodies import (
     divide,
     nonzero_mask,
     pick,
+    read_inputs,
     spread,
     zero_tangents,
 )
@@ -80,10 +81,12 @@ def _pull(cts: Atoms, inputs: Sequence[Any], *, jaxpr: Jaxpr, name: str, **_: An
     return pull(call_primitive, cts, inputs, guarded=False, jaxpr=jaxpr, name=name)
 
 
-def _of_arguments(kind: str, name: str, tangents: Atoms, num_consts: int) -> Atoms:
-    """The tangents of the arguments; GradError where one has to do with what is closed over."""
+def _of_arguments(kind: str, name: str, jaxpr: Jaxpr, tangents: Atoms, num_consts: int) -> Atoms:
+    """The tangents of the arguments; GradError where the function closes over a value that has one.
+    What the rule alone closes over is known to it."""
     closed, rest = divide(tangents, num_consts)
-    if not all(map(is_zero, closed)):
+    read = read_inputs(jaxpr)
+    if any(r and not is_zero(t) for t, r in zip(closed, read, strict=False)):
         raise GradError(
             f"{name} is a {kind} function, and is differentiated with respect to a closed-over "
             "value: its rule is about its arguments alone", where=current().provenance,
@@ -116,8 +119,11 @@ class BatchedJvp:
 def _jvp_of_jvp(
     primals: Atoms, tangents: Atoms, *, jaxpr: Jaxpr, rule: JvpRule, num_consts: int, name: str
 ) -> tuple[Atoms, Atoms]:
-    ts = _of_arguments("custom_jvp", name, tangents, num_consts)
+    ts = _of_arguments("custom_jvp", name, jaxpr, tangents, num_consts)
     nonzero = nonzero_mask(ts)
+    if not any(nonzero):
+        params = {"jaxpr": jaxpr, "rule": rule, "num_consts": num_consts, "name": name}
+        return custom_jvp_call.bind(*primals, **params), zero_tangents(jaxpr.out_types)
     pushed, live = rule.jvp(nonzero)
     outs = inline(pushed, [*primals, *pick(ts, nonzero)])
     count = len(live)
@@ -185,8 +191,11 @@ class BatchedBackward:
 def _jvp_of_vjp(
     primals: Atoms, tangents: Atoms, *, jaxpr: Jaxpr, rule: VjpRule, num_consts: int, name: str
 ) -> tuple[Atoms, Atoms]:
-    ts = _of_arguments("custom_vjp", name, tangents, num_consts)
+    ts = _of_arguments("custom_vjp", name, jaxpr, tangents, num_consts)
     nonzero = nonzero_mask(ts)
+    if not any(nonzero):
+        params = {"jaxpr": jaxpr, "rule": rule, "num_consts": num_consts, "name": name}
+        return custom_vjp_call.bind(*primals, **params), zero_tangents(jaxpr.out_types)
     ahead, backward = rule.forward(nonzero)
     made = inline(ahead, primals)
     outs, residuals = divide(made, len(jaxpr.outvars))

@@ -23,10 +23,19 @@ from tracejit.control.custom_closure import (
     standing_for,
 )
 from tracejit.control.staging import Body, as_leaves, leaf_type, show, weak_dtype
-from tracejit.errors import DTypeError, LeakedTracerError, ShapeError, TreeError, UnsupportedError
+from tracejit.errors import (
+    DTypeError,
+    LeakedTracerError,
+    ShapeError,
+    TracedBranchError,
+    TracedConversionError,
+    TreeError,
+    UnsupportedError,
+)
 from tracejit.ir.atoms import is_zero, zero
 from tracejit.ir.graph import Jaxpr
 from tracejit.ir.types import FLOAT0, ArrayType, tangent_type
+from tracejit.ir.walk import evaluate
 from tracejit.ops.elementwise import convert
 from tracejit.ops.structure import broadcast
 from tracejit.trace.provenance import function_place
@@ -135,16 +144,16 @@ class Use:
         return self.body.structure
 
     def stage(
-        self, rule: Function, flat: Function, more: Sequence[ArrayType], *, known: bool = False,
-        primals: bool = True,
+        self, rule: Function, flat: Function, more: Sequence[ArrayType], *, primals: bool = True,
+        numbers: Sequence[Any] | None = None,
     ) -> Jaxpr:  # fmt: skip
         """The jaxpr of `flat`, which calls `rule`: of the constants, the arguments (if `primals`),
-        and operands of the types `more`. known: the numbers of a tape may be looked at."""
+        and operands of the types `more`. numbers: of the first of them, where a tape knows them."""
         own = self.types if primals else ()
         types = [*self.const_types, *own, *more]
         values = None
-        if known and self.numbers is not None:
-            values = [*self.numbers, *[None] * len(more)]
+        if numbers is not None:
+            values = [*numbers, *[None] * (len(types) - len(numbers))]
         weak = [*[False] * len(self.consts), *(self.weak if primals else ()), *[False] * len(more)]
 
         def opened(*leaves: Any) -> Any:
@@ -176,8 +185,13 @@ class Use:
 
 def fitting(x: Any, type: ArrayType, what: str, rule: Function) -> Any:
     """A leaf of a rule's result, which has to be of a type; Python numbers take its dtype."""
-    if isinstance(x, SymbolicZero):
+    if isinstance(x, SymbolicZero) and x.shape == type.shape:
         return zero_tracer(type)
+    if isinstance(x, SymbolicZero):
+        raise ShapeError(
+            f"{what} is {x!r}, and {type} is expected", where=function_place(rule),
+            hint="Consider just returning a None here",
+        )  # fmt: skip
     leaf = x if isinstance(x, Tracer) else np.asarray(x)
     have = leaf_type(leaf)
     if have.shape != type.shape:
@@ -244,7 +258,7 @@ class JvpByUser:
             return self._call(use.structure.unflatten(xs), use.structure.unflatten(ts))
 
         moving = [t for t, on in zip(use.types, nonzero, strict=True) if on]
-        jaxpr = use.stage(self.rule, flat, moving, known=True)
+        jaxpr = use.stage(self.rule, flat, moving, numbers=use.numbers)
         count = len(use.out_types)
         outs, ts = divide(jaxpr.outvars, count)
         floats = iter(ts)
@@ -309,20 +323,23 @@ class VjpByUser:
             outs = use.primal_leaves(y, self.fwd, "Custom VJP fwd rule")
             return outs + as_leaves(residuals, structure, f"residuals of {use.name}")
 
-        jaxpr = use.stage(self.fwd, flat, (), known=True)
+        jaxpr = use.stage(self.fwd, flat, (), numbers=use.numbers)
         consts = jaxpr.invars[: len(use.consts)]
         outs, residuals = divide(jaxpr.outvars, len(use.out_types))
-        backward = BackwardByUser(self, found[0], [y.type for y in residuals], nonzero)
+        known = Jaxpr(jaxpr.invars, jaxpr.equations, tuple(residuals))
+        backward = BackwardByUser(self, found[0], known, nonzero)
         return Jaxpr(jaxpr.invars, jaxpr.equations, (*outs, *consts, *residuals)), backward
 
 
 class BackwardByUser:
-    """The backward pass behind a forward pass: see custom.Backward."""
+    """The backward pass behind a forward pass: see custom.Backward.
 
-    def __init__(
-        self, rule: VjpByUser, structure: tree.TreeDef, types: Sequence[ArrayType], nonzero: Mask
-    ):
-        self.rule, self.structure, self.types, self.nonzero = rule, structure, types, nonzero
+    made: makes the residuals, whose numbers a tape knows if the rule asks for them.
+    """
+
+    def __init__(self, rule: VjpByUser, structure: tree.TreeDef, made: Jaxpr, nonzero: Mask):
+        self.rule, self.structure, self.made, self.nonzero = rule, structure, made, nonzero
+        self.types = made.out_types
         self._known: dict[Mask, Jaxpr] = {}
         self.__qualname__ = rule.__qualname__
 
@@ -343,7 +360,14 @@ class BackwardByUser:
             return self._leaves(self.rule.bwd(kept, use.out_structure.unflatten(cts)))
 
         moving = [t for t, on in zip(use.out_types, live, strict=True) if on]
-        return use.stage(self.rule.bwd, flat, [*self.types, *moving], primals=False)
+        types = [*self.types, *moving]
+        try:
+            return use.stage(self.rule.bwd, flat, types, primals=False)
+        except (TracedBranchError, TracedConversionError):
+            if use.numbers is None or any(x is None for x in use.numbers):
+                raise
+        numbers = [*use.numbers[: len(use.consts)], *evaluate(self.made, *use.numbers)]
+        return use.stage(self.rule.bwd, flat, types, primals=False, numbers=numbers)
 
     def _leaves(self, out: Any) -> list[Any]:
         """A cotangent for each argument that had a tangent, from what the rule returned."""
@@ -369,19 +393,23 @@ class BackwardByUser:
 
 def _matching(ct: Any, structure: tree.TreeDef, what: str, bwd: Function) -> list[Any]:
     """The leaves of a cotangent; None, for a whole tree or in it, where it is zero."""
-    if ct is None:
-        return [None] * structure.num_leaves
-    leaves, found = tree.flatten(ct, is_leaf=lambda x: x is None)
-    if found == structure:
-        return leaves
-    leaves, found = tree.flatten(ct)
-    if found != structure:
+    leaves, prefix = tree.flatten(ct, is_leaf=lambda x: x is None)
+    leaf = tree.structure(0)
+    try:
+        parts = tree.flatten_up_to(prefix, structure.unflatten([0] * structure.num_leaves))
+        parts = [tree.structure(part) for part in parts]
+        if any(x is not None and part != leaf for x, part in zip(leaves, parts, strict=True)):
+            raise TreeError("a leaf for a container")
+    except TreeError:
         raise TreeError(
             f"{what} has another container (pytree) structure than the argument",
             where=function_place(bwd),
-            hint=f"the argument:  {show(structure)}\nthe cotangent: {show(found)}",
-        )
-    return leaves
+            hint=f"the argument:  {show(structure)}\nthe cotangent: {show(tree.structure(ct))}",
+        ) from None
+    return [
+        y for x, part in zip(leaves, parts, strict=True)
+        for y in ([x] if x is not None else [None] * part.num_leaves)
+    ]  # fmt: skip
 
 
 # custom_vmap

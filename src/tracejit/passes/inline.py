@@ -6,7 +6,8 @@
     })
     %2: f64[] = mul(%1, 2.0)
 
-So are equations that were solved by a body (`linear_solve`, `root`), and loops that go back.
+So are equations that were solved by a body (`linear_solve`, `root`), loops that go back, and
+operations that users have added.
 
 Needs: the last transform behind it. Leaves: none of them, at any depth; the others see one body.
 Does not: touch loops and conditions; keep code small (a body called n times is copied n times).
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 from tracejit.control.call import call
 from tracejit.control.custom import STANDS_FOR as FUNCTIONS_WITH_RULES
+from tracejit.control.extension import EXTENSIONS
 from tracejit.control.implicit import STANDS_FOR
 from tracejit.control.remat import checkpoint, name, unnamed
 from tracejit.control.rewind import plain, rewind
@@ -26,7 +28,9 @@ from tracejit.ir.walk import inline as append_body
 from tracejit.passes.held import Pass, Renaming, through_held, with_held
 
 #: The primitives that only stand for a body.
-BODIES = STANDS_FOR | FUNCTIONS_WITH_RULES | {
+BODIES = {
+    **STANDS_FOR,
+    **FUNCTIONS_WITH_RULES,
     call: lambda eqn: eqn.params["jaxpr"],
     checkpoint: lambda eqn: eqn.params["jaxpr"],
     name: unnamed,
@@ -41,7 +45,7 @@ def inline(jaxpr: Jaxpr, inner: Pass) -> Jaxpr:
     """Replace the calls in a jaxpr by their bodies."""
     builder, renaming, changed = Builder(), Renaming(), False
     for eqn in jaxpr.equations:
-        stands_for = BODIES.get(eqn.primitive)
+        stands_for = BODIES.get(eqn.primitive) or EXTENSIONS.get(eqn.primitive)
         if stands_for:
             outs = append_body(inner(stands_for(eqn)), renaming.all(eqn.inputs), builder)
             renaming.update(zip(eqn.outvars, outs, strict=True))

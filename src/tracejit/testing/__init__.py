@@ -37,6 +37,7 @@ from tracejit.testing.laws import (
     check_transpose,
     check_typing,
 )
+from tracejit.testing.primitives import check_primitive
 from tracejit.testing.rows import SAMPLES
 from tracejit.testing.samples import Sample
 
@@ -54,6 +55,7 @@ __all__ = [
     "check_gradients",
     "check_jvp",
     "check_linearize",
+    "check_primitive",
     "check_second_order",
     "check_text",
     "check_third_order",
