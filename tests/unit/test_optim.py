@@ -331,6 +331,62 @@ def test_a_compiled_step_copies_nothing(optimiser: optim.GradientTransformation)
     assert str(told).count("which dies here: a result") == written, arrays
 
 
+BACKENDS = ["native", "eager"] + (["xla"] if find_spec("jax") else [])
+RATED = [
+    lambda rate: optim.sgd(rate, 0.9),
+    lambda rate: optim.adam(rate, nesterov=True),
+    lambda rate: optim.rmsprop(rate, centered=True, eps=1e-3, bias_correction=True),
+    lambda rate: optim.chain(optim.clip_by_global_norm(1.0), optim.adamw(rate)),
+    lambda rate: optim.adagrad(lambda count: rate / (1 + count)),
+]
+
+
+@pytest.mark.parametrize(
+    ("make", "backend"),
+    [*[(make, "native") for make in RATED], *[(RATED[0], other) for other in BACKENDS[1:]]],
+)
+def test_training_has_derivatives_and_batches(make: Callable[[Any], Any], backend: str) -> None:
+    """A loop of steps, and what its last loss says of the learning rate."""
+    params, X, Y = problem()
+
+    def last_loss(rate: Any) -> Any:
+        optimiser = make(rate)
+
+        def step(carry: Any, _: Any) -> Any:
+            params, state = carry
+            value, gradient = tj.value_and_grad(loss)(params, X, Y)
+            updates, state = optimiser.update(gradient, state, params)
+            return (optim.apply_updates(params, updates), state), value
+
+        return tj.lax.scan(step, (params, optimiser.init(params)), None, length=4)[1][-1]
+
+    value, slope = tj.jit(tj.value_and_grad(last_loss), backend=backend)(0.01)
+    h = 1e-6
+    assert slope == pytest.approx((last_loss(0.01 + h) - last_loss(0.01 - h)) / (2 * h), rel=1e-5)
+    both = tj.jit(tj.vmap(last_loss), backend=backend)(np.array([0.01, 0.02]))
+    np.testing.assert_allclose(both, [value, last_loss(0.02)], rtol=1e-10)
+
+
+def test_steps_in_a_loop_of_the_compiled_function() -> None:
+    params, X, Y = problem()
+    optimiser = optim.adam(0.01)
+    one, many = tree.map(np.copy, params), tree.map(np.copy, params)
+    state, states = optimiser.init(one), optimiser.init(many)
+    step = in_place(optimiser)
+
+    @tj.jit
+    def steps(params: Any, state: Any, X: Any, Y: Any, count: int) -> None:
+        for _ in tj.range(count):
+            step(params, state, X, Y)
+
+    for _ in range(7):
+        tj.jit(step)(one, state, X, Y)
+    steps(many, states, X, Y, 7)
+    assert states[0].count == 7
+    for x, y in zip(tree.leaves(one), tree.leaves(many), strict=True):
+        np.testing.assert_allclose(x, y, rtol=1e-11)
+
+
 def test_a_step_is_one_native_call() -> None:
     """After the first call no Python runs: machine code takes the trees as they are."""
     params, X, Y = problem()
@@ -348,8 +404,7 @@ def test_a_step_is_one_native_call() -> None:
 @pytest.mark.skipif(not find_spec("jax"), reason="jax is not installed")
 def test_the_benchmark_compares_equals() -> None:
     adam = importlib.import_module("benchmarks.adam")
-    for dtype in (np.float32, np.float64):
-        assert len(adam.compare(8, 16, dtype, rounds=1, steps=1)) == 3
+    assert len(adam.compare(8, 16, np.float64, rounds=1, steps=1)) == 3
 
 
 # ---- mistakes

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -326,7 +328,11 @@ try:
 except Exception as error:
     print(type(error).__name__, error)
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    source = str(Path(tj.__file__).parents[1])
+    done = subprocess.run(
+        [sys.executable, "-c", program], env={**os.environ, "PYTHONPATH": source},
+        capture_output=True, text=True,
+    )  # fmt: skip
     assert done.stdout.startswith(f"{BackendError.__name__} tracejit.scipy.optimize needs SciPy")
 
 
