@@ -315,7 +315,8 @@ _fun: Any
 for _name, _fun in {
     "add": ufuncs.add, "sub": ufuncs.subtract, "mul": ufuncs.multiply,
     "truediv": compositions.divide, "floordiv": ufuncs.floor_divide, "mod": ufuncs.remainder,
-    "pow": ufuncs.power, "and": ufuncs.bitwise_and, "or": ufuncs.bitwise_or, "xor": ufuncs.bitwise_xor,
+    "pow": ufuncs.power, "and": ufuncs.bitwise_and, "or": ufuncs.bitwise_or,
+    "xor": ufuncs.bitwise_xor,
 }.items():  # fmt: skip
     _forward, _reflected = _operator(_fun)
     setattr(Value, f"__{_name}__", _forward)
