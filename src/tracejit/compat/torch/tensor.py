@@ -216,9 +216,11 @@ class Tensor(Handle):
         """Ask for gradients of what will be computed from it; itself."""
         if self.grad_fn is not None:
             if not requires_grad:
-                raise fault("you can only change requires_grad flags of leaf variables. If you want to use a "
-                    "computed variable in a subgraph that doesn't require differentiation use "
-                    "var_no_grad = var.detach().")
+                raise fault(
+                    "you can only change requires_grad flags of leaf variables. If you want to use "
+                    "a computed variable in a subgraph that doesn't require differentiation use "
+                    "var_no_grad = var.detach()."
+                )
             return self
         if requires_grad and self._box.cell.type.dtype.kind != "f":
             raise fault(

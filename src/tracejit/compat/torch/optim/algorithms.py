@@ -1,8 +1,8 @@
 """`torch.optim`: optimisers whose step over all parameters is one native call.
 
-A step is a pure function of arrays, (gradients, parameters, state, numbers) -> (parameters,
-state), written down once for one parameter. `jit` compiles it for the list of all of them; the
-numbers (lr and its like) are arguments, so that schedules compile nothing anew. The formulas, and
+A step is a pure function of arrays, (gradient, parameter, state, numbers) -> (parameter, state),
+written down once for one parameter, and compiled for the list of all of them. The numbers (lr and
+its like) are arguments, so that schedules compile nothing anew. The formulas, and
 the order of their operations, are those of PyTorch's documentation.
 """
 
@@ -15,14 +15,15 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from tracejit.api.jit import jit
 from tracejit.compat.graph import Cell
+from tracejit.compat.program import Runner
 from tracejit.compat.torch.kinds import enable_grad
 from tracejit.compat.torch.tensor import Tensor
 from tracejit.errors import ArgumentError
-from tracejit.ir.types import type_of
+from tracejit.ir.types import FLOAT64, array_type, type_of
 from tracejit.numpy import ufuncs
 from tracejit.trace.provenance import user_frame
+from tracejit.trace.stage import stage
 
 __all__ = [
     "SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "NAdam", "Optimizer",
@@ -94,16 +95,27 @@ class Optimizer:
         for x in params:
             by_step[self.state[x]["step"]].append(x)
         for count, several in by_step.items():
-            states = [{k: v for k, v in self.state[x].items() if k != "step"} for x in several]
-            numbers = {k: float(v) for k, v in self._numbers(group, count).items()}
-            flags = tuple(bool(group.get(k)) for k in ("nesterov", "amsgrad", "maximize"))
-            values, states = _compiled(
-                type(self), flags, [x.grad.cell.value for x in several],
-                [x._box.cell.value for x in several], states, numbers,
-            )  # fmt: skip
-            for x, value, state in zip(several, values, states, strict=True):
-                _replace(x, value)
-                self.state[x].update(state)
+            self._step_together(several, self._numbers(group, count), group)
+
+    def _step_together(self, params: list[Any], numbers: Numbers, group: dict[str, Any]) -> None:
+        """The step of parameters that have made as many steps."""
+        flags = tuple([bool(group.get(k)) for k in ("nesterov", "amsgrad", "maximize")])
+        names = tuple([k for k in self.state[params[0]] if k != "step"])
+        arrays = [x.grad.cell.value for x in params] + [x._box.cell.value for x in params]
+        for x in params:
+            arrays += [self.state[x][name] for name in names]
+        shape = len(params), names, tuple(numbers)
+        key = type(self), flags, shape, tuple([(x.dtype, x.shape) for x in arrays])
+        runner = _steps.get(key)
+        if runner is None:
+            runner = _steps[key] = _program(type(self), flags, arrays, shape)
+        results = runner([*arrays, *[np.array(x, np.float64) for x in numbers.values()]])
+        for x, value in zip(params, results, strict=False):
+            _replace(x, value)
+        at = len(params)
+        for x in params:
+            self.state[x].update(zip(names, results[at : at + len(names)], strict=True))
+            at += len(names)
 
     def _fresh(self, x: Tensor, group: dict[str, Any]) -> State:
         """The state of a parameter before its first step."""
@@ -150,17 +162,31 @@ def _replace(x: Tensor, value: np.ndarray) -> None:
     x._box.version += 1
 
 
-def _all(
-    kind: type[Optimizer], flags: Any, gradients: Sequence[Any], params: Sequence[Any],
-    states: Sequence[State], numbers: Numbers,
-) -> Any:  # fmt: skip
-    """The step of every parameter."""
-    rows = zip(gradients, params, states, strict=True)
-    results = [kind.update(-g if flags[2] else g, p, s, numbers, flags) for g, p, s in rows]
-    return [p for p, _ in results], [s for _, s in results]
+_steps: dict[Any, Runner] = {}
 
 
-_compiled = jit(_all, static_argnums=(0, 1))
+def _program(kind: type[Optimizer], flags: Any, arrays: Sequence[Any], shape: Any) -> Runner:
+    """The step of every parameter as a program: (gradients, parameters, states, numbers) in a row
+    -> (parameters, states). shape: how many there are, the names of a state, those of numbers."""
+    count, states, names = shape
+    types = [array_type(x.dtype, x.shape) for x in arrays]
+    types += [array_type(FLOAT64)] * len(names)
+
+    def flat(*tracers: Any) -> list[Any]:
+        numbers = dict(zip(names, tracers[-len(names) :], strict=True))
+        outs, after = [], []
+        for i in range(count):
+            g, p = tracers[i], tracers[count + i]
+            at = 2 * count + i * len(states)
+            state = dict(zip(states, tracers[at : at + len(states)], strict=True))
+            p, state = kind.update(-g if flags[2] else g, p, state, numbers, flags)
+            outs.append(p)
+            after += [state[name] for name in states]
+        return outs + after
+
+    weak = [False] * len(arrays) + [True] * len(names)
+    staged = stage(flat, types, weak=weak, name=f"{kind.__name__}.step")
+    return Runner(staged.jaxpr, f"{kind.__name__}.step", patience=1)
 
 
 def _zeros(x: Tensor, *names: str) -> State:
