@@ -10,6 +10,8 @@
     dump            (none)          stages to print while compiling, or all
     check           off             verify the IR between passes
     disable_jit     off             run what jit decorates operation by operation
+    debug_nans      off             raise where NaN comes out of a program, and say where it arose
+    debug_infs      off             ... where infinity does
     threads         the process's   most threads a native call may use
     cache_dir       (none)          where compiled code is kept: a private folder, or on
 
@@ -17,7 +19,7 @@ The environment sets a knob under its name in capitals, `TRACEJIT_BACKEND=eager`
 import.
 A block's values hold in the thread (or the asyncio task) that entered the block, also while
 `update` changes them for the others; blocks nest, and the innermost that names a knob wins.
-JAX's `jax_enable_x64`, `jax_disable_jit` and `jax_threefry_partitionable` are understood wherever a
+JAX's `jax_enable_x64`, `jax_debug_nans`, `jax_debug_infs`, `jax_disable_jit` and `jax_threefry_partitionable` are understood wherever a
 name is.
 """
 
@@ -122,6 +124,8 @@ _KNOBS: dict[str, _Knob] = {
     "dump": _Knob((), _stages, "Stages to print while compiling."),
     "check": _Knob(False, _switch, "Verify the IR between passes."),
     "disable_jit": _Knob(False, _switch, "Run what jit decorates operation by operation."),
+    "debug_nans": _Knob(False, _switch, "Raise where NaN comes out, and say where it arose."),
+    "debug_infs": _Knob(False, _switch, "Raise where infinity comes out, and say where it arose."),
     "threads": _Knob(_usable_cores(), _threads, "Most threads that a native call may use."),
     "cache_dir": _Knob(None, _folder, "Where compiled code is kept: a private folder, or on."),
     "threefry_partitionable": _Knob(True, _switch, "Draw as JAX does since 0.5; off: as before."),
@@ -133,6 +137,8 @@ TRACING = ("default_float", "threefry_partitionable")
 # JAX's name -> our name, and how its value reads as ours.
 _ALIASES: dict[str, tuple[str, Callable[[object], object]]] = {
     "jax_enable_x64": ("default_float", lambda on: "float64" if _switch(on) else "float32"),
+    "jax_debug_infs": ("debug_infs", _switch),
+    "jax_debug_nans": ("debug_nans", _switch),
     "jax_disable_jit": ("disable_jit", _switch),
     "jax_threefry_partitionable": ("threefry_partitionable", _switch),
 }
@@ -176,6 +182,8 @@ class Config:
     dump: tuple[str, ...] = _attribute("dump")
     check: bool = _attribute("check")
     disable_jit: bool = _attribute("disable_jit")
+    debug_nans: bool = _attribute("debug_nans")
+    debug_infs: bool = _attribute("debug_infs")
     threads: int = _attribute("threads")
     cache_dir: Path | Literal[True] | None = _attribute("cache_dir")
     threefry_partitionable: bool = _attribute("threefry_partitionable")

@@ -20,6 +20,8 @@
     |   |-- VerifyError                 ... found by the verifier
     |   `-- IRSyntaxError               ... found by the parser                  (also ValueError)
     |-- CheckError                      a condition of check() that does not hold (also ValueError)
+    |-- NonFiniteError                  NaN or infinity, where debug_nans or debug_infs is on
+    |                                                               (also FloatingPointError)
     |-- UnsupportedError                outside what tracejit does        (also NotImplementedError)
     |   `-- MissingRuleError            a primitive without a rule for a transform
     |       `-- MissingLoweringError    ... or for a backend
@@ -52,6 +54,7 @@ __all__ = [
     "LeakedTracerError",
     "MissingLoweringError",
     "MissingRuleError",
+    "NonFiniteError",
     "ShapeError",
     "StaticArgumentError",
     "TracedBranchError",
@@ -190,6 +193,10 @@ class ConfigError(ArgumentError):
 
 class CheckError(TracejitError, ValueError):
     """A condition that `check` was told of did not hold when the program ran."""
+
+
+class NonFiniteError(TracejitError, FloatingPointError):
+    """NaN or infinity came out of a program while `debug_nans` or `debug_infs` was on."""
 
 
 # ---- the language and the machines

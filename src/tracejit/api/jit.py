@@ -234,6 +234,17 @@ def through_jit(
     return transform(fun, *options)
 
 
+def debug_nans(raises: bool = True) -> AbstractContextManager[Config]:
+    """In this block, NaN in the result of a compiled function, or of an eager derivative, is a
+    NonFiniteError (a FloatingPointError) that says where it arose: docs/numerics.md."""
+    return config.override(debug_nans=raises)
+
+
+def debug_infs(raises: bool = True) -> AbstractContextManager[Config]:
+    """As `debug_nans`, for infinity."""
+    return config.override(debug_infs=raises)
+
+
 def disable_jit(disable: bool = True) -> AbstractContextManager[Config]:
     """In this block, functions that `jit` decorates run as plain Python."""
     return config.override(disable_jit=disable)

@@ -64,7 +64,7 @@ class Setting(NamedTuple):
     def holds(self, value: Callable[[str], Any] = config.for_all) -> bool:
         """Whether it holds where knobs have these values: by default in every thread."""
         return (
-            value("disable_jit") is False
+            all(value(knob) is False for knob in ("disable_jit", "debug_nans", "debug_infs"))
             and tuple(map(value, TRACING)) == self.tracing
             and self.backend in (None, value("backend"))
             and not (self.follows_threads and value("threads") is None)

@@ -26,6 +26,7 @@ from tracejit.ir.primitive import Primitive
 from tracejit.ir.types import FLOAT32, FLOAT64, TAPE, ArrayType
 from tracejit.ir.walk import inline
 from tracejit.passes.stages import dump
+from tracejit.runtime import nans
 from tracejit.runtime.arguments import argument, name_of, result
 from tracejit.runtime.native_calls import install_flat, result_node
 from tracejit.runtime.report import listener
@@ -238,10 +239,20 @@ class Compiled:
         if self.assigned:
             writable(call.given, self.assigned, call.name, traced=False)
         arrays = [_plain(x, dtype) for x, dtype in zip(call.leaves, self.door, strict=True)]
+        looks = bool(nans.wanted())
+        before = self._inputs(call) if looks else ()
         outs = self._flat(*arrays)
+        if looks:
+            nans.look(self.traced.name, self.traced.jaxpr, before, outs)
         n = self.out_tree.num_leaves
         write_back(call.given, self.assigned, outs[n:])
         return self.out_tree.unflatten(outs[:n])
+
+    def _inputs(self, call: Call) -> list[Any]:
+        """What the jaxpr takes, in arrays of its own: the program may write to the others."""
+        given = (*self.traced.captured, *call.leaves)
+        types = self.traced.jaxpr.in_types
+        return [np.array(x, t.dtype) for x, t in zip(given, types, strict=True)]
 
     def leads_to(self, other: Compiled) -> bool:
         """Whether a call that begins here may come to another program."""

@@ -13,6 +13,7 @@ import numpy as np
 from tracejit.backends.eager.run import BACKEND
 from tracejit.ir.effects import has_effects
 from tracejit.ir.graph import Jaxpr
+from tracejit.runtime import nans
 from tracejit.trace.effects import takes_place_now
 from tracejit.trace.stage import apply
 from tracejit.trace.tracer import is_traced
@@ -22,7 +23,11 @@ def run(jaxpr: Jaxpr, args: Sequence[Any]) -> list[Any]:
     """The results for tracers, arrays and NumPy scalars."""
     if is_traced(*args) or (has_effects(jaxpr) and not takes_place_now()):
         return apply(jaxpr, args)
-    return unboxed(BACKEND.compile(jaxpr)(*[np.asarray(x) for x in args]))
+    inputs = [np.asarray(x) for x in args]
+    results = unboxed(BACKEND.compile(jaxpr)(*inputs))
+    if nans.wanted():
+        nans.look("the program", jaxpr, inputs, results)
+    return results
 
 
 def unboxed(arrays: Sequence[np.ndarray]) -> list[Any]:
