@@ -110,6 +110,7 @@ __all__ = [
     "sparse_jacobian",
     "stages",
     "stop_gradient",
+    "test_util",
     "tree",
     "tree_util",
     "value_and_grad",
@@ -120,7 +121,8 @@ __all__ = [
 
 _MODULES = (
     "ad_checkpoint", "compat", "custom_batching", "custom_derivatives", "debug", "experimental",
-    "extend", "implicit", "lax", "nn", "numpy", "optim", "random", "scipy", "tree_util",
+    "extend", "implicit", "lax", "nn", "numpy", "optim", "random", "scipy", "test_util",
+    "tree_util",
 )  # fmt: skip
 
 # Where the other names come from.

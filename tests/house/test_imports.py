@@ -34,7 +34,7 @@ ROOMS = {
     "runtime": "runtime",
     "api": "door", "compat": "door", "testing": "door", "__init__": "door", "__main__": "door",
     "ad_checkpoint": "door", "experimental": "door", "implicit": "door",
-    "custom_batching": "door", "custom_derivatives": "door", "extend": "door",
+    "custom_batching": "door", "custom_derivatives": "door", "extend": "door", "test_util": "door",
     "demo": "door", "scipy.optimize": "door",
 }  # fmt: skip
 
