@@ -266,6 +266,8 @@ def test_root() -> None:
         assert got["u"] == pytest.approx(np.sqrt(2)) and got["v"] == pytest.approx(np.sqrt(0.5))
     given = root(lambda x: x**2 - 2, [1.0], jac=lambda x: np.diag(2 * x))
     assert given.x[0] == pytest.approx(np.sqrt(2))
+    branched = root(lambda x: x**2 - 2 if x[0] > 0 else -x, [1.0])
+    assert branched.x[0] == pytest.approx(np.sqrt(2))
     seen: list[Any] = []
     root(pair, {"u": 1.0, "v": 1.0}, args=(2.0,), method="krylov",
          callback=lambda p, f: seen.append(p["u"]))  # fmt: skip

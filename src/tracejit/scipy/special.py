@@ -44,6 +44,10 @@ __all__ = [
     "gamma",
     "gammaln",
     "gammasgn",
+    "i0",
+    "i0e",
+    "i1",
+    "i1e",
     "kl_div",
     "log1p",
     "log_expit",
@@ -83,7 +87,19 @@ gammaln = _unary("gammaln", special.lgamma, "log |gamma(x)|.")
 digamma = _unary("digamma", special.digamma, "The derivative of log gamma(x).")
 expit = _unary("expit", ops.logistic, "1 / (1 + exp(-x)).")
 softplus = _unary("softplus", ops.softplus, "log(1 + exp(x)).")
+i0e = _unary("i0e", special.i0e, "The modified Bessel function I_0(x) times exp(-|x|).")
+i1e = _unary("i1e", special.i1e, "The modified Bessel function I_1(x) times exp(-|x|).")
 psi, loggamma = digamma, gammaln
+
+
+def i0(x: ArrayLike, /) -> Array:
+    """The modified Bessel function of the first kind, of order 0."""
+    return ufuncs.multiply(i0e(x), ufuncs.exp(ufuncs.absolute(x)))
+
+
+def i1(x: ArrayLike, /) -> Array:
+    """The modified Bessel function of the first kind, of order 1."""
+    return ufuncs.multiply(i1e(x), ufuncs.exp(ufuncs.absolute(x)))
 
 
 def logit(x: ArrayLike, /) -> Array:

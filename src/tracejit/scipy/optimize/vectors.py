@@ -15,7 +15,6 @@ import numpy as np
 
 from tracejit import tree
 from tracejit.api.gradients import grad, value_and_grad
-from tracejit.api.inspect import eval_shape
 from tracejit.api.jacobians import hessian, jacfwd, jacrev
 from tracejit.api.jit import JitFunction, jit
 from tracejit.api.linear_maps import jvp
@@ -123,11 +122,15 @@ class Problem:
             return fun(vector.tree(x), *structure.unflatten(mixed))
 
         self.whole = functools.wraps(fun, updated=())(whole)
+        self._programs: dict[Any, Callable[..., Any]] = {}
 
     def program(self, make: Callable[[Problem], Callable[..., Any]]) -> Callable[..., Any]:
         """What `make` makes of this problem, compiled; a function of the vector alone."""
-        compiled = _kept(_Key(self, make)) if self._is_kept() else _compiled(self, make)
-        return functools.partial(_call, compiled, self.leaves) if self.leaves else compiled
+        if make not in self._programs:
+            compiled = _kept(_Key(self, make)) if self._is_kept() else _compiled(self, make)
+            bound = functools.partial(_call, compiled, self.leaves) if self.leaves else compiled
+            self._programs[make] = bound
+        return self._programs[make]
 
     def _is_kept(self) -> bool:
         try:
@@ -227,9 +230,8 @@ def hessian_product(problem: Problem) -> Callable[..., Any]:
 
 def jacobian_of(problem: Problem) -> Callable[..., Any]:
     """(x, ...) to the matrix of derivatives, by the mode with fewer directions."""
-    fun = numbers(problem)
-    rows = eval_shape(fun, problem.vector.start, *problem.leaves).shape[0]
-    return (jacfwd if problem.vector.size <= rows else jacrev)(fun)
+    rows = problem.program(numbers)(problem.vector.start).shape[0]
+    return (jacfwd if problem.vector.size <= rows else jacrev)(numbers(problem))
 
 
 def combined_hessian(problem: Problem) -> Callable[..., Any]:
