@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,6 +11,7 @@ from tracejit.compat.program import Runner
 from tracejit.compat.torch.kinds import enable_grad, mode
 from tracejit.compat.torch.nn.modules import Module
 from tracejit.compat.torch.tensor import Tensor, wrapped
+from tracejit.runtime.arguments import name_of
 
 __all__ = ["compile", "script", "trace"]
 
@@ -21,7 +21,7 @@ class Compiled:
     recorded with them and compiled when it comes again; derivatives go through."""
 
     def __init__(self, function: Callable[..., Any]):
-        functools.update_wrapper(self, function, updated=())
+        self.__name__, self.__doc__ = name_of(function), function.__doc__
         self._function = function
         self._module = function if isinstance(function, Module) else None
         self._known: dict[Any, Operation] = {}
@@ -68,10 +68,6 @@ class Compiled:
         return Operation(
             "compiled", turned, out_tree, constants, Runner(turned, self.__name__, patience=1)
         )
-
-    @property
-    def __name__(self) -> str:  # type: ignore[override]
-        return str(getattr(self._function, "__name__", type(self._function).__name__))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.__dict__["_function"], name)
