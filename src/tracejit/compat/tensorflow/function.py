@@ -16,7 +16,7 @@ from contextlib import suppress
 from typing import Any
 
 from tracejit import tree
-from tracejit.compat.graph import Cell, Operation, cut, known, reachable
+from tracejit.compat.graph import Cell, Operation, cut, reachable
 from tracejit.compat.program import Runner
 from tracejit.compat.tensorflow.dtypes import TensorSpec
 from tracejit.compat.tensorflow.state import STATE
@@ -75,7 +75,7 @@ class _Concrete:
         outs = self.operation.apply(inputs, bool(STATE.tapes) and any(c.needs for c in inputs))
         count = len(outs) - len(self.written)
         for variable, cell in zip(self.written, outs[count:], strict=True):
-            variable._cell = known(cell.value, needs=variable.trainable)
+            variable._cell = Cell(cell.type, cell.value, needs=variable.trainable)
         return self.structure.unflatten(
             [None if place is None else Tensor(outs[place]) for place in self.places]
         )

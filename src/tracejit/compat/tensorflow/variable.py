@@ -93,7 +93,7 @@ class Variable(Value):
         if STATE.tracing is not None:
             STATE.tracing.write(self, call(linear_maps.stop_gradient, tensor).cell)
         else:
-            self._cell = known(tensor.cell.value, needs=self.trainable)
+            self._cell = Cell(have, tensor.cell.value, needs=self.trainable)
         return self
 
     def assign_add(self, delta: Any, use_locking: bool = False, name: str | None = None,
