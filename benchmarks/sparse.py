@@ -33,7 +33,7 @@ import tracejit as tj
 
 jax.config.update("jax_enable_x64", True)
 
-VARIABLES, COLUMNS, ROUNDS = 100_000, 20, 15
+VARIABLES, COLUMNS, ROUNDS = 100_000, 20, 60
 
 
 class Task(NamedTuple):

@@ -8,7 +8,7 @@ import scipy.sparse
 
 import tracejit as tj
 from tracejit import lax
-from tracejit.errors import ArgumentError, GradError, ShapeError, UnsupportedError
+from tracejit.errors import ArgumentError, DTypeError, GradError, ShapeError, UnsupportedError
 from tracejit.passes.sparsity import loops
 
 X = np.linspace(0.2, 1.7, 8)
@@ -184,6 +184,24 @@ def test_it_composes_with_other_transforms() -> None:
     many = np.stack([X, X[::-1]])
     data = tj.vmap(lambda x: tj.sparse_jacobian(tridiagonal)(x).data)(many)
     np.testing.assert_allclose(data[1], tj.sparse_jacobian(tridiagonal)(X[::-1]).data)
+
+
+def test_arrays_with_the_same_places_are_trees_of_one_structure() -> None:
+    first, second = (tj.jit(tj.sparse_jacobian(f))(X) for f in (np.sin, np.cos))
+    total = tj.tree.map(lambda x, y: x + y, first, second)
+    np.testing.assert_allclose(total.toarray(), np.diag(np.cos(X) - np.sin(X)))
+    other = tj.jit(tj.sparse_jacobian(np.sin, format="csc"))(X)
+    assert tj.tree.structure(first) == tj.tree.structure(second) != tj.tree.structure(other)
+
+
+def test_static_arguments_of_a_jitted_function() -> None:
+    def f(x, mode):
+        return np.sin(x) if mode == "sin" else x
+
+    jac = tj.sparse_jacobian(tj.jit(f, static_argnames="mode"))
+    np.testing.assert_allclose(jac(X, "sin").toarray(), np.diag(np.cos(X)))
+    with pytest.raises(DTypeError, match="mode.*\n.*\n.*static_argnames"):
+        tj.sparse_jacobian(f)(X, "sin")
 
 
 def test_what_scipy_changes_in_place_is_its_own() -> None:

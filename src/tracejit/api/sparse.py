@@ -70,8 +70,9 @@ def sparse_jacobian(
               it the pattern is found from the program, and holds for all values.
 
     Gives SciPy's sparse arrays, and under `jit` and other transforms a `SparseArray`. It is
-    compiled, as by `jit`: once for each kind of arguments. Arrays of integers that say what is
-    connected (`x[edges]`) are best closed over: of those that are arguments the values are unknown.
+    compiled, as by `jit`: once for each kind of arguments; arguments that are no arrays are static
+    in a jitted `fun` that says so. Arrays of integers that say what is connected (`x[edges]`) are
+    best closed over: of those that are arguments the values are unknown.
     Raises GradError for arguments or results that are no floats, UnsupportedError for a pattern
     that is too dense to be written down.
     """

@@ -23,7 +23,7 @@ FORMATS = ("csr", "csc", "coo")
 
 
 class Places:
-    """Where the entries of a sparse matrix are, in a format's order. Equal only to itself.
+    """Where the entries of a sparse matrix are, in a format's order; equal if all of it is.
 
     rows, columns: of each entry. indices, indptr: as SciPy has them (csr, csc), None for coo.
     """
@@ -48,6 +48,18 @@ class Places:
         for array in (self.rows, self.columns, self.indices, self.indptr):
             if array is not None:
                 array.setflags(write=False)
+
+    def __eq__(self, other: object) -> bool:
+        if self is other or not isinstance(other, Places):
+            return self is other
+        return (
+            (self.shape, self.format) == (other.shape, other.format)
+            and np.array_equal(self.rows, other.rows)
+            and np.array_equal(self.columns, other.columns)
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.shape, self.format, len(self.rows)))
 
 
 @tree.register_pytree_node_class

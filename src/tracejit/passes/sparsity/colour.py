@@ -37,6 +37,8 @@ def column_colours(pattern: Pattern) -> Colours:
 
 def star_colours(pattern: Pattern) -> Colours:
     """A star colouring of the graph of a symmetric pattern."""
+    if len(pattern.indices) == pattern.shape[0] ** 2:
+        return np.arange(pattern.shape[0])
     off = pattern.rows != pattern.indices
     counts = np.bincount(pattern.rows[off], minlength=pattern.shape[0])
     graph = Pattern(
