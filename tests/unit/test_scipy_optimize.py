@@ -169,6 +169,14 @@ def test_constraints_have_derivatives_too() -> None:
     ]
     found = minimize(rosenbrock, [0.5, 0.0], method="SLSQP", constraints=held)
     np.testing.assert_allclose(found.x, [0.41494475, 0.1701105], atol=1e-4)
+    points = []
+
+    def noted(x: Any) -> Any:
+        tj.debug.callback(lambda at: points.append(tuple(at)), x)
+        return 1 - x @ x
+
+    found = minimize(rosenbrock, [0.5, 0.0], constraints={"type": "ineq", "fun": noted})
+    assert len(set(points)) <= found.nfev  # no differences: nothing is asked for beside the path
     tied = {"type": "eq", "fun": lambda p: p["a"] - p["b"], "jac": lambda p: np.array([[1.0, -1]])}
     found = minimize(
         lambda p: (p["a"] - 1) ** 2 + (p["b"] - 3) ** 2, {"a": 0.0, "b": 0.0}, constraints=tied
