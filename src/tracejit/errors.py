@@ -14,6 +14,7 @@
     |   |-- StaticArgumentError         static_argnums, static_argnames, an unhashable static
     |   |-- GradError                   a gradient that is not defined: a non-scalar output, an
     |   |                               integer input
+    |   |   |-- NoRuleError             ... a function without its rule (also AttributeError)
     |   |   `-- GraphError              ... or of a recording that was let go (also RuntimeError)
     |   `-- ConfigError                 a knob that is unknown, or a value that it does not take
     |-- IRError                         a jaxpr that breaks the rules of the language
@@ -54,6 +55,7 @@ __all__ = [
     "LeakedTracerError",
     "MissingLoweringError",
     "MissingRuleError",
+    "NoRuleError",
     "NonFiniteError",
     "ShapeError",
     "StaticArgumentError",
@@ -185,6 +187,10 @@ class GradError(ArgumentError):
 
 class GraphError(GradError, RuntimeError):
     """A recording that gives no derivative: let go, written over, or without what was asked for."""
+
+
+class NoRuleError(GradError, AttributeError):
+    """A function of `custom_jvp`, `custom_vjp` or `custom_vmap` that was not given its rule."""
 
 
 class ConfigError(ArgumentError):

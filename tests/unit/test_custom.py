@@ -13,6 +13,7 @@ from tracejit.errors import (
     ArgumentError,
     DTypeError,
     GradError,
+    NoRuleError,
     ShapeError,
     TracerError,
     TreeError,
@@ -461,8 +462,9 @@ def test_wrong_vjp_rules(fwd, bwd, error, message: str) -> None:
 
 def test_missing_rules() -> None:
     for make, how in ((tj.custom_jvp, "defjvp"), (tj.custom_vjp, "defvjp")):
-        with pytest.raises(GradError, match=f"using {how}"):
+        with pytest.raises(NoRuleError, match=f"using {how}") as caught:
             make(np.sin)(1.0)
+        assert isinstance(caught.value, AttributeError)
 
 
 def test_forward_mode_of_custom_vjp_is_an_error() -> None:

@@ -30,7 +30,7 @@ from tracejit.control.custom_rules import (
     VjpByUser,
 )
 from tracejit.control.staging import Body, as_leaves, leaf_type, stage_body
-from tracejit.errors import ArgumentError, GradError, TracerError
+from tracejit.errors import ArgumentError, NoRuleError, TracerError
 from tracejit.ir.atoms import is_zero
 from tracejit.runtime.arguments import check_callable, name_of
 from tracejit.trace.provenance import function_place, user_frame
@@ -112,8 +112,8 @@ class WithRules:
         given = is_traced(*[x for x in tree.leaves(args) if isinstance(x, Tracer)])
         return not given and not closed_over(self.__wrapped__, *self.rules, args)
 
-    def missing(self, what: str, how: str) -> GradError:
-        return GradError(
+    def missing(self, what: str, how: str) -> NoRuleError:
+        return NoRuleError(
             f"No {what} defined for {self.kind} function {self.name} using {how}",
             where=user_frame(), hint=f"give it one: {self.name}.{how}(...)",
         )  # fmt: skip
