@@ -267,7 +267,7 @@ def test_optimizers(name) -> None:
         return np.sum((p["x"] - X) ** 2) + p["y"] ** 2
 
     found = getattr(optimizers, name)(
-        grad(loss), {"x": onp.zeros(3), "y": 1.0}, callback=lambda p, i, g: seen.append(i),
+        tj.jit(grad(loss)), {"x": onp.zeros(3), "y": 1.0}, callback=lambda p, i, g: seen.append(i),
         num_iters=400, step_size=0.05,
     )  # fmt: skip
     onp.testing.assert_allclose(found["x"], X, atol=2e-2)
