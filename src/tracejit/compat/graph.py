@@ -162,7 +162,7 @@ class Operation:
     """A function on some kind of arguments as a jaxpr. captured: the cells of its first inputs,
     arrays that the function closes over. number: no other operation has it."""
 
-    __slots__ = ("captured", "jaxpr", "name", "number", "out_tree", "runner")
+    __slots__ = ("captured", "jaxpr", "name", "number", "out_tree", "out_types", "runner")
 
     def __init__(
         self, name: str, jaxpr: Jaxpr, out_tree: tree.TreeDef, captured: Sequence[Any] = (),
@@ -170,7 +170,7 @@ class Operation:
     ):  # fmt: skip
         self.name, self.jaxpr, self.out_tree = name, jaxpr, out_tree
         self.captured = tuple([known(x) for x in captured])
-        self.runner = runner
+        self.runner, self.out_types = runner, jaxpr.out_types
         self.number = next(_serials)
 
     def run(self, values: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
@@ -182,12 +182,13 @@ class Operation:
     def apply(self, cells: Sequence[Cell], record: bool, where: Provenance | None = None) -> Any:
         """The results for cells: a cell, or a tree of them."""
         inputs = (*self.captured, *cells)
-        types = self.jaxpr.out_types
+        types = self.out_types
         if record:
             step = Step(self, inputs, where or user_frame())
             needs = any(map(_needs, inputs))
             outs = [
-                Cell(t, step=step, index=i, needs=needs and t.is_float) for i, t in enumerate(types)
+                Cell(t, None, step=step, index=i, needs=needs and t.dtype.kind == "f")
+                for i, t in enumerate(types)
             ]
         else:
             values = self.run([cell.value for cell in inputs])
@@ -224,7 +225,7 @@ class Recorder:
             if x.__class__ is not Cell:
                 named = {k: _put(y, values_of) for k, y in kwargs.items()}
                 return fun(*_put(args, values_of), **named)
-        key = tuple(kind)
+        key = tuple(kind)  # types by id: an operation that is remembered keeps its own
         operation = self._operations.get(key)
         if operation is None:
             operation = self._trace(fun, args, kwargs, operands)
@@ -261,11 +262,14 @@ def _take(x: Any, kind: list[Any], operands: list[Any]) -> None:
     """Add an argument to the kind of a call, and what it holds to the operands."""
     if isinstance(x, Handle):
         cell = x.cell
-        kind.append(cell.type)
+        kind.append(id(cell.type))
         operands.append(cell)
+    elif x.__class__ is int:
+        kind.append(int)
+        kind.append(x)
     elif isinstance(x, (np.ndarray, np.generic)):
         cell = known(x)
-        kind.append(cell.type)
+        kind.append(id(cell.type))
         operands.append(cell)
     elif isinstance(x, Tracer):
         operands.append(x)
