@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from tracejit.ir.atoms import Atom, is_zero, zero
+from tracejit.ir.atoms import Atom, is_zero
 from tracejit.ir.primitive import Primitive
-from tracejit.ir.types import INT32
 from tracejit.ops import linalg as ops
 from tracejit.ops.contraction import dot
-from tracejit.ops.elementwise import le, lt, select
-from tracejit.ops.structure import iota
+from tracejit.ops.elementwise import ge, gt, le, lt
 from tracejit.transforms.jet import Coefficient, Coefficients, Rule, Use, convolution
 
 Step = Callable[[int], Coefficients]
@@ -44,9 +42,8 @@ def _system(read: Callable[..., Atom]) -> Callable[[Use], Step]:
 
 def _triangle(c: Atom, *, lower: bool, transposed: bool, unit: bool) -> Atom:
     """What is read of a triangular matrix: one side, without the diagonal where it counts as 1."""
-    row, column = (iota(dtype=INT32, shape=c.shape, axis=c.ndim - k) for k in (2, 1))
-    small, large = (column, row) if lower else (row, column)
-    return select((lt if unit else le)(small, large), c, zero(c.type))
+    strictly, with_diagonal = (gt, ge) if lower else (lt, le)
+    return ops.part_where(c, strictly if unit else with_diagonal)
 
 
 _ROWS: dict[Any, Callable[[Use], Step]] = {
