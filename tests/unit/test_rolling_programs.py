@@ -263,3 +263,77 @@ def test_known_arrays_that_the_function_makes_are_read_and_written_at_traced_pla
     given, mine = A.copy(), A.copy()
     np.testing.assert_array_equal(tj.jit(pivoted)(mine), pivoted(given))
     np.testing.assert_allclose(mine, given, rtol=1e-12)
+
+
+def swapped_by_chance(x: Any, y: Any, s: Any) -> Any:
+    while s > 0.3:
+        s = s * 0.7
+        x, y = y, x
+    x[0] += 1.0
+    return x, y
+
+
+def swapped_within(x: Any, y: Any, s: Any) -> Any:
+    for k in range(20):
+        w = s + k
+        while w > 5.0:
+            w = w * 0.5
+            x, y = y, x
+    for v in y:
+        x[0] += v
+    return x, y
+
+
+def made_anew_by_chance(x: Any, y: Any, s: Any) -> Any:
+    while s > 0.3:
+        s = s * 0.7
+        x = x * 0.5
+    x[0] = 9.0
+    return x, y
+
+
+def made_anew_on_a_path(x: Any, y: Any, s: Any) -> Any:
+    for i in range(20):
+        if s * i > 7.0:
+            x = x * 0.9
+    x[1:] += 1.0
+    return x, y
+
+
+def made_anew_in_a_loop_within(x: Any, y: Any, s: Any) -> Any:
+    z = y
+    for i in range(20):
+        w = s - i
+        while w > 0.3:
+            w = w - 1.0
+            z = z + 1.0
+    z[2] = 5.0
+    return x, y
+
+
+@pytest.mark.parametrize("fun", [
+    swapped_by_chance, swapped_within, made_anew_by_chance, made_anew_on_a_path,
+    made_anew_in_a_loop_within,
+])  # fmt: skip
+@pytest.mark.parametrize("s", [0.1, 0.4, 0.5, 1.5])
+def test_arrays_that_may_be_the_callers_behind_a_loop_are_written_to(
+    fun: Callable[..., Any], s: float
+) -> None:
+    theirs, mine = ([np.arange(8.0), np.arange(8.0) ** 2] for _ in range(2))
+    expected, found = fun(*theirs, s), tj.jit(fun)(*mine, s)
+    for a, b in zip((*found, *mine), (*expected, *theirs), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12)
+
+
+def test_arrays_that_may_be_the_callers_are_read_behind_a_loop_that_is_traced_once() -> None:
+    def fun(x: Any, tolerance: Any) -> Any:
+        error = 1.0
+        while error > tolerance:
+            old, x = x, 0.5 * (x + 2.0 / x)
+            error = np.max(np.abs(x - old))
+        fixed = x.copy()
+        fixed[0] = 0.0
+        return fixed, old
+
+    primitives = [e.primitive.name for e in tj.make_jaxpr(fun)(np.arange(1.0, 9.0), 1e-8).equations]
+    assert "while" in primitives

@@ -65,6 +65,7 @@ from tracejit.trace.retrace import LEFT, Retrace, Site
 from tracejit.trace.stage import is_weak
 from tracejit.trace.tables import is_lendable, lent
 from tracejit.trace.tracer import Constant, Trace, Tracer, bind, current_trace
+from tracejit.trace.view import root_of
 from tracejit.trace.watch import Watch
 
 #: Paths through one body; more is retraced unrolled.
@@ -193,6 +194,7 @@ class Loop:
         self.moves: Moves | None = {}
         self.writes = False
         self.alone = True
+        self.kept: set[Path] = set()  # places with arrays that were there ahead of a round
 
     def unrolled(self, reason: str) -> Retrace:
         return Retrace(self.site, reason, self.outer.root)
@@ -341,6 +343,8 @@ class Loop:
             leaf = as_leaf(after[path], spelled(path))
             places[path] = body.lift(leaf), leaf_type(leaf), is_weak(after[path])
         self.alone = self.alone and self._is_alone(body, {path: after[path] for path in places})
+        old = {id(x) for x, _ in self.entries.values()} | self.outer.root.unclear.keys()
+        self.kept |= {p for p in places if p in after and id(_root(after[p])) in old}
         arrays = {key: body.lift(x) for key, (x, _, _) in body.writes.items()}
         return Ending(body, [*body.equations], [*forks], places, arrays, results)
 
@@ -452,12 +456,36 @@ class Loop:
                 x = array
             else:
                 x.weak = weak
+                if self._is_unclear(path, rounds):
+                    self.outer.root.unclear[id(x)] = x, self.site
             root = path[:1]
             variables.setdefault(path[0], self.before.get(root, self.last.get(root)))
             put(variables, path, x)
         for tracer, x in zip(self.written.values(), outs[len(self.carried) :], strict=True):
             tracer.assign(x)
         replace_locals(self.frame, self.arrays | variables | also)
+
+
+    def _is_unclear(self, path: Path, rounds: int | None) -> bool:
+        """Whether the array in a place may be, behind the loop, one that others know: one that was
+        there before, if there was no round, or none that made another."""
+        kept = path in self.kept
+        if rounds and not kept:
+            return False
+        known = {id(x) for s in stack.sinks if isinstance(s, Trace) for x in s.arguments}
+        known |= self.outer.root.unclear.keys() | {id(_root(x)) for x in self.outside.values()}
+        held = [id(_root(x)) for x in self.before.values() if isinstance(x, Tracer) and x.ndim]
+        found = [x for p, x in self.before.items() if p == path or (kept and p in self.carried)]
+        return any(
+            isinstance(x, Tracer) and x.ndim > 0
+            and (id(_root(x)) in known or held.count(id(_root(x))) > 1)
+            for x in found
+        )  # fmt: skip
+
+
+def _root(x: Any) -> Any:
+    """The array that a view is of; all else as it is."""
+    return root_of(x) if isinstance(x, Tracer) else x
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,6 +95,7 @@ class Trace(Builder):
         self.writes: dict[int, tuple[Tracer, Atom, Trace]] = {}
         self.bounds_of: dict[Any, tuple[float, float]] = {}
         self.unrolled: dict[Any, str] = {}
+        self.unclear: dict[int, tuple[Tracer, Any]] = {}
         self.numbering: Any = None
         self.private: dict[int, Tracer] = {}
         self._root: Trace | None = None  # not itself: what is traced is let go with the trace
@@ -401,6 +402,9 @@ class Tracer:
         trace = current_trace()
         if trace is None or not self.owner.alive:
             raise leaked(self)
+        if id(self) in trace.root.unclear:
+            site = trace.root.unclear[id(self)][1]
+            raise Retrace(site, "an array that is written to may have another name", trace.root)
         atom = trace.lift(new)
         assert atom.type == self.atom.type, (atom.type, self.atom.type)
         if self.owner is not trace:
