@@ -64,6 +64,9 @@ def test_tensors_behave() -> None:
     near(x @ x, np.asarray(x) @ np.asarray(x))
     near(np.sin(x), np.sin(np.asarray(x)))
     near(-x[1] + abs(-x[0]), [-2, -2])
+    near(x[:, tf.constant(0) : tf.constant(1)], [[1], [3]])
+    near([x[x > 2.0], tf.boolean_mask(x[0], [True, True])], [[3, 4], [1, 2]])
+    assert np.sum(x) == 10 and np.mean(tf.Variable([1.0, 2.0])) == 1.5
     with pytest.raises(TypeError, match="unhashable"):
         hash(x)
     assert x.ref() in {x.ref()} and x.ref().deref() is x
@@ -343,6 +346,16 @@ def test_a_recording_goes_to_jit() -> None:
     assert str(mine.trace(*values)) == str(tj.jit(tj.value_and_grad(plain)).trace(*values))
     with pytest.raises(ArgumentError, match="not watched"):
         g.compile(loss, [tf.constant(1.0)])
+
+
+def test_tensors_in_traced_functions() -> None:
+    def f(x):
+        return tf.reduce_sum(tf.sin(x) * x[0])
+
+    x = np.array([0.5, 1.0])
+    expected = np.cos(x) * x[0] + np.array([np.sum(np.sin(x)), 0])
+    near(tj.jit(tj.grad(f))(x), expected)
+    near(tj.grad(f)(tf.constant(x)), expected)
 
 
 def test_a_tape_inside_of_a_trace_is_an_error() -> None:

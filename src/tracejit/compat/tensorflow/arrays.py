@@ -21,8 +21,8 @@ from tracejit.trace.provenance import user_frame
 from tracejit.trace.tracer import current_trace
 
 __all__ = [
-    "cast", "clip_by_global_norm", "einsum", "eye", "fill", "global_norm", "group", "is_tensor",
-    "linspace", "matmul", "meshgrid", "no_op", "ones", "print", "range", "rank", "shape", "size",
+    "boolean_mask", "cast", "clip_by_global_norm", "einsum", "eye", "fill", "global_norm", "group",
+    "is_tensor", "linspace", "matmul", "meshgrid", "no_op", "ones", "print", "range", "rank", "shape", "size",
     "split", "stop_gradient", "unstack", "where", "zeros",
 ]  # fmt: skip
 
@@ -115,6 +115,11 @@ def where(condition: Any, x: Any = None, y: Any = None, name: Name = None) -> Te
     if x is None:
         return _new(np.argwhere(convert(condition).numpy()), "int64")
     return call(choosing.where, convert(condition), x, y)  # type: ignore[no-any-return]
+
+
+def boolean_mask(tensor: Any, mask: Any, name: Name = None) -> Tensor:
+    """The elements, or rows, where a mask holds."""
+    return convert(tensor)[convert(mask)]  # type: ignore[no-any-return]
 
 
 def einsum(equation: str, *inputs: Any, name: Name = None) -> Tensor:

@@ -78,10 +78,10 @@ class Value(Handle):
         return np.array(self._known("its array"), dtype)
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        """NumPy's functions on tensors are TensorFlow's: tensors are their results."""
+        """NumPy's functions element by element give tensors, all others arrays."""
         ours = ufuncs.Ufunc.registry.get(ufunc.__name__)
         if method != "__call__" or ours is None or kwargs:
-            return NotImplemented
+            return getattr(ufunc, method)(*map(_array_of, inputs), **kwargs)
         first = next(x for x in inputs if isinstance(x, Value))
         return call(ours, *[_like(x, first, ufunc.__name__) for x in inputs])
 
@@ -113,13 +113,33 @@ class Value(Handle):
         return iter([self[i] for i in range(self.shape[0])])
 
     def __getitem__(self, index: Any) -> Any:
-        return call(operator.getitem, self, index)
+        if isinstance(index, Value) and index.dtype.is_bool:
+            return call(operator.getitem, self, np.nonzero(index.numpy()))
+        several = isinstance(index, tuple)
+        parts = [_bounds(part) for part in (index if several else (index,))]
+        return call(operator.getitem, self, tuple(parts) if several else parts[0])
+
+    def numbered(self, name: str) -> Any:
+        """The array, or the traced value, for tracejit's functions that get or return tensors."""
+        return self.cell if isinstance(self.cell, Tracer) else self._known("its array")
 
     def __matmul__(self, other: Any) -> Any:
         return binary(contraction.matmul, self, other)
 
     def __rmatmul__(self, other: Any) -> Any:
         return binary(contraction.matmul, other, self)
+
+
+def _array_of(x: Any) -> Any:
+    return np.asarray(x) if isinstance(x, Value) else x
+
+
+def _bounds(part: Any) -> Any:
+    """A part of an index: the bounds of a slice are numbers."""
+    if not isinstance(part, slice):
+        return part
+    bounds = (part.start, part.stop, part.step)
+    return slice(*[operator.index(n) if isinstance(n, Value) else n for n in bounds])
 
 
 class Reference:
