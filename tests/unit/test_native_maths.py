@@ -98,6 +98,8 @@ SAMPLES: dict[str, tuple[Sampler, ...]] = {
     "exp": (EXPONENTS, uniform(-2.0, 2.0), TINY, around(0.34657359, -0.34657359)),
     "exp2": (per_dtype(uniform(-1076.0, 1025.0), uniform(-151.0, 129.0)), uniform(-2.0, 2.0), TINY),
     "expm1": (EXPONENTS, uniform(-2.0, 2.0), uniform(0.33, 0.43), uniform(-40.0, -10.0), TINY),
+    "i0e": (uniform(-8.5, 8.5), uniform(7.0, 60.0), TINY, magnitudes(1.0, math.inf)),
+    "i1e": (uniform(-8.5, 8.5), uniform(7.0, 60.0), TINY, magnitudes(1.0, math.inf)),
     "lgamma": (
         uniform(0.0, 3.0), uniform(2.0, 12.0), around(1.0, 2.0, 8.0), POSITIVE,
         uniform(-9.99, -0.01),
@@ -150,6 +152,19 @@ def exact_tanh(x: mpmath.mpf) -> mpmath.mpf:
     return mpmath.expm1(2 * x) / (mpmath.expm1(2 * x) + 2)
 
 
+def exact_bessel(n: int, x: mpmath.mpf) -> mpmath.mpf:
+    """e^-|x| I_n(x): by the first terms for large x, where mpmath takes long."""
+    a = abs(x)
+    if a < 1000:
+        return mpmath.besseli(n, x) * mpmath.exp(-a)
+    term = total = mpmath.mpf(1)
+    for k in range(1, 20):
+        term *= -(4 * n * n - (2 * k - 1) ** 2) / (8 * k * a)
+        total += term
+    sign = mpmath.sign(x) if n % 2 else 1
+    return sign * total / mpmath.sqrt(2 * mpmath.pi * a)
+
+
 EXACT: dict[str, Callable] = {
     "cbrt": lambda x: mpmath.sign(x) * mpmath.cbrt(abs(x)),
     "erfinv": exact_erfinv,
@@ -159,6 +174,8 @@ EXACT: dict[str, Callable] = {
     ),
     "atanh": lambda x: mpmath.log1p(2 * x / (1 - x)) / 2,
     "fmod": lambda x, y: mpmath.sign(x) * mpmath.fmod(abs(x), abs(y)),
+    "i0e": lambda x: exact_bessel(0, x),
+    "i1e": lambda x: exact_bessel(1, x),
     "lgamma": lambda x: mpmath.re(mpmath.loggamma(x)),
     "log2": lambda x: mpmath.log(x) / mpmath.log(2),
     "logistic": lambda x: 1 / (1 + mpmath.exp(-x)),
@@ -272,6 +289,8 @@ SPECIAL: dict[str, list[tuple[float, float]]] = {
     "exp": [(0.0, 1), (-0.0, 1), (INF, INF), (-INF, 0.0), (NAN, NAN), (1e30, INF), (-1e30, 0.0)],
     "exp2": [(0.0, 1), (INF, INF), (-INF, 0.0), (NAN, NAN), (10, 1024), (-3, 0.125), (1e30, INF)],
     "expm1": [(0.0, 0.0), (-0.0, -0.0), (INF, INF), (-INF, -1), (NAN, NAN), (1e30, INF)],
+    "i0e": [(0.0, 1), (-0.0, 1), (INF, 0.0), (-INF, 0.0), (NAN, NAN)],
+    "i1e": [(0.0, 0.0), (-0.0, -0.0), (INF, 0.0), (-INF, -0.0), (NAN, NAN)],
     "lgamma": [(0.0, INF), (-0.0, INF), (1, 0.0), (2, 0.0), (-3, INF), (INF, INF), (-INF, INF),
                (NAN, NAN), (-1e30, INF)],
     "log": [(0.0, -INF), (-0.0, -INF), (1, 0.0), (-1, NAN), (INF, INF), (-INF, NAN), (NAN, NAN)],

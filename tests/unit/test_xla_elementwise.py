@@ -74,6 +74,7 @@ UNARY = {
     ops.acosh: (4, (1, 2), (1, 1e5)), ops.atanh: (4, UNIT, TINY),
     ops.is_finite: (0, WIDE), ops.sign_bit: (0, WIDE), ops.stop_gradient: (0, WIDE),
     special.erf: (4, WIDE, UNIT), special.erfc: (50, (-8, 8), UNIT), special.erfinv: (30, UNIT),
+    special.i0e: (8, WIDE, UNIT), special.i1e: (8, WIDE, UNIT),
 }  # fmt: skip
 
 

@@ -33,6 +33,7 @@ from tracejit.trace.tracer import bind
 
 __all__ = [
     "RoundingMethod", "abs", "acos", "acosh", "add", "asin", "asinh", "atan", "atan2", "atanh",
+    "bessel_i0e", "bessel_i1e",
     "bitcast_convert_type", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "cbrt",
     "ceil", "clamp", "clz", "convert_element_type", "cos", "cosh", "digamma", "div", "eq",
     "erf", "erf_inv", "erfc", "exp", "exp2", "expm1", "floor", "ge", "gt", "integer_pow",
@@ -85,6 +86,8 @@ clz = _elementwise("clz", ops.clz)
 erf, erfc = _elementwise("erf", special.erf), _elementwise("erfc", special.erfc)
 erf_inv, lgamma = _elementwise("erf_inv", special.erfinv), _elementwise("lgamma", special.lgamma)
 digamma = _elementwise("digamma", special.digamma)
+bessel_i0e = _elementwise("bessel_i0e", special.i0e)
+bessel_i1e = _elementwise("bessel_i1e", special.i1e)
 
 add, sub = _elementwise("add", ops.add, 2), _elementwise("sub", ops.sub, 2)
 div = _elementwise("div", ops.div, 2)

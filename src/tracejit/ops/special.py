@@ -1,4 +1,4 @@
-"""Special functions: the error function and the gamma function with their kin.
+"""Special functions: the error function, the gamma function and Bessel's, with their kin.
 
 SciPy has their values; it is loaded when one is first evaluated.
 """
@@ -11,10 +11,10 @@ import math
 from typing import Any
 
 from tracejit.errors import ArgumentError
-from tracejit.ir.atoms import Atom
+from tracejit.ir.atoms import Atom, Literal, ones, zero
 from tracejit.ir.primitive import POINTWISE, Derivatives, Primitive, accept, unary
 from tracejit.ir.types import FLOATS, ArrayType
-from tracejit.ops.elementwise import exp
+from tracejit.ops.elementwise import eq, exp, select, sign
 
 TWO_OVER_ROOT_PI = 2.0 / math.sqrt(math.pi)
 HALF_ROOT_PI = math.sqrt(math.pi) / 2.0
@@ -67,4 +67,23 @@ polygamma: Primitive = Primitive(
     evaluate=lambda x, *, n: _scipy_special().polygamma(n, x).astype(x.dtype),
     jvp=Derivatives((_polygamma_derivative,)), batch=POINTWISE,
     doc="The n-th derivative of digamma.",
+)  # fmt: skip
+
+
+def _i1e_derivative(x: Atom, y: Atom) -> Atom:
+    """I_1' = I_0 - I_1 / x, and 1/2 of it at 0."""
+    at_zero = eq(x, zero(x.type))
+    quotient = y / select(at_zero, ones(x.type), x)
+    return i0e(x) - select(at_zero, Literal(0.5, x.type), quotient) - sign(x) * y
+
+
+i0e = unary(
+    "i0e", accepts=FLOATS, evaluate=lambda x: _scipy_special().i0e(x),
+    derivative=lambda x, y: i1e(x) - sign(x) * y,
+    doc="The modified Bessel function I_0(x) times e^-|x|.",
+)  # fmt: skip
+i1e: Primitive = unary(
+    "i1e", accepts=FLOATS, evaluate=lambda x: _scipy_special().i1e(x),
+    derivative=_i1e_derivative,
+    doc="The modified Bessel function I_1(x) times e^-|x|.",
 )  # fmt: skip

@@ -27,7 +27,9 @@ DEAR = frozenset(
         "exp exp2 expm1 log log2 log10 log1p logistic softplus sin cos tan tanh sinh cosh asin "
         "acos atan atan2 asinh acosh atanh cbrt pow"
     ).split()}
-    | {getattr(special, name) for name in "erf erfc erfinv lgamma digamma".split()}
+    | {getattr(special, name) for name in (
+        "erf erfc erfinv lgamma digamma i0e i1e"
+    ).split()}
 )  # fmt: skip
 #: Here x y = y x to the bit.
 COMMUTATIVE = frozenset({ops.add, ops.mul})

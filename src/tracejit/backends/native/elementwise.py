@@ -227,7 +227,9 @@ _ROWS: dict[Any, Row] = (
         "rsqrt cbrt exp exp2 expm1 log log2 log10 log1p logistic softplus sin cos tan asin acos "
         "atan atan2 sinh cosh tanh asinh acosh atanh"
     ).split()}
-    | {getattr(special, name): _maths(name) for name in "erf erfc erfinv lgamma digamma".split()}
+    | {getattr(special, name): _maths(name) for name in (
+        "erf erfc erfinv lgamma digamma i0e i1e"
+    ).split()}
     | {
         ops.trunc: _method("trunc_to_integer"),
         special.polygamma: lambda b, dtype, x, *, n: polygamma(b, n, x),
@@ -254,7 +256,9 @@ _COSTS: dict[Any, int] = (
     {getattr(ops, n): 12 for n in "exp exp2 log log2 log10 logistic sqrt rsqrt div rem".split()}
     | {getattr(ops, n): 20 for n in "expm1 log1p sin cos tan tanh sinh cosh cbrt softplus".split()}
     | {getattr(ops, n): 30 for n in "asin acos atan atan2 asinh acosh atanh pow".split()}
-    | {getattr(special, n): 40 for n in "erf erfc erfinv lgamma digamma polygamma".split()}
+    | {getattr(special, n): 40 for n in (
+        "erf erfc erfinv lgamma digamma polygamma i0e i1e"
+    ).split()}
 )
 
 LOWERINGS.rows(__name__, {op: Pointwise(row, _COSTS.get(op, 1)) for op, row in _ROWS.items()})

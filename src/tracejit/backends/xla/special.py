@@ -10,6 +10,7 @@ from tracejit.ops import special as ops
 
 LOWERINGS.rows(__name__, {
     ops.erf: lax.erf, ops.erfc: lax.erfc, ops.erfinv: lax.erf_inv, ops.lgamma: lax.lgamma,
+    ops.i0e: lax.bessel_i0e, ops.i1e: lax.bessel_i1e,
     ops.polygamma: lambda x, *, n: lax.polygamma(full_like(x, n), x),
 })  # fmt: skip
 

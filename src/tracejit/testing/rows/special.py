@@ -28,5 +28,7 @@ ROWS: tuple[Sample, ...] = (
     *unary_rows(ops.erf, reals(-2, 2), 4),
     *unary_rows(ops.erfc, reals(-2, 2), 8),
     *unary_rows(ops.erfinv, reals(-0.8, 0.8), 64),
+    *unary_rows(ops.i0e, reals(-12, 12), 16),
+    *unary_rows(ops.i1e, reals(-12, 12), 16),
     *_gamma_rows(),
 )

@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tracejit.backends.native.emit import Value
+from tracejit.backends.native.maths.bessel import i0e, i1e
 from tracejit.backends.native.maths.error import erf, erfc, erfinv
 from tracejit.backends.native.maths.exponential import exp, exp2, expm1, logistic, tanh
 from tracejit.backends.native.maths.gamma import digamma, lgamma
@@ -59,6 +60,8 @@ MATHS: dict[str, Callable[..., Value]] = {
     "exp2": exp2,
     "expm1": expm1,
     "fmod": fmod,
+    "i0e": i0e,
+    "i1e": i1e,
     "lgamma": lgamma,
     "log": log,
     "log10": log10,
@@ -98,6 +101,8 @@ ULPS: dict[str, tuple[float, float]] = {
     "exp2": (1.0, 1.0),
     "expm1": (1.0, 1.0),
     "fmod": (0.0, 0.0),
+    "i0e": (4.0, 0.51),
+    "i1e": (4.0, 0.51),
     "lgamma": (7.0, 0.51),
     "log": (1.0, 1.0),
     "log10": (1.2, 1.2),
