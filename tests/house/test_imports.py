@@ -71,16 +71,16 @@ PACKAGES = {
     "scipy": ("backends", "scipy.optimize"),
     "platformdirs": ("runtime", "backends"),
     "rich": ("demo", "__main__"),
-    "matplotlib": ("demo",),
+    "matplotlib": ("api.compare", "demo"),
     "sklearn": ("demo",),
 }
 
 # Who may load a module by its name, when it is first used (ops: SciPy's functions, for the
 # reference values; numpy.operators: tracejit.scipy, made of the face; backends.native.blas:
-# SciPy's BLAS; disk: platformdirs, by those who keep code; api.sparse_arrays: scipy.sparse), and
-# who may read the environment.
+# SciPy's BLAS; disk: platformdirs, by those who keep code; api.sparse_arrays: scipy.sparse;
+# api.compare: matplotlib), and who may read the environment.
 LOADERS = (
-    "api.sparse_arrays",
+    *("api.compare", "api.sparse_arrays"),
     *("__init__", "backends.__init__", "backends.native.blas", "backends.native.disk"),
     *("compat", "demo", "numpy.operators", "ops.linalg", "ops.special", "scipy.__init__"),
 )
