@@ -169,6 +169,30 @@ def test_nests_with_the_other_transforms() -> None:
     np.testing.assert_allclose(tj.vmap(second)(X), [by_grad(x) for x in X])
 
 
+def test_effects_take_place_once() -> None:
+    seen: list[float] = []
+
+    def f(x: Any) -> Any:
+        tj.debug.callback(lambda v: seen.append(float(v)), x)
+        return tj.lax.cond(x > 0, lambda y: logged(y) ** 2, lambda y: y, x)
+
+    def logged(y: Any) -> Any:
+        tj.debug.callback(lambda v: seen.append(-float(v)), y)
+        return y
+
+    _, series = jet(f, (3.0,), ((1.0, 0.0, 0.0),))
+    assert (series, seen) == ([6.0, 2.0, 0.0], [3.0, -3.0])
+
+
+@pytest.mark.parametrize("backend", ["native", "xla"])
+@pytest.mark.parametrize("name", ["scan", "while", "cond", "solve", "sort", "gradient of scan"])
+def test_backends_agree(name: str, backend: str) -> None:
+    f, terms = FUNCTIONS[name], path(3)
+    _, expected = jet(f, (X,), (terms,))
+    _, series = tj.jit(lambda x, terms: jet(f, (x,), (terms,)), backend=backend)(X, terms)
+    np.testing.assert_allclose(np.stack(series), np.stack(expected), rtol=1e-10, atol=1e-12)
+
+
 def test_work_grows_with_the_square_of_the_order() -> None:
     """Nested jvp doubles the program with each order."""
 

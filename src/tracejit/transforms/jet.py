@@ -190,9 +190,11 @@ class Use:
         return self.bind(*[x[0] for x in self.inputs])
 
     def through(self, order: int) -> None:
-        """Compute all coefficients up to this one, in order; of loops, at once."""
-        if isinstance(self._rule, Whole):
-            self.at(order)
+        """Compute all coefficients up to this one, in order; of loops, at once.
+
+        The operation itself is done even if nobody reads it: it may have effects.
+        """
+        self.at(order if isinstance(self._rule, Whole) else 0)
         for k in range(order + 1):
             for y in self.outs:
                 y[k]
