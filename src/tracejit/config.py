@@ -19,8 +19,8 @@ The environment sets a knob under its name in capitals, `TRACEJIT_BACKEND=eager`
 import.
 A block's values hold in the thread (or the asyncio task) that entered the block, also while
 `update` changes them for the others; blocks nest, and the innermost that names a knob wins.
-JAX's `jax_enable_x64`, `jax_debug_nans`, `jax_debug_infs`, `jax_disable_jit` and `jax_threefry_partitionable` are understood wherever a
-name is.
+JAX's `jax_enable_x64`, `jax_debug_nans`, `jax_debug_infs`, `jax_disable_jit` and
+`jax_threefry_partitionable` are understood wherever a name is.
 """
 
 from __future__ import annotations

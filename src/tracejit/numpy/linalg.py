@@ -29,6 +29,7 @@ from tracejit.numpy.arrays import (
     some_axes,
     value,
 )
+from tracejit.numpy.choosing import where
 from tracejit.numpy.contraction import (
     cross,
     matmul,
@@ -113,7 +114,12 @@ def vector_norm(
     if isinstance(ord, str):
         raise fault(ArgumentError, f"a vector has no norm of order {ord!r}")
     total = sum_over(ufuncs.power(size, ord), axis, keepdims=keepdims)
-    return total if ord == 1 else ufuncs.power(total, 1 / ord)
+    if ord == 1:
+        return total
+    if isinstance(ord, int | float) and ord > 0:  # derivative 0 at 0, as of every norm
+        there = ufuncs.greater(total, 0)
+        return where(there, ufuncs.power(where(there, total, 1), 1 / ord), 0)
+    return ufuncs.power(total, 1 / ord)
 
 
 def matrix_norm(x: ArrayLike, /, *, keepdims: bool = False, ord: Any = "fro") -> Array:

@@ -1,7 +1,8 @@
 """Operations element by element: arithmetic, powers, exponentials, trigonometry, comparison, bits.
 
 x, y: operands, of one type. z or y: the result. Conventions at kinks follow JAX: the derivative of
-abs at 0 is 0, a tie of max or min gives half to each side, sign and floor have derivative 0.
+abs at 0 is 0, a tie of max or min gives half to each side, sign and floor have derivative 0. All of
+them: docs/numerics.md.
 """
 
 from __future__ import annotations
@@ -261,9 +262,19 @@ acos = unary(
 atan = unary(
     "atan", accepts=FLOATS, evaluate=np.arctan, derivative=lambda x, y: 1.0 / (1.0 + x * x)
 )
+
+
+def _square_distance(x: Atom, y: Atom) -> Atom:
+    """x^2 + y^2, and 1 at the origin: what is divided by it is 0 there, and stays 0."""
+    square = x * x + y * y
+    return select(eq(square, zero(x.type)), ones(x.type), square)
+
+
 atan2 = binary(
     "atan2", accepts=FLOATS, evaluate=np.arctan2,
-    derivatives=(lambda x, y, z: y / (x * x + y * y), lambda x, y, z: -(x / (x * x + y * y))),
+    derivatives=(
+        lambda x, y, z: y / _square_distance(x, y), lambda x, y, z: -(x / _square_distance(x, y))
+    ),
     doc="The angle of the point with ordinate x and abscissa y.",
 )  # fmt: skip
 sinh = unary("sinh", accepts=FLOATS, evaluate=np.sinh, derivative=lambda x, y: cosh(x))

@@ -196,17 +196,22 @@ def _pair(x: ArrayLike, y: ArrayLike) -> list[Any]:
 
 
 def xlogy(x: ArrayLike, y: ArrayLike, /) -> Array:
-    """x log(y), 0 where x is 0."""
+    """x log(y), 0 where x is 0; its derivative there is log(y), and 0 where y has no logarithm."""
     x, y = _pair(x, y)
-    at_zero = ufuncs.logical_and(ufuncs.equal(x, 0), ufuncs.logical_not(ufuncs.isnan(y)))
-    return where(at_zero, 0.0, ufuncs.multiply(x, ufuncs.log(where(at_zero, 1.0, y))))
+    return ufuncs.multiply(x, ufuncs.log(_filled(x, y, 0.0)))
+
+
+def _filled(x: Array, y: Array, end: float) -> Array:
+    """y, but end + 1 where x is 0 and y is a number outside of (end, inf)."""
+    inside = ufuncs.logical_and(ufuncs.greater(y, end), ufuncs.less(y, math.inf))
+    beyond = ufuncs.logical_not(ufuncs.logical_or(inside, ufuncs.isnan(y)))
+    return where(ufuncs.logical_and(ufuncs.equal(x, 0), beyond), end + 1.0, y)
 
 
 def xlog1py(x: ArrayLike, y: ArrayLike, /) -> Array:
-    """x log(1 + y), 0 where x is 0."""
+    """x log(1 + y), 0 where x is 0; its derivative there as that of `xlogy`."""
     x, y = _pair(x, y)
-    at_zero = ufuncs.logical_and(ufuncs.equal(x, 0), ufuncs.logical_not(ufuncs.isnan(y)))
-    return where(at_zero, 0.0, ufuncs.multiply(x, ufuncs.log1p(where(at_zero, 0.0, y))))
+    return ufuncs.multiply(x, ufuncs.log1p(_filled(x, y, -1.0)))
 
 
 def entr(x: ArrayLike, /) -> Array:
