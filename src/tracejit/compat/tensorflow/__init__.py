@@ -51,10 +51,10 @@ from tracejit.errors import TracejitError, did_you_mean
 __all__ = [
     "DType", "GradientTape", "Module", "Tensor", "TensorShape", "TensorSpec",
     "UnconnectedGradients", "Variable", "as_dtype", "boolean_mask", "cast",
-    "clip_by_global_norm", "constant", "convert_to_tensor", "custom_gradient", "einsum", "eye", "fill",
-    "function", "global_norm", "group", "is_tensor", "keras", "linspace", "losses", "matmul", "meshgrid", "metrics", "no_op",
-    "ones", "optimizers", "print", "random", "range", "rank", "shape", "size", "split",
-    "stop_gradient", "unstack", "where", "zeros",
+    "clip_by_global_norm", "constant", "convert_to_tensor", "custom_gradient", "einsum", "eye",
+    "fill", "function", "global_norm", "group", "is_tensor", "keras", "linspace", "losses",
+    "matmul", "meshgrid", "metrics", "no_op", "ones", "optimizers", "print", "random", "range",
+    "rank", "shape", "size", "split", "stop_gradient", "unstack", "where", "zeros",
 ]  # fmt: skip
 
 _math, _arrays, _linalg, _nn = map(functions, (MATH, ARRAYS, LINALG, NN))

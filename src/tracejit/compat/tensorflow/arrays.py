@@ -21,9 +21,9 @@ from tracejit.trace.provenance import user_frame
 from tracejit.trace.tracer import current_trace
 
 __all__ = [
-    "boolean_mask", "cast", "clip_by_global_norm", "einsum", "eye", "fill", "global_norm", "group",
-    "is_tensor", "linspace", "matmul", "meshgrid", "no_op", "ones", "print", "range", "rank", "shape", "size",
-    "split", "stop_gradient", "unstack", "where", "zeros",
+    "boolean_mask", "cast", "clip_by_global_norm", "einsum", "eye", "fill", "global_norm",
+    "group", "is_tensor", "linspace", "matmul", "meshgrid", "no_op", "ones", "print", "range",
+    "rank", "shape", "size", "split", "stop_gradient", "unstack", "where", "zeros",
 ]  # fmt: skip
 
 Name = str | None
