@@ -293,6 +293,15 @@ def test_few_rows_go_backward() -> None:
     assert "500,500" not in str(program) and "[2,500]" in str(program)
 
 
+def test_places_are_computed_where_they_are_made_of_constants() -> None:
+    def f(x):
+        wrapped = (np.arange(8) * 3 - 2) % 8
+        return x[np.where(wrapped > 6, 0, wrapped)] * np.sin(x)
+
+    assert tj.jacobian_sparsity(f)(X).nnz <= 16
+    np.testing.assert_allclose(tj.sparse_jacobian(f)(X).toarray(), tj.jacfwd(f)(X))
+
+
 def test_a_pattern_that_is_known() -> None:
     def mixed(x):
         order = np.argsort(x)  # where x ends up depends on values

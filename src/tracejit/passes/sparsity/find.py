@@ -7,16 +7,17 @@ from typing import Any
 
 import numpy as np
 
+from tracejit.control.bodies import spread
 from tracejit.errors import TracejitError
 from tracejit.ir.atoms import Atom, Literal, Var
 from tracejit.ir.effects import is_effectful
 from tracejit.ir.graph import Equation, Jaxpr
-from tracejit.ir.types import BITS, TAPE
+from tracejit.ir.types import BITS, INTEGERS, TAPE
 from tracejit.ir.walk import evaluate_equation, held_jaxprs, literal_value, user_line
 from tracejit.passes.sparsity.loops import branched, called, scanned
 from tracejit.passes.sparsity.rules import RULES, Maybe, everything, filled, pointwise
 from tracejit.passes.sparsity.sets import Pattern, Sets
-from tracejit.passes.sparsity.sums import Widen
+from tracejit.passes.sparsity.sums import Widen, needed
 
 
 def sparsity(
@@ -36,13 +37,23 @@ def sparsity(
     for t in types:
         ids.append(sets.numbers(first, t.shape))
         first += t.size
-    given = [None if x is None or x.dtype not in BITS else x for x in constants]
     finder = Finder(sets, widen)
-    _, numbers = finder.run(known, [None] * len(given), given)
-    numbers = numbers[len(numbers) - residuals :] + [None] * len(types)
+    numbers = _residual_numbers(finder, known, residuals, constants) + [None] * len(types)
     outs, _ = finder.run(linear, ids, numbers)
     flat = [filled(y, v.type.shape).ravel() for y, v in zip(outs, linear.outvars, strict=True)]
     return sets.pattern(np.concatenate(flat) if flat else np.zeros(0, np.int64))
+
+
+def _residual_numbers(
+    finder: Finder, known: Jaxpr, residuals: int, constants: Sequence[np.ndarray | None]
+) -> list[Any]:
+    """The residuals that are integers made of constants: nothing else is computed."""
+    last = known.outvars[len(known.outvars) - residuals :]
+    places = [y for y in last if y.dtype in INTEGERS]
+    program = Jaxpr(known.invars, tuple(needed(known, places)), tuple(places))
+    given = [None if x is None or x.dtype not in BITS else x for x in constants]
+    _, numbers = finder.run(program, [None] * len(given), given)
+    return spread(numbers, [y.dtype in INTEGERS for y in last], [None] * residuals)
 
 
 class Finder:

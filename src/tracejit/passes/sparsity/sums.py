@@ -62,7 +62,7 @@ def take_apart(jaxpr: Jaxpr, dependent: set[Var], num_consts: int, num_carry: in
         for v, y in zip(carries, jaxpr.outvars[:num_carry], strict=True)
     ]
     sums = Sums(additions, list(jaxpr.outvars[num_carry:]))
-    sums.equations = _needed(jaxpr, sums.wanted)
+    sums.equations = needed(jaxpr, sums.wanted)
     read = {x for eqn in sums.equations for x in eqn.inputs} | set(sums.wanted)
     return None if read & set(carries) else sums
 
@@ -90,13 +90,13 @@ def _additions(
     return found
 
 
-def _needed(jaxpr: Jaxpr, wanted: Sequence[Atom]) -> list[Equation]:
+def needed(jaxpr: Jaxpr, wanted: Sequence[Atom]) -> list[Equation]:
     """The equations that compute these, in order."""
-    needed, kept = {x for x in wanted if isinstance(x, Var)}, []
+    read, kept = {x for x in wanted if isinstance(x, Var)}, []
     for eqn in reversed(jaxpr.equations):
-        if not needed.isdisjoint(eqn.outvars):
+        if not read.isdisjoint(eqn.outvars):
             kept.append(eqn)
-            needed.update(x for x in eqn.inputs if isinstance(x, Var))
+            read.update(x for x in eqn.inputs if isinstance(x, Var))
     return kept[::-1]
 
 
