@@ -180,3 +180,78 @@ def test_a_window_begins_with_any_number() -> None:
     padded = lax.reduce_window(x, 2.0, lax.add, (3,), None, [(1, 0)])
     assert padded.tolist() == [5.0, 5.0, 8.0, 11.0]
     assert lax.reduce_window(x, 0.0, lambda a, b: a + b + a * b, (2,)).tolist() == [1, 5, 11, 19]
+
+
+def test_short_names_of_convolutions() -> None:
+    x, w = _array(2, 3, 6, 7), _array(4, 3, 2, 3)
+    agree(lambda j, x, w: j.conv(x, w, (1, 2), "SAME", j.Precision.HIGHEST), x, w)
+    agree(
+        lambda j, x, w: j.conv_with_general_padding(x, w, (1, 1), [(1, 0), (0, 1)], (2, 1), (1, 2)),
+        x, w,
+    )  # fmt: skip
+    mixed = ("NHWC", "OIHW", "NCHW")
+    ours, theirs = (j.conv_dimension_numbers(x.shape, w.shape, mixed) for j in (lax, jax.lax))
+    assert [tuple(spec) for spec in ours] == [tuple(spec) for spec in theirs]
+    assert lax.conv_dimension_numbers(x.shape, w.shape, ours) is ours
+    assert isinstance(ours, lax.ConvDimensionNumbers)
+
+
+def test_the_other_scatters() -> None:
+    indices = np.array([[0], [2]])
+
+    def scattered(j: Any, x: Any, u: Any) -> Any:
+        numbers = j.ScatterDimensionNumbers((1,), (0,), (0,))
+        mode = j.GatherScatterMode.CLIP
+        y = j.scatter_sub(x, indices, u, numbers, mode=mode)
+        y = j.scatter_mul(y, indices, u, numbers, unique_indices=True)
+        return j.scatter_min(y, indices, u, numbers)
+
+    agree(scattered, _array(4, 5), _array(2, 5))
+
+
+def test_paddings_and_tiles() -> None:
+    for kind in ("VALID", "SAME", "same_lower"):
+        ours, theirs = (
+            j.padtype_to_pads((7, 8), (3, 4), (2, 3), kind) for j in (lax, jax.lax)
+        )
+        assert [tuple(p) for p in ours] == [tuple(p) for p in theirs]
+    agree(lambda j, x: j.tile(x, (2, 1, 3)), _array(1, 2, 2))
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda x: lax.conv(x, _array(4, 2, 2, 2), (1, 1), "SAME"), "3 features and a batch of 2"),
+        (lambda x: lax.conv(x, x, (1, 1), "SOME"), "padding 'SOME': it is 'VALID'"),
+        (lambda x: lax.conv(x, x, (1,), "SAME"), "strides"),
+        (lambda x: lax.conv(x, x, (1, 0), "SAME"), "at least 1"),
+        (
+            lambda x: lax.conv_dimension_numbers(x.shape, x.shape, ("NCHW",) * 3),
+            "such as",
+        ),
+        (lambda x: lax.reduce_window(x, 0.0, lax.add, (2, 2)), "array of rank 4"),
+        (lambda x: lax.reduce_window(x, 0.0, lax.add, (2, 2, 0, 1)), "at least 1"),
+        (lambda x: lax.tile(x, (2,)), "1 counts for an array of rank 4"),
+        (
+            lambda x: lax.gather(
+                x, INDICES, lax.GatherDimensionNumbers((1,), (), (0, 1)), (9, 1, 1, 1)
+            ),
+            "does not fit",
+        ),
+        (
+            lambda x: lax.gather(
+                x, INDICES, lax.GatherDimensionNumbers((1,), (), (0,)), (1, 1, 1, 1)
+            ),
+            "do not hold vectors of 1",
+        ),
+        (
+            lambda x: lax.scatter_add(
+                x, INDICES, x[0], lax.ScatterDimensionNumbers((1,), (), (0, 1))
+            ),
+            "of their axes are the window's",
+        ),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_is_said(call: Callable[[Any], Any], message: str) -> None:
+    with pytest.raises((tj.errors.ShapeError, tj.errors.ArgumentError), match=message):
+        call(_array(2, 3, 6, 7))
