@@ -203,8 +203,8 @@ def scale_by_stddev(
     decay: float = 0.9, eps: float = 1e-8, initial_scale: float = 0.0, eps_in_sqrt: bool = True,
     bias_correction: bool = False,
 ) -> GradientTransformation:  # fmt: skip
-    """As `scale_by_rms`, with the variance v - m^2 in place of v, which is 0 where rounding makes it
-    negative: centred RMSProp.
+    """As `scale_by_rms`, with the variance v - m^2 in place of v: centred RMSProp. A variance that
+    rounding makes negative is 0.
 
     Graves, Generating Sequences With Recurrent Neural Networks, 2013.
     """
