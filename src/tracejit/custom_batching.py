@@ -8,7 +8,8 @@ from typing import Any
 from tracejit import tree
 from tracejit.api.custom import WithRules
 from tracejit.control.custom import custom_vmap_call
-from tracejit.control.custom_rules import Use, VmapByUser
+from tracejit.control.custom_batches import VmapByUser
+from tracejit.control.custom_rules import Use
 from tracejit.control.looping import map as map_rows
 from tracejit.runtime.arguments import check_callable
 from tracejit.trace.tracer import bind

@@ -6,8 +6,9 @@
     custom_vmap_call    its batching is what the rule says
 
 Operands: what the function and its rule close over (`num_consts` of them), then the arguments. A
-rule is an object that gives jaxprs (custom_rules.py); a batch of it is another such object. Once
-the last transform is behind it, an equation only stands for its jaxpr, and costs nothing.
+rule is an object that gives jaxprs (custom_rules.py, custom_batches.py); a batch of it is another
+such object. Once the last transform is behind it, an equation only stands for its jaxpr, and costs
+nothing.
 """
 
 from __future__ import annotations

@@ -30,14 +30,12 @@ from tracejit.errors import (
     TracedBranchError,
     TracedConversionError,
     TreeError,
-    UnsupportedError,
 )
 from tracejit.ir.atoms import is_zero, zero
 from tracejit.ir.graph import Jaxpr
 from tracejit.ir.types import FLOAT0, ArrayType, tangent_type
 from tracejit.ir.walk import evaluate
 from tracejit.ops.elementwise import convert
-from tracejit.ops.structure import broadcast
 from tracejit.trace.provenance import function_place
 from tracejit.trace.stage import is_weak, recorded, stage, value_of
 from tracejit.trace.tracer import Tracer, bind, current_trace
@@ -410,71 +408,3 @@ def _matching(ct: Any, structure: tree.TreeDef, what: str, bwd: Function) -> lis
         y for x, part in zip(leaves, parts, strict=True)
         for y in ([x] if x is not None else [None] * part.num_leaves)
     ]  # fmt: skip
-
-
-# custom_vmap
-
-
-class VmapByUser:
-    """rule(size, in_batched, *args) -> (results, which of them have the batch), on trees: see
-    custom.VmapRule."""
-
-    def __init__(self, use: Use, rule: Function):
-        self.use, self.rule = use, rule
-        self._known: dict[tuple[int, Mask], Jaxpr] = {}
-        self.__qualname__ = f"vmap of {use.name}"
-
-    def batch(self, size: int, batched: Mask) -> Jaxpr:
-        """The rule, traced for arguments of which those marked have a first axis of `size`."""
-        closed, of_arguments = divide(batched, len(self.use.consts))
-        if any(closed):
-            raise UnsupportedError(
-                f"the custom_vmap function {self.use.name} closes over a value that is mapped",
-                where=function_place(self.use.fun),
-                hint=f"pass the value to {self.use.name} as an argument",
-            )
-        key = size, tuple(of_arguments)
-        if key not in self._known:
-            self._known[key] = self._staged(*key)
-        return self._known[key]
-
-    def _staged(self, size: int, batched: Mask) -> Jaxpr:
-        use = self.use
-        wide = [_widened(t, size) if on else t for t, on in zip(use.types, batched, strict=True)]
-
-        def flat(*leaves: Any) -> list[Any]:
-            args = use.structure.unflatten(leaves)
-            out = self.rule(size, list(use.structure.unflatten(batched)), *args)
-            what = f"the vmap rule of {use.name}"
-            return self._leaves(size, *pair(out, self.rule, what, "of results and their batching"))
-
-        return use.stage(self.rule, flat, wide, primals=False)
-
-    def _leaves(self, size: int, out: Any, out_batched: Any) -> list[Any]:
-        """The results, all of them with the batch."""
-        use, rule, what = self.use, self.rule, f"vmap rule of {self.use.name}"
-        marks, structure = tree.flatten(out_batched)
-        if structure != tree.structure(out):
-            raise TreeError(
-                f"{what}: structures of the results and of their batching are inconsistent",
-                where=function_place(rule),
-                hint=f"results:  {show(tree.structure(out))}\nbatching: {show(structure)}",
-            )
-        if structure != use.out_structure:
-            raise TreeError(
-                f"{what}: the results have another structure than those of the function",
-                where=function_place(rule),
-                hint=f"function: {show(use.out_structure)}\nrule:     {show(structure)}",
-            )
-        many = [
-            fitting(x, _widened(t, size) if on else t, what, rule)
-            for x, t, on in zip(tree.leaves(out), use.out_types, marks, strict=True)
-        ]
-        return [
-            x if on else bind(broadcast, x, shape=(size, *x.shape), dims=(*range(1, x.ndim + 1),))
-            for x, on in zip(many, marks, strict=True)
-        ]
-
-
-def _widened(type: ArrayType, size: int) -> ArrayType:
-    return type.with_shape((size, *type.shape))
