@@ -500,6 +500,8 @@ def test_functions_of_objects_and_signatures() -> None:
         total(tf.ones((2, 2)))
     with pytest.raises(ArgumentError, match="takes 1 arguments"):
         total(tf.ones(2), 1)
+    with pytest.raises(ArgumentError, match="neither a tensor nor hashable"):
+        tf.function(lambda x, s: x)(tf.ones(2), {1, 2})
     with pytest.raises(ArgumentError, match="takes a function"):
         tf.function(3)
 

@@ -211,13 +211,16 @@ def _is_array(x: Any) -> bool:
 
 
 def _static(x: Any) -> Hashable:
-    """What tells values apart that belong to the program."""
+    """What tells values apart that belong to the program; ArgumentError without a hash."""
     if isinstance(x, Variable):
         return x.ref()
     try:
         hash(x)
     except TypeError:
-        return id(x)
+        raise ArgumentError(
+            f"tf.function: an argument {x!r} is neither a tensor nor hashable", where=user_frame(),
+            hint="what is no array belongs to the program: give it == and hash",
+        ) from None  # fmt: skip
     return type(x), x
 
 
