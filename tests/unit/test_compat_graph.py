@@ -76,6 +76,15 @@ def test_a_program_is_remembered_by_its_structure() -> None:
     assert program(leaf([1.0, 2.0])) is not program(leaf([3.0, 4.0, 5.0]))
 
 
+def test_the_order_of_operands_is_part_of_the_structure() -> None:
+    slopes = []
+    for swap in (False, True):
+        x, y = leaf(2.0), leaf(3.0)
+        z = do(tnp.subtract, *((y, x) if swap else (x, y)))
+        slopes.append(float(cut([z.cell], [x.cell, y.cell]).gradients()[0].value))
+    assert slopes == [1.0, -1.0]
+
+
 def test_zeros_of_both_signs_are_told_apart() -> None:
     x = leaf(1.0)
     assert not np.signbit(do(tnp.copysign, x, 0.0).cell.value)

@@ -147,6 +147,10 @@ FAULTS = {
         "Trying to backward through the graph a second time",
     "x.add_(1)":
         "a leaf Variable that requires grad is being used in an in-place operation.",
+    "x[0] = 1":
+        "a view of a leaf Variable that requires grad is being used in an in-place operation.",
+    "x[0].add_(1)":
+        "a view of a leaf Variable that requires grad is being used in an in-place operation.",
     "y = x.exp(); y.add_(1); y.sum().backward()":
         r"modified by an inplace operation: [torch.FloatTensor [2]], which is output 0 of "
         "ExpBackward0, is at version 1; expected version 0 instead.",

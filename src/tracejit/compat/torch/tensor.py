@@ -119,11 +119,7 @@ class Tensor(Handle):
         """Take another value, of this shape; itself."""
         cell = new.cell if isinstance(new, Tensor) else new
         old = self.cell
-        if self._wants_grad and mode.enabled:
-            raise fault(
-                "a leaf Variable that requires grad is being used in an in-place operation.",
-                f"{what}: write to it in a block of torch.no_grad(), or to x.data",
-            )
+        self._refuse_leaf("a leaf", what)
         if cell.type.shape != old.type.shape:
             raise ShapeError(
                 f"output with shape {list(old.type.shape)} doesn't match the broadcast shape "
@@ -138,6 +134,7 @@ class Tensor(Handle):
             cell = RECORDER.perform(creation.astype, (Tensor(cell), old.type.dtype))
         if self._view is not None:
             base, fun, args, kwargs = self._view
+            base._refuse_leaf("a view of a leaf", what)
             places = np.arange(base.cell.type.size).reshape(base.cell.type.shape)
             places = np.asarray(fun(places, *args, **kwargs))
             base.write(run(_put, (base, places, Tensor(cell))), what)
@@ -148,6 +145,14 @@ class Tensor(Handle):
         box.cell = Cell(cell.type, cell.value) if self._wants_grad else cell
         box.version += 1
         return self
+
+    def _refuse_leaf(self, which: str, what: str) -> None:
+        """An error where a leaf would be written to whose gradient is asked for."""
+        if self._wants_grad and mode.enabled:
+            raise fault(
+                f"{which} Variable that requires grad is being used in an in-place operation.",
+                f"{what}: write to it in a block of torch.no_grad(), or to x.data",
+            )
 
     def view_by(self, fun: Callable[..., Any], args: Any, kwargs: Any = _NOTHING) -> Tensor:
         """A part or another arrangement of this memory: fun(self, *args, **kwargs)."""
@@ -334,6 +339,7 @@ class Tensor(Handle):
         return self.view_by(_item, (_plain_index(index),))
 
     def __setitem__(self, index: Any, new: Any) -> None:
+        self._refuse_leaf("a view of a leaf", "x[...] = v")
         self.write(run(_set_item, (self, _plain_index(index), new)), "x[...] = v")
 
     @property
