@@ -79,7 +79,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--jit", help="through jit, on this backend: native or eager")
     parser.add_argument("--seconds", type=int, default=60, help="that a case may take")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/jaxtests"))
-    return parser.parse_args(arguments)
+    return parser.parse_intermixed_args(arguments)
 
 
 def _through(backend: str | None) -> Callable[..., Any]:
