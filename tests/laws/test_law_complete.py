@@ -8,6 +8,7 @@ from collections import Counter
 
 import tracejit.control
 import tracejit.ops
+from tracejit.control.extension import EXTENSIONS
 from tracejit.ir.primitive import Primitive
 from tracejit.testing import SAMPLES
 
@@ -25,6 +26,7 @@ def defined_in_the_package() -> set[str]:
         name
         for name, primitive in Primitive.registry.items()
         if getattr(primitive.typing, "__module__", "").startswith("tracejit.")
+        and primitive not in EXTENSIONS
     }
 
 
