@@ -12,7 +12,6 @@ from tracejit.control.extension import EXTENSIONS
 from tracejit.ir.primitive import Primitive
 from tracejit.testing import SAMPLES
 
-
 #: Stands for the transpose that it has, and has no value; see tests/unit/test_custom.py.
 WITHOUT_VALUE = {"custom_lin"}
 
