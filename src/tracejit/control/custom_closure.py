@@ -50,6 +50,9 @@ class Held:
     def __hash__(self) -> int:
         return self._hash
 
+    def __repr__(self) -> str:
+        return self.__qualname__
+
 
 constant: Primitive = Primitive(
     "constant", typing=lambda *, value: (type_of(value.array),),
