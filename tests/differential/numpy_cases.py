@@ -404,6 +404,14 @@ LINALG: list[tuple[str, str, tuple[Any, ...]]] = [
     *[("slogdet", "xp.linalg.slogdet(a[0])", (a,)) for a in (S, S[:3, :3], STACK, LARGE, 0 * S)],
     *[("cholesky", "xp.linalg.cholesky(a[0])", (a @ np.swapaxes(a, -1, -2),)) for a in (S, STACK, LARGE)],
     ("cholesky", "xp.linalg.cholesky(a[0], upper=True)", (S @ S.T,)),
+    *[(name, f"xp.linalg.{name}(a[0])", (a + np.swapaxes(a, -1, -2),))
+      for name in ("eigh", "eigvalsh") for a in (S, STACK)],
+    *[(name, f"xp.linalg.{name}(a[0]{args})", (a,)) for a in (S, X, X.T, STACK) for name, args in (
+        ("svd", ", full_matrices=False"), ("svdvals", ""), ("qr", ""), ("pinv", ""), ("cond", ""),
+        ("cond", ", p='fro'") if a.shape[-1] == a.shape[-2] else ("cond", ", p=-2"),
+        ("matrix_rank", ""), ("norm", ", ord=2, axis=(-2, -1)"), ("norm", ", 'nuc', (-2, -1)"))],
+    ("svd", "xp.linalg.svd(a[0], compute_uv=False)", (X,)), ("qr", "xp.linalg.qr(a[0], mode='r')", (X,)),
+    *[("lstsq", "xp.linalg.lstsq(a[0], a[1])", (a, b)) for a, b in ((X, S), (S, X), (X, S[0]))],
 ]  # fmt: skip
 
 
