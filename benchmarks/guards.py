@@ -22,11 +22,12 @@ ROUNDS, CALLS = 400, 100
 
 
 def guarded(count: int) -> Callable[..., Any]:
-    """A chain of steps, each behind a condition of its own."""
+    """A chain of steps, each behind a condition of its own: a loop over a list is unrolled."""
+    numbers = [*range(count)]
 
     def chain(x: Any, y: Any) -> Any:
         s = x
-        for i in range(count):
+        for i in numbers:
             s = s * 1.0001 + y if x > -float(i) else s - 1.0
         return s
 
@@ -35,10 +36,11 @@ def guarded(count: int) -> Callable[..., Any]:
 
 def plain(count: int) -> Callable[..., Any]:
     """The same steps."""
+    numbers = [*range(count)]
 
     def chain(x: Any, y: Any) -> Any:
         s = x
-        for _ in range(count):
+        for _ in numbers:
             s = s * 1.0001 + y
         return s
 
@@ -48,8 +50,8 @@ def plain(count: int) -> Callable[..., Any]:
 def signs(x: Any) -> Any:
     """A path for each pattern of signs."""
     total = 0.0
-    for i in range(x.shape[0]):
-        total = total + (np.sqrt(x[i]) if x[i] > 0.0 else x[i] ** 2)
+    for v in [x[i] for i in range(x.shape[0])]:  # a list: each element has a guard of its own
+        total = total + (np.sqrt(v) if v > 0.0 else v**2)
     return total
 
 
