@@ -20,6 +20,7 @@ Here is what both kinds of loops share; see `rolled_for` and `rolled_while`.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from types import FrameType
@@ -352,8 +353,7 @@ class Loop:
         """Whether nobody can tell which array is where."""
         known = [*body.outside.values(), *[x for x, _, _ in body.writes.values()]]
         known += [x for x in leaves.values() if isinstance(x, Tracer) and x.owner is not body]
-        seen = {id(x) for s in stack.sinks if isinstance(s, Trace) for x in s.arguments}
-        return are_alone(self.entries, leaves, self.before, known, seen)
+        return are_alone(self.entries, leaves, self.before, known, _callers())
 
     def _move(self, body: BodyTrace, leaves: dict[Path, Any], left: bool) -> None:
         """See how arrays that are carried change places: alike in all runs, if one writes.
@@ -448,6 +448,7 @@ class Loop:
         if moves and rounds is None and not self.alone:
             raise self.unrolled("arrays that are written to change places, who knows how often")
         origins = moved(moves, rounds) if moves and rounds else {}
+        unclear = self._unclear(rounds)
         variables: dict[str, Any] = {}
         for (path, (_, weak)), x in zip(self.carried.items(), outs, strict=False):
             if path in origins:
@@ -456,7 +457,7 @@ class Loop:
                 x = array
             else:
                 x.weak = weak
-                if self._is_unclear(path, rounds):
+                if path in unclear:
                     self.outer.root.unclear[id(x)] = x, self.site
             root = path[:1]
             variables.setdefault(path[0], self.before.get(root, self.last.get(root)))
@@ -466,21 +467,26 @@ class Loop:
         replace_locals(self.frame, self.arrays | variables | also)
 
 
-    def _is_unclear(self, path: Path, rounds: int | None) -> bool:
-        """Whether the array in a place may be, behind the loop, one that others know: one that was
-        there before, if there was no round, or none that made another."""
-        kept = path in self.kept
-        if rounds and not kept:
-            return False
-        known = {id(x) for s in stack.sinks if isinstance(s, Trace) for x in s.arguments}
-        known |= self.outer.root.unclear.keys() | {id(_root(x)) for x in self.outside.values()}
-        held = [id(_root(x)) for x in self.before.values() if isinstance(x, Tracer) and x.ndim]
-        found = [x for p, x in self.before.items() if p == path or (kept and p in self.carried)]
-        return any(
-            isinstance(x, Tracer) and x.ndim > 0
-            and (id(_root(x)) in known or held.count(id(_root(x))) > 1)
-            for x in found
-        )  # fmt: skip
+    def _unclear(self, rounds: int | None) -> set[Path]:
+        """The places whose array may be, behind the loop, one that others know: one that was there
+        before, if there was no round, or none that made another."""
+        places = [p for p in self.carried if p in self.kept or not rounds]
+        if not places:
+            return set()
+        known = _callers() | self.outer.root.unclear.keys()
+        known |= {id(_root(x)) for x in self.outside.values()}
+        roots = {
+            p: id(_root(x)) for p, x in self.before.items() if isinstance(x, Tracer) and x.ndim
+        }  # fmt: skip
+        held = Counter(roots.values())
+        shared = {p for p, root in roots.items() if root in known or held[root] > 1}
+        any_carried = not shared.isdisjoint(self.carried)
+        return {p for p in places if p in shared or (p in self.kept and any_carried)}
+
+
+def _callers() -> set[int]:
+    """The ids of the arrays that callers see."""
+    return {id(x) for s in stack.sinks if isinstance(s, Trace) for x in s.arguments}
 
 
 def _root(x: Any) -> Any:
