@@ -25,7 +25,7 @@ from tracejit.backends.native.index import ORIGIN, Emitted, Loop, Rows
 from tracejit.backends.native.lowering import Pointwise, Reader, rule_of
 from tracejit.backends.native.nest import Buffer, Nest, Scalar
 from tracejit.backends.native.sums import Accumulate, Sums
-from tracejit.backends.native.windows import NONE, Limits
+from tracejit.backends.native.windows import NONE, Limits, in_common
 from tracejit.ir.atoms import Literal
 from tracejit.ir.graph import Equation
 from tracejit.ops.structure import broadcast
@@ -179,7 +179,7 @@ class Kernel:
         plan = self.program.plan
         found = [plan.windows.of_store(s.var, s.old) for s in self.stores]
         found += [plan.windows.of_sum(s.eqn) if s.eqn in plan.rules else NONE for s in self.sums]
-        common = frozenset.intersection(*found) if found else NONE
+        common = in_common(found)
         if self.rows is None or not common:
             return common
         return frozenset(x for x in common if x.axis != self.rows.axis)

@@ -17,7 +17,8 @@ from math import prod
 from typing import Any
 
 from tracejit.backends.native.lowering import Pointwise, Reader, Rowwise, Statement
-from tracejit.backends.native.plan import Plan, Step
+from tracejit.backends.native.plan import CACHE, Plan, Step
+from tracejit.backends.native.windows import in_common
 from tracejit.ir.atoms import Literal, Var
 from tracejit.ir.graph import Equation
 
@@ -31,7 +32,7 @@ NEAR, FAR = 1 << 15, 1 << 19
 FEW, MANY = 8, 1024
 #: Rows that lie side by side are columns: of so few of them, in arrays that no cache holds, each
 #: piece of memory that is fetched at once is too short.
-NARROW, CACHE = 64, 1 << 20
+NARROW = 64
 #: Rows of so few elements lie side by side: one vector goes along the rows, not along a row.
 SHORT = 16
 #: How often an operand with short rows is read before a tile of it is copied and turned.
@@ -157,7 +158,7 @@ class _Search:
         windows = self.plan.windows
         found = [windows.of_store(v) for v in step.stores]
         found += [windows.of_sum(eqn) for eqn in step.sums]
-        return {limit.axis for limit in frozenset.intersection(*found)} if found else set()
+        return {limit.axis for limit in in_common(found)}
 
     def _set_tile(self, growth: _Growth) -> bool:
         """Choose the length of a tile; False where all rows together are hardly more."""

@@ -18,7 +18,7 @@ limits, and are the same from run to run. Inside of its limits a mask is known t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -90,6 +90,11 @@ def both(a: Known, b: Known) -> Known:
 def either(a: Known, b: Known) -> Known:
     """The limits of both."""
     return None if a is None or b is None else a | b
+
+
+def in_common(found: Sequence[Limits]) -> Limits:
+    """The limits that all have."""
+    return frozenset.intersection(*found) if found else NONE
 
 
 class Windows:
