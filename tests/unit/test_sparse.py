@@ -9,7 +9,8 @@ import scipy.sparse
 import tracejit as tj
 from tracejit import lax
 from tracejit.errors import ArgumentError, DTypeError, GradError, ShapeError, UnsupportedError
-from tracejit.passes.sparsity import loops
+from tracejit.ir.primitive import Primitive
+from tracejit.passes.sparsity import known, loops
 
 X = np.linspace(0.2, 1.7, 8)
 EDGES = np.array([[0, 3], [3, 5], [1, 7], [7, 7]])
@@ -56,6 +57,35 @@ def written(x):
     return y
 
 
+STENCIL = np.diag(-2.0 * np.ones(8)) + np.diag(np.ones(7), 1) + np.diag(np.ones(7), -1)
+MASK = np.tri(8, 8, 1) * np.tri(8, 8, 1).T
+
+
+def admittances(x):
+    """A product with a matrix that is zero where a constant one is, and depends on x."""
+    d = x[:, None] - x
+    return x * ((STENCIL * np.cos(d) + MASK * np.sin(d)) @ x)
+
+
+def neighbours_in_a_loop(x):
+    """Indices, conditions and a branch that are made of the counter of a loop."""
+    y = x * (2.0 + 5.0 * x**2) + 1.0
+    for k in range(-2, 2):
+        if k == 0:
+            continue
+        i = np.arange(8) + k
+        y = y - np.where((i >= 0) & (i < 8), (x * (1.0 + x))[np.clip(i, 0, 7)], 0.0)
+    return y
+
+
+def made_in_a_loop():
+    """Two rows; entries 0, 1 and 2, 3."""
+    def written(i, A):
+        return lax.dynamic_update_slice(A, np.ones((1, 2)), (i, 2 * i))
+
+    return lax.fori_loop(0, 2, written, np.zeros((2, 8)))
+
+
 JACOBIANS = {
     "elementwise": (lambda x: np.sin(x) * x, 8),
     "tridiagonal": (tridiagonal, 1 + 18 + 1),
@@ -73,6 +103,27 @@ JACOBIANS = {
     "scatter": (scattered, 7),
     "dense product": (lambda x: DENSE @ x**2, 32),
     "banded product": (lambda x: np.convolve(x, np.array([1.0, -2.0, 1.0]), mode="valid"), 18),
+    "constant stencil": (lambda x: STENCIL @ x**2, 22),
+    "constant stencil from the right": (lambda x: x**2 @ STENCIL, 22),
+    "constant stencil in a grid": (
+        lambda x: STENCIL[:2, :2] @ x.reshape(2, 4) + x.reshape(2, 4) @ STENCIL[:4, :4].T,
+        8 + 8 + 12,
+    ),
+    "incidence": (lambda x: np.eye(8)[EDGES[:, 0]] @ x - np.eye(8)[EDGES[:, 1]] @ x, 7),
+    "stack of constant products": (
+        lambda x: np.stack([np.eye(4), np.tri(4)]) @ x.reshape(2, 4, 1), 4 + 10
+    ),
+    "admittances": (admittances, 22),
+    "mask": (lambda x: MASK * np.outer(x, x), 22 + 22 - 8),
+    "mask of bools": (lambda x: np.sum((MASK > 0) * x[None, :], axis=1), 22),
+    "known condition": (lambda x: np.where(MASK > 0, x**2, 0.0) @ np.ones(8), 22),
+    "known condition, two sides": (lambda x: np.where(np.arange(8) < 3, x, x[::-1] ** 2), 8),
+    "diagonal matrices": (lambda x: np.diag(x) @ np.diag(x[::-1] ** 2), 16),
+    "kron": (lambda x: np.kron(np.eye(3), x.reshape(2, 4)), 24),
+    "interpolation": (lambda x: np.interp([0.0, 0.1, 0.5, 2.0], np.linspace(0, 1, 8), x), 6),
+    "a loop of known places": (neighbours_in_a_loop, 8 + 6 + 7 + 7),
+    "a matrix made in a loop": (lambda x: made_in_a_loop() @ x, 4),
+    "a matrix inside jit": (lambda x: tj.jit(lambda A, x: (2.0 * A) @ x)(STENCIL, x), 22),
     "stack of products": (lambda x: STACK @ x.reshape(2, 4, 1) ** 2, 32),
     "solve": (lambda x: np.linalg.solve(STACK, x.reshape(2, 4, 1)), 32),
     "padded": (lambda x: np.pad(x**2, 2), 8),
@@ -121,6 +172,9 @@ HESSIANS = {
     "grid": (lambda x: np.sum(np.diff(x.reshape(2, 4), axis=0) ** 3)
              + np.sum(np.diff(x.reshape(2, 4), axis=1) ** 3), 8 + 2 * 10),
     "select": (lambda x: np.sum(np.where(x > 1.0, x**3, 1.0)), 8),
+    "quadratic": (lambda x: x @ STENCIL @ x + np.sum(np.cos(x)), 22),
+    "squares": (lambda x: np.sum((STENCIL[::3] @ x - 1.0) ** 2), 22),
+    "groups": (lambda x: np.sum(np.exp(np.eye(8)[[0, 3, 3, 5]] @ x)), 3),
     "log-likelihood": (lambda x: np.sum(np.log1p(np.exp(x)) - x * x), 8),
 }  # fmt: skip
 
@@ -293,6 +347,26 @@ def test_few_rows_go_backward() -> None:
     assert "500,500" not in str(program) and "[2,500]" in str(program)
 
 
+def test_zeros_are_kept_by_operations_that_say_so() -> None:
+    for name in known.KEEPS_ZEROS - {"div", "convert", "keep_zeros"}:
+        primitive = Primitive.registry[name]
+        zeros = [0.0, 0.0] if name in ("add", "sub", "max", "min") else [0.0]
+        (result,) = primitive.evaluate(*map(np.float64, zeros))
+        assert result == 0.0, name
+
+
+def test_through_a_constant_zero_goes_nothing() -> None:
+    x = np.array([0.0, 4.0])
+    jac = tj.sparse_jacobian(lambda x: np.array([0.0, 1.0]) * np.sqrt(x))(x)
+    np.testing.assert_array_equal(jac.toarray(), [[0.0, 0.0], [0.0, 0.25]])
+
+
+def test_matrices_that_are_arguments_are_dense() -> None:
+    product = tj.sparse_jacobian(lambda x, A: A @ x)
+    assert product(X, STENCIL).nnz == 64
+    np.testing.assert_array_equal(product(X, DENSE).toarray(), DENSE)
+
+
 def test_places_are_computed_where_they_are_made_of_constants() -> None:
     def f(x):
         wrapped = (np.arange(8) * 3 - 2) % 8
@@ -307,9 +381,9 @@ def test_a_pattern_that_is_known() -> None:
         order = np.argsort(x)  # where x ends up depends on values
         return x[order] * x
 
-    known = scipy.sparse.eye_array(3)
+    diagonal = scipy.sparse.eye_array(3)
     found = tj.sparse_jacobian(mixed)(np.array([1.0, 2.0, 3.0]))
-    given = tj.sparse_jacobian(mixed, sparsity=known)(np.array([1.0, 2.0, 3.0]))
+    given = tj.sparse_jacobian(mixed, sparsity=diagonal)(np.array([1.0, 2.0, 3.0]))
     assert (found.nnz, given.nnz) == (9, 3)
     np.testing.assert_allclose(found.toarray(), given.toarray())
     hess = tj.sparse_hessian(rosenbrock, sparsity=np.ones((8, 8), bool))(X)

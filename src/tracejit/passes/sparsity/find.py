@@ -7,15 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from tracejit.control.bodies import spread
 from tracejit.errors import TracejitError
-from tracejit.ir.atoms import Atom, Literal, Var
-from tracejit.ir.effects import is_effectful
+from tracejit.ir.atoms import Var
 from tracejit.ir.graph import Equation, Jaxpr
-from tracejit.ir.types import BITS, INTEGERS, TAPE
-from tracejit.ir.walk import evaluate_equation, held_jaxprs, literal_value, user_line
+from tracejit.ir.types import TAPE
+from tracejit.ir.walk import held_jaxprs, user_line
+from tracejit.passes.sparsity.known import fact, fact_of, facts_of
 from tracejit.passes.sparsity.loops import branched, called, scanned
-from tracejit.passes.sparsity.rules import RULES, Maybe, everything, filled, pointwise
+from tracejit.passes.sparsity.rules import RULES, Fact, Maybe, everything, filled, pointwise
 from tracejit.passes.sparsity.sets import Pattern, Sets
 from tracejit.passes.sparsity.sums import Widen, needed
 
@@ -28,7 +27,7 @@ def sparsity(
     all results after each other, and all inputs.
 
     constants: for each input of `known`, whose last results are the residuals, its value where it
-    belongs to the program; only integers and bools count. widen: transforms.batch, for loops.
+    belongs to the program. widen: transforms.batch, for loops.
     """
     types = linear.in_types[residuals:]
     sets = Sets(sum(t.size for t in types))
@@ -38,52 +37,52 @@ def sparsity(
         ids.append(sets.numbers(first, t.shape))
         first += t.size
     finder = Finder(sets, widen)
-    numbers = _residual_numbers(finder, known, residuals, constants) + [None] * len(types)
+    numbers = _residual_facts(finder, known, residuals, constants) + [None] * len(types)
     outs, _ = finder.run(linear, ids, numbers)
     flat = [filled(y, v.type.shape).ravel() for y, v in zip(outs, linear.outvars, strict=True)]
     return sets.pattern(np.concatenate(flat) if flat else np.zeros(0, np.int64))
 
 
-def _residual_numbers(
+def _residual_facts(
     finder: Finder, known: Jaxpr, residuals: int, constants: Sequence[np.ndarray | None]
-) -> list[Any]:
-    """The residuals that are integers made of constants: nothing else is computed."""
+) -> list[Fact]:
+    """What is known of the residuals: nothing else is computed."""
     last = known.outvars[len(known.outvars) - residuals :]
-    places = [y for y in last if y.dtype in INTEGERS]
-    program = Jaxpr(known.invars, tuple(needed(known, places)), tuple(places))
-    given = [None if x is None or x.dtype not in BITS else x for x in constants]
-    _, numbers = finder.run(program, [None] * len(given), given)
-    return spread(numbers, [y.dtype in INTEGERS for y in last], [None] * residuals)
+    program = Jaxpr(known.invars, tuple(needed(known, last)), last)
+    read = {x for eqn in program.equations for x in eqn.inputs} | set(last)
+    facts = [fact_of(x) if v in read else None
+             for v, x in zip(known.invars, constants, strict=True)]  # fmt: skip
+    return finder.run(program, [None] * len(facts), facts)[1]
 
 
 class Finder:
-    """Runs jaxprs on sets, and on numbers where they are known."""
+    """Runs jaxprs on sets, and on what is known of values that depend on nothing."""
 
     def __init__(self, sets: Sets, widen: Widen):
         self.sets, self.widen = sets, widen
 
     def run(
-        self, jaxpr: Jaxpr, ids: Sequence[Maybe], known: Sequence[Any]
-    ) -> tuple[list[Maybe], list[Any]]:
-        """The sets and the numbers of the results; None for what depends on nothing, and for
-        numbers that are not known."""
+        self, jaxpr: Jaxpr, ids: Sequence[Maybe], known: Sequence[Fact]
+    ) -> tuple[list[Maybe], list[Fact]]:
+        """The sets of the results and the facts about them; None for what depends on nothing, and
+        where nothing is known."""
         depends = {v: x for v, x in zip(jaxpr.invars, ids, strict=True) if x is not None}
-        numbers = {v: x for v, x in zip(jaxpr.invars, known, strict=True) if x is not None}
+        facts = {v: x for v, x in zip(jaxpr.invars, known, strict=True) if x is not None}
         for eqn in jaxpr.equations:
             operands: list[Any] = [depends.get(x) for x in eqn.inputs]  # type: ignore[call-overload]
             if all(x is None for x in operands):
-                numbers.update(_numbers(eqn, numbers))
+                facts |= facts_of(eqn, facts, self.run)
                 continue
-            for v, y in zip(eqn.outvars, self._sets_of(eqn, operands, numbers), strict=True):
+            for v, y in zip(eqn.outvars, self._sets_of(eqn, operands, facts), strict=True):
                 if y is not None and (v.type.is_float or v.dtype == TAPE):
                     depends[v] = y
         outs = [depends.get(y) for y in jaxpr.outvars]  # type: ignore[call-overload]
-        return outs, [_number(y, numbers) for y in jaxpr.outvars]
+        return outs, [fact(y, facts) for y in jaxpr.outvars]
 
     def _sets_of(
-        self, eqn: Equation, operands: list[Maybe], numbers: dict[Var, Any]
+        self, eqn: Equation, operands: list[Maybe], facts: dict[Var, Fact]
     ) -> Sequence[Maybe]:
-        known = [_number(x, numbers) for x in eqn.inputs]
+        known = [fact(x, facts) for x in eqn.inputs]
         name = eqn.primitive.name
         try:
             if name == "cond":
@@ -96,20 +95,3 @@ class Finder:
             return rule(self.sets, eqn, operands, known)
         except TracejitError as error:
             raise error.at(user_line(eqn)) from None
-
-
-def _number(x: Atom, numbers: dict[Var, Any]) -> Any:
-    """The value of an atom, if it is a known integer or bool."""
-    if isinstance(x, Literal):
-        return literal_value(x) if x.dtype in BITS else None
-    return numbers.get(x)  # type: ignore[call-overload]
-
-
-def _numbers(eqn: Equation, numbers: dict[Var, Any]) -> dict[Var, Any]:
-    """The results of an equation of integers and bools, if its operands are known."""
-    if not eqn.outvars or any(v.dtype not in BITS for v in eqn.outvars) or is_effectful(eqn):
-        return {}
-    values = [_number(x, numbers) for x in eqn.inputs]
-    if any(x is None for x in values):
-        return {}
-    return dict(zip(eqn.outvars, evaluate_equation(eqn, values), strict=True))

@@ -8,21 +8,19 @@ rounds.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from tracejit.control.bodies import divide
+from tracejit.ir.atoms import Var
 from tracejit.ir.graph import Equation, Jaxpr
-from tracejit.ir.types import TAPE
+from tracejit.ir.types import BITS, TAPE
 from tracejit.ir.walk import held_jaxprs
-from tracejit.passes.sparsity.rules import Maybe, everything
+from tracejit.passes.sparsity.rules import Fact, Maybe, Run, everything
 from tracejit.passes.sparsity.sets import Places, Sets, distinct
 from tracejit.passes.sparsity.sums import Widen, add_up, take_apart
-
-#: Runs a jaxpr on sets and numbers: gives both for its results.
-Run = Callable[[Jaxpr, Sequence[Maybe], Sequence[Any]], tuple[list[Maybe], list[Any]]]
 
 #: Round by round is done up to so many equations, an equation counting more with its elements: at
 #: once if it takes no time, and where nothing else is exact if it takes seconds. ELEMENTS of them
@@ -46,12 +44,21 @@ def called(
 def branched(
     sets: Sets, run: Run, eqn: Equation, ids: list[Maybe], known: list[Any]
 ) -> Sequence[Maybe]:
-    """cond: what any branch gives."""
+    """cond: what any branch gives, or the one that is known to be taken."""
     total: list[Maybe] = [None] * len(eqn.outvars)
-    for branch in eqn.params["branches"]:
+    for branch in taken(eqn, known):
         outs, _ = run(branch, ids[1:], known[1:])
         total = [sets.union(x, y) for x, y in zip(total, outs, strict=True)]
     return total
+
+
+def taken(eqn: Equation, known: Sequence[Fact]) -> tuple[Jaxpr, ...]:
+    """The branches of `cond` that may be taken."""
+    branches = eqn.params["branches"]
+    if known[0] is None:
+        return branches
+    at = int(np.clip(known[0], 0, len(branches) - 1))
+    return branches[at : at + 1]
 
 
 def scanned(
@@ -69,8 +76,14 @@ def scanned(
         if sums is not None:
             return add_up(sets, widen, run, sums, eqn, ids, known)
     if work <= MUCH:
-        return _by_rounds(sets, run, eqn, ids, known)
+        return by_rounds(run, eqn, ids, known)[0]
     return _all_rounds(sets, run, eqn, ids, known)
+
+
+def is_short(eqn: Equation) -> bool:
+    """Whether a scan may be run round by round."""
+    length = eqn.params["length"]
+    return length is not None and length * _work(eqn.params["jaxpr"]) <= MUCH
 
 
 def _work(jaxpr: Jaxpr) -> float:
@@ -94,33 +107,40 @@ def _sums(eqn: Equation) -> bool:
     return take_apart(jaxpr, floats, *counts) is not None
 
 
-def _by_rounds(
-    sets: Sets, run: Run, eqn: Equation, ids: list[Maybe], known: list[Any]
-) -> Sequence[Maybe]:
+def by_rounds(
+    run: Run, eqn: Equation, ids: Sequence[Maybe], known: Sequence[Fact]
+) -> tuple[list[Maybe], list[Fact]]:
+    """The sets of a scan's results and the facts about them, one round after the other."""
     jaxpr, length = eqn.params["jaxpr"], eqn.params["length"]
     counts = eqn.params["num_consts"], eqn.params["num_carry"]
     (consts, carry, xs), (k_consts, k_carry, k_xs) = divide(ids, *counts), divide(known, *counts)
     rows: list[Sequence[Maybe]] = [()] * length
+    k_rows: list[Sequence[Fact]] = [()] * length
     for i in reversed(range(length)) if eqn.params["reverse"] else range(length):
         outs, k_outs = run(
             jaxpr, [*consts, *carry, *_row(xs, i)], [*k_consts, *k_carry, *_row(k_xs, i)]
         )
         carry, rows[i] = divide(outs, counts[1])
-        k_carry = k_outs[: counts[1]]
-    ys = [_stacked(y, v) for y, v in zip(zip(*rows, strict=True), eqn.outvars[counts[1] :],
-                                         strict=False)]  # fmt: skip
-    return [*carry, *ys] if ys else [*carry, *[None] * (len(eqn.outvars) - counts[1])]
+        k_carry, k_rows[i] = divide(k_outs, counts[1])
+    stacks = eqn.outvars[counts[1] :]
+    if not length:
+        return [*carry, *[None] * len(stacks)], [*k_carry, *[None] * len(stacks)]
+    ys = [_stacked(y, v, 0) for y, v in zip(zip(*rows, strict=True), stacks, strict=True)]
+    k_ys = [None if v.dtype in BITS and any(x is None for x in y) else _stacked(y, v, 1)
+            for y, v in zip(zip(*k_rows, strict=True), stacks, strict=True)]  # fmt: skip
+    return [*carry, *ys], [*k_carry, *k_ys]
 
 
 def _row(xs: Sequence[Any], i: int) -> list[Any]:
     return [None if x is None else x[i] for x in xs]
 
 
-def _stacked(rows: Sequence[Maybe], v: Any) -> Maybe:
+def _stacked(rows: Sequence[Any], v: Var, missing: int) -> Any:
     """The rows of a result in one array."""
     if all(row is None for row in rows):
         return None
-    nothing = np.zeros(v.type.shape[1:], np.int64)
+    (like,) = [row for row in rows if row is not None][:1]
+    nothing = np.full(v.type.shape[1:], missing, like.dtype)
     return np.stack([nothing if row is None else row for row in rows])
 
 

@@ -1,24 +1,30 @@
 """What each linear operation does to sets: a rule for each family.
 
-A rule takes the equation, the sets of its inputs (None: it depends on nothing) and their numbers
-where they are known (None: not known), and gives the sets of its results. An operation without a
-rule makes each result depend on all that its operands do.
+A rule takes the equation, the sets of its inputs (None: it depends on nothing) and what is known of
+the others (None: nothing): the numbers of integers and bools, and of floats a mask, where they may
+differ from zero. It gives the sets of its results. An operation without a rule makes each result
+depend on all that its operands do.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from tracejit.ir.graph import Equation
+from tracejit.ir.graph import Equation, Jaxpr
 from tracejit.ops.contraction import free_axes
 from tracejit.ops.places import gather_value, rest_axes
-from tracejit.passes.sparsity.sets import Places, Sets, distinct
+from tracejit.passes.sparsity.sets import MOST, Places, Sets, distinct
 
 Maybe = Places | None
-Rule = Callable[[Sets, Equation, list[Maybe], list[Any]], Sequence[Maybe]]
+#: What is known of a value: the numbers of integers and bools, where floats may differ from zero.
+Fact = Any
+Rule = Callable[[Sets, Equation, list[Maybe], list[Fact]], Sequence[Maybe]]
+#: Runs a jaxpr on sets and facts: gives both for its results.
+Run = Callable[[Jaxpr, Sequence[Maybe], Sequence[Fact]], tuple[list[Maybe], list[Fact]]]
 
 
 def everything(sets: Sets, eqn: Equation, ids: list[Maybe], known: list[Any]) -> list[Maybe]:
@@ -49,6 +55,23 @@ def pointwise(sets: Sets, eqn: Equation, ids: list[Maybe], known: list[Any]) -> 
     return [total]
 
 
+def scaled(sets: Sets, eqn: Equation, ids: list[Maybe], known: list[Any]) -> list[Maybe]:
+    """mul: nothing goes through zeros."""
+    (total,) = pointwise(sets, eqn, ids, known)
+    for mask in known:
+        if mask is not None and total is not None:
+            total = np.where(mask, total, 0)
+    return [total]
+
+
+def chosen(sets: Sets, eqn: Equation, ids: list[Maybe], known: list[Any]) -> list[Maybe]:
+    """select: by a known condition one side, else both."""
+    if known[0] is None:
+        return pointwise(sets, eqn, ids, known)
+    shape = _shape(eqn.outvars[0])
+    return [np.where(known[0], *[filled(x, shape) for x in ids[1:]])]
+
+
 def moved(sets: Sets, eqn: Equation, ids: list[Maybe], known: list[Any]) -> Sequence[Maybe]:
     """Operations that move elements: their meaning, on places in the table."""
     operands = [filled(x, _shape(v)) for x, v in zip(ids, eqn.inputs, strict=True)]
@@ -76,24 +99,51 @@ def running(sets: Sets, eqn: Equation, ids: list[Maybe], known: list[Any]) -> li
 
 
 def contracted(sets: Sets, eqn: Equation, ids: list[Maybe], known: list[Any]) -> list[Maybe]:
-    """dot: each operand summed over its contracted axes, repeated along the other's free ones."""
-    contract, batch = eqn.params["contract"], eqn.params["batch"]
-    shape = _shape(eqn.outvars[0])
+    """dot: each operand summed over its contracted axes, repeated along the other's free ones; of a
+    factor with known zeros the others alone count."""
     total: Maybe = None
     for side, x in enumerate(ids):
         if x is None:
             continue
-        free = free_axes(x.ndim, contract[side], batch[side])
-        summed = sets.over(x, contract[side])
-        order = (*batch[side], *free)
-        kept = np.transpose(summed, (*order, *contract[side])).reshape(
-            [x.shape[a] for a in order]
-        )
-        others = tuple(range(len(shape)))[len(batch[side]) :]
-        mine = others[: len(free)] if side == 0 else others[len(others) - len(free) :]
-        spread = np.expand_dims(kept, tuple(a for a in others if a not in mine))
-        total = sets.union(total, np.broadcast_to(spread, shape))
+        mask = known[1 - side]
+        sparse = mask is not None and np.count_nonzero(mask) * x.size <= MOST * max(mask.size, 1)
+        mine = _by_entries(sets, eqn, side, x, mask) if sparse else _by_sums(sets, eqn, side, x)
+        total = sets.union(total, mine)
     return [total]
+
+
+def _by_sums(sets: Sets, eqn: Equation, side: int, x: Places) -> Places:
+    """What one operand of a dot gives if the other is dense."""
+    contract, batch = eqn.params["contract"], eqn.params["batch"]
+    shape = _shape(eqn.outvars[0])
+    free = free_axes(x.ndim, contract[side], batch[side])
+    summed = sets.over(x, contract[side])
+    order = (*batch[side], *free)
+    kept = np.transpose(summed, (*order, *contract[side])).reshape([x.shape[a] for a in order])
+    others = tuple(range(len(shape)))[len(batch[side]) :]
+    mine = others[: len(free)] if side == 0 else others[len(others) - len(free) :]
+    spread = np.expand_dims(kept, tuple(a for a in others if a not in mine))
+    return np.broadcast_to(spread, shape)
+
+
+def _by_entries(sets: Sets, eqn: Equation, side: int, x: Places, mask: Fact) -> Places:
+    """What one operand of a dot gives, x[b, k, :], through the entries of the other, mask[b, i, k]:
+    element (b, i) of the result the union of the x[b, k] of its entries."""
+    contract, batch = eqn.params["contract"], eqn.params["batch"]
+    stacks = []
+    for operand, n in ((mask, 1 - side), (x, side)):
+        free = free_axes(operand.ndim, contract[n], batch[n])
+        parts = batch[n], free, contract[n]
+        sizes = [math.prod(operand.shape[a] for a in part) for part in parts]
+        stacks.append(np.transpose(operand, [a for part in parts for a in part]).reshape(sizes))
+    entries, values = stacks
+    (count, rows, _), width = entries.shape, values.shape[1]
+    at, row, summed = np.nonzero(entries)
+    segments = ((at * rows + row) * width)[:, None] + np.arange(width)
+    arriving = values[at, :, summed]
+    found = sets.unite(segments.ravel(), arriving.ravel(), count * rows * width)
+    found = found.reshape(count, rows, width)
+    return (found if side else np.swapaxes(found, 1, 2)).reshape(_shape(eqn.outvars[0]))
 
 
 def solved(sets: Sets, eqn: Equation, ids: list[Maybe], known: list[Any]) -> list[Maybe]:
@@ -199,7 +249,7 @@ def _first(starts: Sequence[Any]) -> list[Any]:
 
 RULES: dict[str, Rule] = {
     "broadcast": moved, "reshape": moved, "permute": moved, "reverse": moved, "slice": moved,
-    "pad": moved, "concatenate": moved,
+    "pad": moved, "concatenate": moved, "mul": scaled, "select": chosen,
     "reduce_sum": reduced, "cumsum": running, "dot": contracted,
     "triangular_solve": solved, "solve": solved,
     "gather": gathered, "scatter_add": scattered, "scatter_mul": scattered, "scatter": overwritten,
