@@ -200,8 +200,13 @@ class Recorder:
     """Performs operations for a door. default_float: what Python floats and creation give there."""
 
     def __init__(self, default_float: str = "float64"):
-        self.default_float = default_float
         self._operations: dict[Hashable, Operation] = {}
+        self.default(default_float)
+
+    def default(self, default_float: str) -> None:
+        """Have Python floats be of another dtype from now on."""
+        self.default_float = default_float
+        self._operations.clear()
 
     def perform(
         self, fun: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any] = _NOTHING,

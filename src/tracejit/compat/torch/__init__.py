@@ -10,11 +10,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from tracejit.compat.torch import autograd, creation, data, linalg, methods, nn, optim
+from tracejit.compat.torch import autograd, creation, data, linalg, methods, nn, optim, random
 from tracejit.compat.torch import compiled as jit
 from tracejit.compat.torch.compiled import compile
 from tracejit.compat.torch.creation import *  # noqa: F403
-from tracejit.compat.torch.creation import Generator
 from tracejit.compat.torch.data import *  # noqa: F403
 from tracejit.compat.torch.functions import FUNCTIONS
 from tracejit.compat.torch.kinds import (
@@ -29,6 +28,7 @@ from tracejit.compat.torch.kinds import (
     no_grad,
     set_grad_enabled,
 )
+from tracejit.compat.torch.random import *  # noqa: F403
 from tracejit.compat.torch.saving import load, save
 from tracejit.compat.torch.tensor import Tensor, tensor
 from tracejit.errors import did_you_mean
@@ -40,10 +40,10 @@ globals().update(FUNCTIONS)
 globals().update(_DTYPES | {alias: _DTYPES[name] for alias, name in ALIASES.items()})
 
 __all__ = sorted(
-    {*creation.__all__, *data.__all__, *FUNCTIONS, *_DTYPES, *ALIASES}
-    | {"Generator", "Size", "Tensor", "autograd", "compile", "device", "dtype", "enable_grad"}
+    {*creation.__all__, *random.__all__, *data.__all__, *FUNCTIONS, *_DTYPES, *ALIASES}
+    | {"Size", "Tensor", "autograd", "compile", "device", "dtype", "enable_grad"}
     | {"inf", "inference_mode", "is_grad_enabled", "jit", "linalg", "load", "nan", "nn"}
-    | {"no_grad", "optim", "pi", "save", "set_grad_enabled", "e"}
+    | {"no_grad", "optim", "pi", "random", "save", "set_grad_enabled", "e"}
 )
 
 

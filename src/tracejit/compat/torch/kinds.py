@@ -49,12 +49,19 @@ ALIASES = {
 TYPE_NAMES = {"float32": "Float", "float64": "Double", "int64": "Long", "int32": "Int"}
 
 
+class _Default:
+    """The dtype of Python floats, and of what is created without one."""
+
+    float = np.dtype(np.float32)
+
+
+default = _Default()
+
+
 def numpy_dtype(given: Any) -> Any:
     """NumPy's dtype for a dtype of PyTorch, of NumPy, or a Python type; None stays None."""
     if given is None:
         return None
-    if given is float:
-        return np.dtype(np.float32)
     return getattr(given, "numpy", None) or np.dtype(given)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tracejit.compat.graph import known
-from tracejit.compat.torch import autograd, data, shapes  # noqa: F401 - rows of the table
+from tracejit.compat.torch import autograd, data, random, shapes  # noqa: F401 - rows of the table
 from tracejit.compat.torch.functions import FUNCTIONS, METHODS
 from tracejit.compat.torch.kinds import Size, numpy_dtype
 from tracejit.compat.torch.tensor import Tensor, run
@@ -214,6 +214,10 @@ def _lend() -> None:
         setattr(Tensor, f"{name}_", _in_place(name))
     for name in ("nonzero", "masked_select", "unique", "bincount", "allclose", "equal"):
         setattr(Tensor, name, getattr(data, name))
+    for method in random.IN_PLACE:
+        setattr(Tensor, method.__name__, method)
+    for name in ("bernoulli", "multinomial"):
+        setattr(Tensor, name, getattr(random, name))
     Tensor.functions = SimpleNamespace(**FUNCTIONS)
 
 

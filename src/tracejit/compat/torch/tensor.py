@@ -18,7 +18,16 @@ import numpy as np
 from tracejit import tree
 from tracejit.compat.graph import Cell, Handle, Recorder, known
 from tracejit.compat.torch import display
-from tracejit.compat.torch.kinds import DTYPES, TYPE_NAMES, Size, device, dtype, mode, numpy_dtype
+from tracejit.compat.torch.kinds import (
+    DTYPES,
+    TYPE_NAMES,
+    Size,
+    default,
+    device,
+    dtype,
+    mode,
+    numpy_dtype,
+)
 from tracejit.errors import DTypeError, GraphError, ShapeError
 from tracejit.numpy import creation, shaping, ufuncs
 from tracejit.trace.provenance import user_frame
@@ -370,7 +379,7 @@ def tensor(data: Any, dtype: Any = None, device: Any = None, requires_grad: bool
     array = data.cell.value if isinstance(data, Tensor) else np.array(_numbers(data))
     wanted = numpy_dtype(dtype)
     if wanted is None and array.dtype == np.float64 and not hasattr(data, "dtype"):
-        wanted = np.dtype(np.float32)
+        wanted = default.float
     return Tensor(known(array.astype(wanted or array.dtype))).requires_grad_(requires_grad)
 
 

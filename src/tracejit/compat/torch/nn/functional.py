@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tracejit import nn
-from tracejit.compat.torch.creation import draws
+from tracejit.compat.torch.draws import default_generator
 from tracejit.compat.torch.functions import FUNCTIONS
 from tracejit.compat.torch.kinds import numpy_dtype
 from tracejit.compat.torch.tensor import Tensor, run
@@ -144,8 +144,9 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool 
     """Elements set to 0 with probability p, the others divided by 1 - p."""
     if not training or p == 0:
         return input
-    kept = (draws().random(tuple(input.shape)) >= p).astype(input.dtype.numpy)
-    return run(ufuncs.multiply, (input, kept / kept.dtype.type(1 - p)))
+    kept = default_generator.doubles(input.shape.numel()).reshape(input.shape) < 1 - p
+    kind = input.dtype.numpy
+    return run(ufuncs.multiply, (input, kept.astype(kind) / kind.type(1 - p)))
 
 
 # ---- losses

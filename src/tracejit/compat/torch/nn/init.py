@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tracejit.compat.graph import known
-from tracejit.compat.torch.creation import draws
+from tracejit.compat.torch import random
 from tracejit.compat.torch.kinds import no_grad
 from tracejit.compat.torch.tensor import Tensor
 
@@ -20,12 +20,14 @@ def _filled(tensor: Tensor, array: Any) -> Tensor:
 
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Any = None) -> Tensor:
     """Uniform in [a, b)."""
-    return _filled(tensor, draws(generator).uniform(a, b, tuple(tensor.shape)))
+    with no_grad():
+        return random.uniform_(tensor, a, b, generator)
 
 
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Any = None) -> Tensor:
     """Normal."""
-    return _filled(tensor, draws(generator).normal(mean, std, tuple(tensor.shape)))
+    with no_grad():
+        return random.normal_(tensor, mean, std, generator)
 
 
 def constant_(tensor: Tensor, val: float) -> Tensor:
