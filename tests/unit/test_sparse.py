@@ -8,6 +8,7 @@ import scipy.sparse
 
 import tracejit as tj
 from tracejit import lax
+from tracejit.api import sparse_products
 from tracejit.errors import ArgumentError, DTypeError, GradError, ShapeError, UnsupportedError
 from tracejit.ir.primitive import Primitive
 from tracejit.passes.sparsity import known, loops
@@ -338,6 +339,44 @@ def test_a_branch_of_python_has_a_pattern_of_its_own() -> None:
     assert derivative(-np.ones(3))[0, 2] == -2.0
 
 
+def bordered(x):
+    """A band, with a last equation and a last variable that meet all."""
+    u, multiplier = x[:-1], x[-1]
+    return np.append(np.sin(u) - multiplier * np.roll(u, 1), np.sum(u**2) - 1.0)
+
+
+def test_dense_rows_and_columns_go_both_ways() -> None:
+    x = np.linspace(0.1, 1.0, 50)
+    jac = tj.sparse_jacobian(bordered)(x)
+    np.testing.assert_allclose(jac.toarray(), tj.jacfwd(bordered)(x), rtol=1e-13)
+    assert jac.nnz == 4 * 49
+    program = tj.stages(lambda x: tj.sparse_jacobian(bordered)(x).data)(x)["sparse_jacobian"]
+    assert "[50,50]" not in str(program) and "[49,50]" not in str(program)
+    pair = tj.sparse_jacobian(lambda u, m: bordered(np.append(u, m)), argnums=(0, 1))(x[:-1], x[-1])
+    np.testing.assert_allclose(np.hstack([b.toarray() for b in pair]), jac.toarray())
+
+
+@pytest.mark.parametrize("chunk_size", [1, 2, 3, 100])
+def test_products_in_turns(chunk_size: int) -> None:
+    def f(x):
+        return np.convolve(x**2, np.arange(1.0, 6.0))
+
+    jac = tj.sparse_jacobian(f, chunk_size=chunk_size)(X)
+    np.testing.assert_allclose(jac.toarray(), tj.jacfwd(f)(X), rtol=1e-13)
+    hess = tj.sparse_hessian(rosenbrock, chunk_size=chunk_size)(X)
+    np.testing.assert_allclose(hess.toarray(), tj.hessian(rosenbrock)(X), rtol=1e-13)
+    jac = tj.sparse_jacobian(bordered, chunk_size=chunk_size, format="csc")(X)
+    np.testing.assert_allclose(jac.toarray(), tj.jacfwd(bordered)(X), rtol=1e-13)
+
+
+def test_as_many_products_at_once_as_memory_allows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sparse_products, "MEMORY", 4 * X.nbytes)
+    program = tj.stages(lambda x: tj.sparse_jacobian(lambda x: np.cumsum(x**2))(x).data)(X)
+    assert "scan" in str(program["sparse_jacobian"])
+    jac = tj.sparse_jacobian(lambda x: np.cumsum(x**2))(X)
+    np.testing.assert_allclose(jac.toarray(), 2.0 * np.tri(8) * X)
+
+
 def test_few_rows_go_backward() -> None:
     """One row that reads everything: one product backward, n forward."""
     def f(x):
@@ -478,6 +517,8 @@ def test_errors_say_what_to_do() -> None:
         tj.sparse_hessian(np.sin)(X)
     with pytest.raises(ShapeError, match=r"\(3, 8\).*\n?.*\(8, 8\)"):
         tj.sparse_jacobian(np.sin, sparsity=np.ones((3, 8)))(X)
+    with pytest.raises(ArgumentError, match="chunk_size must be a positive int"):
+        tj.sparse_hessian(np.sum, chunk_size=0)
     with pytest.raises(ArgumentError, match="must be a matrix"):
         tj.sparse_jacobian(np.sin, sparsity=np.ones(3))
     with pytest.raises(UnsupportedError, match="not sparse"):

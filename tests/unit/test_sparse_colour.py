@@ -8,6 +8,7 @@ import pytest
 from tracejit.errors import UnsupportedError
 from tracejit.passes.sparsity import sets as sets_module
 from tracejit.passes.sparsity.colour import column_colours, count, read_here, star_colours
+from tracejit.passes.sparsity.plan import Plan, plan_of
 from tracejit.passes.sparsity.sets import Pattern, Sets, pattern_of
 
 
@@ -102,3 +103,58 @@ def test_a_pattern_that_does_not_fit_into_memory(monkeypatch: pytest.MonkeyPatch
     sets = Sets(6)
     with pytest.raises(UnsupportedError, match="not sparse"):
         sets.pattern(np.broadcast_to(sets.over(sets.numbers(0, (6,)), (0,)), (2,)))
+
+
+def entries_by(plan: Plan, matrix: np.ndarray) -> np.ndarray:
+    """What the products of a plan give, in the order of the pattern."""
+    found = np.zeros(len(plan.which))
+    for k, (forward, colours) in enumerate(plan.sweeps):
+        seeds = (colours[:, None] == np.arange(count(colours))).astype(float)
+        products = (matrix if forward else matrix.T) @ seeds
+        mine = plan.which == k
+        found[mine] = products[plan.elements[mine], plan.products[mine]]
+    return found
+
+
+def filled(pattern: Pattern, seed: int) -> np.ndarray:
+    matrix = np.zeros(pattern.shape)
+    matrix[pattern.rows, pattern.indices] = np.random.default_rng(seed).normal(
+        size=len(pattern.indices)
+    )
+    return matrix
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_plan_has_every_entry(seed: int) -> None:
+    rng = np.random.default_rng(100 + seed)
+    dense = rng.random((25, 10 + seed)) < 0.08
+    dense[rng.integers(0, 25, seed % 3)] = True
+    dense[:, rng.integers(0, 10, seed % 4)] = True
+    pattern = pattern_of(*np.nonzero(dense), dense.shape)
+    matrix = filled(pattern, seed)
+    plan = plan_of(pattern, symmetric=False)
+    np.testing.assert_allclose(
+        entries_by(plan, matrix), matrix[pattern.rows, pattern.indices], rtol=1e-12
+    )
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "products", "sweeps"),
+    [
+        ([], [], 3, 1), ([0], [], 4, 1), ([], [5], 4, 1), ([3, 9], [4, 8, 20], 8, 2),
+        ([0], [0], 5, 2),
+    ],  # fmt: skip
+)
+def test_dense_rows_and_columns_go_their_own_way(
+    rows: list[int], columns: list[int], products: int, sweeps: int
+) -> None:
+    dense = np.abs(np.subtract.outer(np.arange(40), np.arange(40))) <= 1
+    dense[rows] = True
+    dense[:, columns] = True
+    pattern = pattern_of(*np.nonzero(dense), dense.shape)
+    plan = plan_of(pattern, symmetric=False)
+    assert plan.size <= products and len(plan.sweeps) == sweeps
+    matrix = filled(pattern, 1)
+    np.testing.assert_allclose(
+        entries_by(plan, matrix), matrix[pattern.rows, pattern.indices], rtol=1e-12
+    )

@@ -243,17 +243,17 @@ def _affordable(linear: Jaxpr, size: int) -> int:
     """How many basis vectors at once keep the largest intermediate value within `MEMORY`, or
     within the size of the result, if that is larger."""
     result = sum(t.nbytes for t in linear.out_types)
-    widest = _widest(linear)
-    if widest * size <= max(MEMORY, result * size):
+    most = widest(linear)
+    if most * size <= max(MEMORY, result * size):
         return size
-    return max(1, MEMORY // widest)
+    return max(1, MEMORY // most)
 
 
 @remembered
-def _widest(jaxpr: Jaxpr) -> int:
+def widest(jaxpr: Jaxpr) -> int:
     """The bytes of the largest value in a jaxpr, or in those it holds."""
     values = [v.type.nbytes for eqn in jaxpr.equations for v in eqn.outvars]
-    held = [_widest(body) for eqn in jaxpr.equations for _, body in held_jaxprs(eqn)]
+    held = [widest(body) for eqn in jaxpr.equations for _, body in held_jaxprs(eqn)]
     return max([*values, *held], default=0)
 
 

@@ -1,19 +1,18 @@
 """Sparse Jacobians and Hessians: only what may differ from zero is computed.
 
     pattern      which element of the result depends on which of the arguments, from the IR
-    colours      columns (or rows) that can be told apart when they are added up
-    compressed   the linear map of the derivative on one vector for each colour, all at once
+    plan         columns, or rows, that can be told apart when they are added up: colours
+    products     of the linear map of the derivative with one vector for each colour, all at once
     entries      picked out of these products, each from its place
 
-All of it is decided when a function is traced; what runs is one program, from the arguments to the
-entries.
+The first two are in passes/sparsity, the others in sparse_products. All of it is decided when a
+function is traced; what runs is one program, from the arguments to the entries.
 """
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from itertools import accumulate
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,32 +21,19 @@ from tracejit import tree
 from tracejit.api.jit import JitFunction, jit
 from tracejit.api.recording import Argnums, Recording, positions, record
 from tracejit.api.sparse_arrays import Places, SparseArray, check_format
-from tracejit.control.bodies import keep_outputs
+from tracejit.api.sparse_products import Problem, entries
 from tracejit.errors import ArgumentError, GradError, ShapeError, TracejitError
-from tracejit.ir.atoms import Atom, Var, zero
-from tracejit.ir.builder import building
 from tracejit.ir.graph import Jaxpr
-from tracejit.ir.types import INT32, ArrayType, array_type
-from tracejit.ir.walk import inline
-from tracejit.ops import elementwise, indexing, structure
-from tracejit.passes.sparsity.colour import (
-    Colours,
-    column_colours,
-    count,
-    read_here,
-    star_colours,
-)
 from tracejit.passes.sparsity.find import sparsity as find_sparsity
+from tracejit.passes.sparsity.plan import plan_of
 from tracejit.passes.sparsity.sets import Pattern, pattern_of
 from tracejit.runtime.arguments import check_callable
 from tracejit.runtime.report import report
-from tracejit.runtime.run import run
 from tracejit.trace.provenance import user_frame
 from tracejit.trace.tracer import is_traced
 from tracejit.transforms.batch import batch
 from tracejit.transforms.gradient import value_and_gradient
-from tracejit.transforms.linearize import Split, linearize
-from tracejit.transforms.transpose import transpose
+from tracejit.transforms.linearize import linearize
 
 
 def sparse_jacobian(
@@ -57,6 +43,7 @@ def sparse_jacobian(
     *,
     format: str = "csr",
     sparsity: Any = None,
+    chunk_size: int | None = None,
 ) -> Callable[..., Any]:
     """The Jacobian of `fun` as a sparse matrix: a row for each element of the result, a column for
     each element of the argument, both in row-major order.
@@ -68,6 +55,8 @@ def sparse_jacobian(
     sparsity: a pattern that is known: a bool array, or a matrix of SciPy's, whose entries are the
               only ones that may differ from zero, of shape (all results, all arguments). Without
               it the pattern is found from the program, and holds for all values.
+    chunk_size: how many products with the Jacobian are computed at once; without it as many as
+              256 MiB allow, if not all of them.
 
     Gives SciPy's sparse arrays, and under `jit` and other transforms a `SparseArray`. It is
     compiled, as by `jit`: once for each kind of arguments; arguments that are no arrays are static
@@ -76,7 +65,8 @@ def sparse_jacobian(
     Raises GradError for arguments or results that are no floats, UnsupportedError for a pattern
     that is too dense to be written down.
     """
-    return _sparse(fun, argnums, has_aux, "sparse_jacobian", format, sparsity, _jacobian_at)
+    options = Options("sparse_jacobian", format, sparsity, chunk_size)
+    return _sparse(fun, argnums, has_aux, options, _jacobian_at)
 
 
 def sparse_hessian(
@@ -86,6 +76,7 @@ def sparse_hessian(
     *,
     format: str = "csr",
     sparsity: Any = None,
+    chunk_size: int | None = None,
 ) -> Callable[..., Any]:
     """The second derivatives of `fun`, whose result is a scalar, as a sparse matrix: a row and a
     column for each element of the argument. Forward over reverse.
@@ -93,7 +84,8 @@ def sparse_hessian(
     The arguments are those of `sparse_jacobian`; blocks are arranged as `hessian` does it. The
     matrix is symmetric, both triangles are there, and entries (i, j) and (j, i) are equal.
     """
-    return _sparse(fun, argnums, has_aux, "sparse_hessian", format, sparsity, _hessian_at)
+    options = Options("sparse_hessian", format, sparsity, chunk_size)
+    return _sparse(fun, argnums, has_aux, options, _hessian_at)
 
 
 def jacobian_sparsity(
@@ -103,51 +95,37 @@ def jacobian_sparsity(
 
     An element that is not in it is zero for all values of the arguments.
     """
-    return _sparse(fun, argnums, False, "jacobian_sparsity", format, None, _jacobian_at, True)
+    options = Options("jacobian_sparsity", format, pattern_only=True)
+    return _sparse(fun, argnums, False, options, _jacobian_at)
 
 
 def hessian_sparsity(
     fun: Callable[..., Any], argnums: Argnums = 0, *, format: str = "csr"
 ) -> Callable[..., Any]:
     """The pattern of `sparse_hessian`, as `jacobian_sparsity` gives it."""
-    return _sparse(fun, argnums, False, "hessian_sparsity", format, None, _hessian_at, True)
+    options = Options("hessian_sparsity", format, pattern_only=True)
+    return _sparse(fun, argnums, False, options, _hessian_at)
 
 
-class Problem(NamedTuple):
-    """What is to be differentiated: the results `out_types` of a jaxpr by its inputs of `in_types`,
-    as a linearization; behind these results come auxiliary ones. symmetric: a Hessian."""
+class Options(NamedTuple):
+    """What is asked for: by which function, and its keywords."""
 
-    parts: Split
-    in_types: tuple[ArrayType, ...]
-    out_types: tuple[ArrayType, ...]
-    symmetric: bool
+    what: str
+    format: str
+    sparsity: Any = None
+    chunk_size: int | None = None
+    pattern_only: bool = False
 
-    @property
-    def live(self) -> tuple[bool, ...]:
-        """Which results depend on the inputs at all."""
-        return self.parts.unknown[: len(self.out_types)]
-
-    @property
-    def linear(self) -> Jaxpr:
-        """From the residuals and tangents to the tangents of the live results."""
-        mine = sum(self.live)
-        keep = tuple(i < mine for i in range(len(self.parts.linear.outvars)))
-        return keep_outputs(self.parts.linear, keep)
-
-    @property
-    def row_ends(self) -> list[int]:
-        """Where the rows of each result begin, and where the last ones end."""
-        return list(accumulate((t.size for t in self.out_types), initial=0))
-
-    @property
-    def column_ends(self) -> list[int]:
-        """Where the columns of each input begin, and where the last ones end."""
-        return list(accumulate((t.size for t in self.in_types), initial=0))
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Of the whole matrix."""
-        return self.row_ends[-1], self.column_ends[-1]
+    def checked(self) -> Options:
+        """The same, `sparsity` as a pattern."""
+        check_format(self.format, self.what)
+        size = self.chunk_size
+        if size is not None and (type(size) is not int or size < 1):
+            raise ArgumentError(
+                f"{self.what}: chunk_size must be a positive int, not {size!r}", where=user_frame()
+            )
+        known = None if self.sparsity is None else _given(self.sparsity, self.what)
+        return self._replace(sparsity=known)
 
 
 def _jacobian_at(tape: Recording, what: str) -> Problem:
@@ -176,12 +154,12 @@ def _hessian_at(tape: Recording, what: str) -> Problem:
 
 
 def _sparse(
-    fun: Callable[..., Any], argnums: Argnums, has_aux: bool, what: str, format: str,
-    sparsity: Any, problem_at: Callable[[Recording, str], Problem], pattern_only: bool = False,
+    fun: Callable[..., Any], argnums: Argnums, has_aux: bool, options: Options,
+    problem_at: Callable[[Recording, str], Problem],
 ) -> Callable[..., Any]:  # fmt: skip
+    what = options.what
     check_callable(fun, what)
-    check_format(format, what)
-    given = None if sparsity is None else _given(sparsity, what)
+    options = options.checked()
     inner = fun.__wrapped__ if isinstance(fun, JitFunction) else fun
 
     @functools.wraps(inner, updated=())
@@ -190,14 +168,17 @@ def _sparse(
         tape = record(inner, args, kwargs, argnums=places, has_aux=has_aux, floats_for=what)
         report("traced", tape.jaxpr)
         problem = problem_at(tape, what)
-        pattern = _pattern(problem, tape, given, what)
-        blocks = _cut(problem, pattern, format)
+        pattern = _pattern(problem, tape, options)
+        blocks = _cut(problem, pattern, options.format)
+        data: Sequence[Any]
         aux: list[Any]
-        if pattern_only:
-            entries, aux = [np.ones(len(numbers), bool) for _, numbers in blocks], []
+        if options.pattern_only:
+            data, aux = [np.ones(len(numbers), bool) for _, numbers in blocks], []
         else:
-            entries, aux = _entries(problem, pattern, blocks, tape, what)
-        found = [SparseArray(x, where) for x, (where, _) in zip(entries, blocks, strict=True)]
+            plan = plan_of(pattern, problem.symmetric)
+            numbers = [numbers for _, numbers in blocks]
+            data, aux = entries(problem, plan, numbers, tape, what, options.chunk_size)
+        found = [SparseArray(x, where) for x, (where, _) in zip(data, blocks, strict=True)]
         result = _arranged(found, tape, problem.symmetric, isinstance(argnums, int))
         return (result, tape.aux.fill(aux)) if has_aux else result
 
@@ -257,8 +238,9 @@ def _given(sparsity: Any, what: str) -> Pattern:
     return pattern_of(rows, columns, (matrix.shape[0], matrix.shape[1]))
 
 
-def _pattern(problem: Problem, tape: Recording, given: Pattern | None, what: str) -> Pattern:
+def _pattern(problem: Problem, tape: Recording, options: Options) -> Pattern:
     """The pattern of the whole matrix; that of a Hessian is symmetric."""
+    given = options.sparsity
     if given is None:
         constants = [None if is_traced(x) else np.asarray(x) for x in tape.captured]
         parts = problem.parts
@@ -274,7 +256,7 @@ def _pattern(problem: Problem, tape: Recording, given: Pattern | None, what: str
         given = pattern_of(rows, live.indices, problem.shape)
     elif given.shape != problem.shape:
         raise ShapeError(
-            f"{what}: sparsity has shape {given.shape}, and the derivative of {tape.name} "
+            f"{options.what}: sparsity has shape {given.shape}, and the derivative of {tape.name} "
             f"{problem.shape}", where=user_frame(),
         )  # fmt: skip
     return given.symmetric() if problem.symmetric else given
@@ -299,118 +281,3 @@ def _cut(problem: Problem, pattern: Pattern, format: str) -> list[tuple[Places, 
         places = Places(inner, format)
         cut.append((places, numbers[places.order]))
     return cut
-
-
-# The entries.
-
-
-class Plan(NamedTuple):
-    """Products of the linear map, forward or backward, with a vector for each colour: entry n of
-    the pattern is element elements[n] of the product with colour products[n]."""
-
-    forward: bool
-    colours: Colours
-    products: np.ndarray
-    elements: np.ndarray
-
-
-def _plan(problem: Problem, pattern: Pattern) -> Plan:
-    """Forward or backward, whichever needs fewer products; forward if they are alike."""
-    rows, columns = pattern.rows, pattern.indices
-    if problem.symmetric:
-        colours = star_colours(pattern)
-        here = read_here(pattern, colours)
-        row, column = np.where(here, rows, columns), np.where(here, columns, rows)
-        return Plan(True, colours, colours[column], row)
-    turned = pattern.transposed()
-    most_in_row, most_in_column = (int(np.diff(p.indptr).max(initial=0)) for p in (pattern, turned))
-    ahead = column_colours(pattern) if most_in_row <= most_in_column else None
-    if ahead is not None and count(ahead) <= most_in_column:
-        return Plan(True, ahead, ahead[columns], rows)
-    back = column_colours(turned)
-    if ahead is None and count(back) >= most_in_row:
-        ahead = column_colours(pattern)
-    if ahead is not None and count(ahead) <= count(back):
-        return Plan(True, ahead, ahead[columns], rows)
-    return Plan(False, back, back[rows], columns)
-
-
-def _entries(
-    problem: Problem, pattern: Pattern, blocks: Sequence[tuple[Places, np.ndarray]],
-    tape: Recording, what: str,
-) -> tuple[list[Any], list[Any]]:  # fmt: skip
-    """The entries of each block, and the auxiliary results."""
-    plan = _plan(problem, pattern)
-    where = np.stack([plan.products, plan.elements], axis=1).astype(np.int32)
-    sources = [where[numbers] for _, numbers in blocks]
-    program = _program(problem, plan, [len(source) for source in sources])
-    report(what, program)
-    colours = plan.colours.astype(np.int32)
-    outs = run(program, [*tape.inputs, colours, *sources])
-    return outs[: len(blocks)], outs[len(blocks) :]
-
-
-def _program(problem: Problem, plan: Plan, counts: Sequence[int]) -> Jaxpr:
-    """(*inputs, colours, *sources of each block) -> (*entries of each block, *auxiliary results).
-
-    counts: how many entries each block has.
-    """
-    parts, first = problem.parts, len(problem.out_types)
-    invars = [Var(t) for t in parts.known.in_types]
-    colours = Var(array_type(INT32, plan.colours.shape))
-    sources = [Var(array_type(INT32, (n, 2))) for n in counts]
-    with building() as builder:
-        known = inline(parts.known, invars)
-        aux = known[first : len(known) - parts.residuals]
-        residuals = known[len(known) - parts.residuals :]
-        found = _products(problem, plan, colours, residuals) if sum(counts) else None
-        entries: list[Atom] = []
-        for n, source in enumerate(sources):
-            dtype = problem.out_types[n // len(problem.in_types)].dtype
-            if found is None or not counts[n]:
-                entries.append(zero(array_type(dtype, (counts[n],))))
-                continue
-            picked = indexing.gather(found, source, axes=(0, 1), batch=0)
-            entries.append(_as_dtype(picked, dtype))
-    return builder.finish([*invars, colours, *sources], [*entries, *aux])
-
-
-def _products(problem: Problem, plan: Plan, colours: Atom, residuals: Sequence[Atom]) -> Atom:
-    """The products with the sum of the basis vectors of each colour: (colours, elements)."""
-    size = count(plan.colours)
-    linear, live = problem.linear, problem.live
-    types, results, ends = problem.in_types, problem.out_types, problem.column_ends
-    alive, arrives = (True,) * len(types), live
-    if not plan.forward:
-        mask = (False,) * len(residuals) + (True,) * len(types)
-        linear = transpose(linear, mask)
-        types, results, ends = results, types, problem.row_ends
-        alive, arrives = arrives, alive
-    seeds = [
-        _seeds(colours, t, size, start)
-        for t, start, here in zip(types, ends[:-1], alive, strict=True)
-        if here
-    ]
-    mask = (False,) * len(residuals) + (True,) * len(seeds)
-    many, _ = batch(linear, size, mask, (True,) * len(linear.outvars))
-    outs = iter(inline(many, [*residuals, *seeds]))
-    dtype = np.result_type(*[t.dtype for t in results])
-    flat = []
-    for t, here in zip(results, arrives, strict=True):
-        product = next(outs) if here else zero(t.with_shape((size, *t.shape)))
-        flat.append(structure.reshape(_as_dtype(product, dtype), shape=(size, t.size)))
-    return flat[0] if len(flat) == 1 else structure.concatenate(*flat, axis=1)
-
-
-def _seeds(colours: Atom, type: ArrayType, size: int, start: int) -> Atom:
-    """For each colour the sum of the basis vectors that have it: the part for one array, whose
-    elements begin at `start`."""
-    shape = size, type.size
-    mine = structure.slice(colours, start=(start,), limit=(start + type.size,), stride=(1,))
-    numbers = structure.iota(dtype=INT32, shape=shape, axis=0)
-    ones = elementwise.eq(numbers, structure.broadcast(mine, shape=shape, dims=(1,)))
-    return structure.reshape(elementwise.convert(ones, dtype=type.dtype), shape=(size, *type.shape))
-
-
-def _as_dtype(x: Atom, dtype: np.dtype) -> Atom:
-    return x if x.dtype == dtype else elementwise.convert(x, dtype=dtype)
