@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -22,20 +23,15 @@ import numpy as np
 from tracejit import tree
 from tracejit.control.custom import custom_jvp_call, custom_vjp_call
 from tracejit.control.custom_closure import closed_over
-from tracejit.control.custom_rules import (
-    CustomVJPPrimal,
-    JvpByUser,
-    SymbolicZero,
-    Use,
-    VjpByUser,
-)
+from tracejit.control.custom_rules import Fixed, JvpByUser, Use, VjpByUser
+from tracejit.control.custom_values import CustomVJPPrimal, SymbolicZero, ask
 from tracejit.control.staging import Body, as_leaves, leaf_type, stage_body
 from tracejit.errors import ArgumentError, NoRuleError, TracerError
 from tracejit.ir.atoms import is_zero
-from tracejit.runtime.arguments import check_callable, name_of
+from tracejit.runtime.arguments import BY_POSITION, check_callable, name_of, parameters_of
 from tracejit.trace.provenance import function_place, user_frame
 from tracejit.trace.stage import apply, is_weak
-from tracejit.trace.tracer import Tracer, bind, is_traced
+from tracejit.trace.tracer import Tracer, bind, current_trace, is_traced
 
 __all__ = [
     "CustomVJPPrimal", "SymbolicZero", "closure_convert", "custom_gradient", "custom_jvp",
@@ -64,11 +60,22 @@ class WithRules:
         self.rules: tuple[Function, ...] = ()
         numbers = (nondiff_argnums,) if isinstance(nondiff_argnums, int) else nondiff_argnums
         names = (nondiff_argnames,) if isinstance(nondiff_argnames, str) else nondiff_argnames
+        if not all(type(i) is int for i in numbers):
+            raise ArgumentError(
+                f"{self.kind}: nondiff_argnums={nondiff_argnums!r} are no positions",
+                where=user_frame(), hint="names of arguments go into nondiff_argnames",
+            )  # fmt: skip
+        self._parameters = parameters_of(fun)
         self.nondiff = tuple(sorted({*numbers, *[self._place(name) for name in names]}))
+        self._arity = len(self._parameters) if self._is_simple() else None
+
+    def _is_simple(self) -> bool:
+        """Whether arguments by position are all that there is to resolve, if they are complete."""
+        return bool(self._parameters) and all(p.kind in BY_POSITION for p in self._parameters)
 
     def _place(self, name: str) -> int:
         """The position of a parameter."""
-        parameters = list(inspect.signature(self.__wrapped__).parameters)
+        parameters = [p.name for p in self._parameters]
         if name not in parameters:
             raise ArgumentError(
                 f"{self.kind}: {self.name} has no argument {name!r}", where=user_frame()
@@ -76,12 +83,18 @@ class WithRules:
         return parameters.index(name)
 
     def positional(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
-        """The arguments of a call by position, with the defaults; ArgumentError where some can be
-        given by keyword alone."""
+        """The arguments of a call by position, with the defaults; ArgumentError where they do not
+        fit, or where some can be given by keyword alone."""
+        if not kwargs and self._arity == len(args):
+            return args
         if isinstance(self.__wrapped__, (np.ufunc, functools.partial)) and not kwargs:
             return args
         try:
             bound = inspect.signature(self.__wrapped__).bind(*args, **kwargs)
+        except TypeError as error:
+            raise ArgumentError(
+                f"the arguments of {self.kind} function {self.name}: {error}", where=user_frame()
+            ) from None
         except ValueError:  # no signature
             return args
         bound.apply_defaults()
@@ -93,22 +106,23 @@ class WithRules:
             )  # fmt: skip
         return bound.args
 
-    def divide(self, args: tuple[Any, ...]) -> tuple[list[Any], tuple[Any, ...], Function]:
-        """The arguments that are not differentiated, the others, and what puts both together."""
-        fixed = [i % len(args) for i in self.nondiff] if args else []
-        rest = tuple([x for i, x in enumerate(args) if i not in fixed])
-        static = [args[i] for i in fixed]
-
-        def together(*given: Any) -> list[Any]:
-            whole = list(given)
-            for i, x in sorted(zip(fixed, static, strict=True), key=lambda pair: pair[0]):
-                whole.insert(i, x)
-            return whole
-
-        return static, rest, together
+    def divide(self, args: tuple[Any, ...]) -> tuple[Fixed, tuple[Any, ...]]:
+        """The arguments that are not differentiated, and the others."""
+        count = len(args)
+        for i in self.nondiff:
+            if not -count <= i < count:
+                raise ArgumentError(
+                    f"{self.kind} function {self.name}: nondiff_argnums has {i}, and the call has "
+                    f"{count} arguments", where=user_frame(),
+                )  # fmt: skip
+        places = tuple(sorted(i % count for i in self.nondiff))
+        rest = tuple([x for i, x in enumerate(args) if i not in places])
+        return Fixed(places, tuple([args[i] for i in places])), rest
 
     def is_plain(self, args: tuple[Any, ...]) -> bool:
         """Whether a call computes numbers and no program, so that no rule can matter."""
+        if current_trace() is None and not any(isinstance(x, Tracer) for x in tree.leaves(args)):
+            return True
         given = is_traced(*[x for x in tree.leaves(args) if isinstance(x, Tracer)])
         return not given and not closed_over(self.__wrapped__, *self.rules, args)
 
@@ -117,6 +131,13 @@ class WithRules:
             f"No {what} defined for {self.kind} function {self.name} using {how}",
             where=user_frame(), hint=f"give it one: {self.name}.{how}(...)",
         )  # fmt: skip
+
+    def __reduce__(self) -> Any:
+        """A decorated function of a module is known by its name, as functions are."""
+        fun, found = self.__wrapped__, sys.modules.get(self.__module__)
+        for name in getattr(fun, "__qualname__", "").split("."):
+            found = getattr(found, name, None)
+        return fun.__qualname__ if found is self else super().__reduce__()
 
     def __repr__(self) -> str:
         return f"<{self.kind} of {self.__wrapped__!r}>"
@@ -162,17 +183,29 @@ class custom_jvp(WithRules):
                 hint="give one rule for all arguments with defjvp",
             )  # fmt: skip
 
+        given = [rule for rule in jvps if rule is not None]
+        for rule in given:
+            check_callable(rule, "defjvps")
+
+        @functools.wraps(given[0] if given else self.__wrapped__)
         def jvp(primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> tuple[Any, Any]:
-            out = self(*primals)
+            if len(jvps) != len(primals):
+                raise ArgumentError(
+                    f"defjvps of {self.name} got {len(jvps)} rules, and the function has "
+                    f"{len(primals)} arguments", where=function_place(jvp),
+                    hint="give a rule for each argument, None for zero",
+                )  # fmt: skip
+            out, what = self(*primals), f"Custom JVP rule of {self.name}"
+            takes = f"(tangent, result, {len(primals)} arguments)"
             parts = [
-                rule(t, out, *primals)
+                ask(rule, what, takes, t, out, *primals)
                 for rule, t in zip(jvps, tangents, strict=True)
                 if rule is not None and not _nothing(t)
             ]
             zeros = tree.map(lambda y: SymbolicZero(leaf_type(as_leaves([y], _LEAF, "")[0])), out)
             return out, tree.map(_sum, zeros, *parts)
 
-        self.rules = (jvp, *[rule for rule in jvps if rule is not None])
+        self.rules = (jvp, *given)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         args = self.positional(args, kwargs)
@@ -180,10 +213,9 @@ class custom_jvp(WithRules):
             raise self.missing("JVP", "defjvp")
         if self.is_plain(args):
             return self.__wrapped__(*args)
-        static, rest, together = self.divide(args)
-        rule, fun = self.rules[0], self.__wrapped__
-        use = Use(lambda *xs: fun(*together(*xs)), rest, [*self.rules, static], self.name)
-        by_user = JvpByUser(use, functools.partial(rule, *static), self.symbolic_zeros)
+        fixed, rest = self.divide(args)
+        use = Use(self.__wrapped__, rest, self.rules, self.name, fixed)
+        by_user = JvpByUser(use, self.rules[0], self.symbolic_zeros)
         outs = bind(
             custom_jvp_call, *use.operands, jaxpr=use.jaxpr, rule=by_user,
             num_consts=len(use.consts), name=self.name,
@@ -245,33 +277,24 @@ class custom_vjp(WithRules):
             raise self.missing("VJP", "defvjp")
         if self.is_plain(args):
             return self.__wrapped__(*args)
-        static, rest, together = self.divide(args)
-        self._refuse_traced(static)
-        (fwd, bwd), fun = self.rules, self.__wrapped__
-        use = Use(lambda *xs: fun(*together(*xs)), rest, [fwd, bwd, static], self.name)
-        by_user = VjpByUser(
-            use, _at_place(fwd, lambda *xs: fwd(*together(*xs))), functools.partial(bwd, *static),
-            self.symbolic_zeros,
-        )  # fmt: skip
+        fixed, rest = self.divide(args)
+        self._refuse_traced(fixed)
+        use = Use(self.__wrapped__, rest, self.rules, self.name, fixed)
+        by_user = VjpByUser(use, *self.rules, self.symbolic_zeros)
         outs = bind(
             custom_vjp_call, *use.operands, jaxpr=use.jaxpr, rule=by_user,
             num_consts=len(use.consts), name=self.name,
         )  # fmt: skip
         return use.out_structure.unflatten(outs)
 
-    def _refuse_traced(self, static: list[Any]) -> None:
-        if any(isinstance(x, Tracer) for x in tree.leaves(static)):
+    def _refuse_traced(self, fixed: Fixed) -> None:
+        if any(isinstance(x, Tracer) for x in tree.leaves(fixed.values)):
             raise TracerError(
                 f"a traced value is passed to the custom_vjp function {self.name} for an argument "
                 "of nondiff_argnums", where=user_frame(),
                 hint="those are for functions and options: leave arrays out of nondiff_argnums, "
                 "and return None as their cotangent",
             )  # fmt: skip
-
-
-def _at_place(rule: Function, fun: Function) -> Function:
-    """`fun`, which messages find where `rule` is."""
-    return functools.update_wrapper(fun, rule)
 
 
 def custom_gradient(fun: Function) -> custom_vjp:

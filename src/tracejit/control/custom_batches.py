@@ -6,7 +6,8 @@ from typing import Any
 
 from tracejit import tree
 from tracejit.control.bodies import divide
-from tracejit.control.custom_rules import Function, Use, fitting, pair
+from tracejit.control.custom_rules import Use, staged_once
+from tracejit.control.custom_values import Function, ask, fitting, pair
 from tracejit.control.staging import show
 from tracejit.errors import TreeError, UnsupportedError
 from tracejit.ir.graph import Jaxpr
@@ -23,7 +24,6 @@ class VmapByUser:
 
     def __init__(self, use: Use, rule: Function):
         self.use, self.rule = use, rule
-        self._known: dict[tuple[int, Mask], Jaxpr] = {}
         self.__qualname__ = f"vmap of {use.name}"
 
     def batch(self, size: int, batched: Mask) -> Jaxpr:
@@ -35,19 +35,18 @@ class VmapByUser:
                 where=function_place(self.use.fun),
                 hint=f"pass the value to {self.use.name} as an argument",
             )
-        key = size, tuple(of_arguments)
-        if key not in self._known:
-            self._known[key] = self._staged(*key)
-        return self._known[key]
+        return self._staged(size, tuple(of_arguments))
 
+    @staged_once
     def _staged(self, size: int, batched: Mask) -> Jaxpr:
         use = self.use
         wide = [_widened(t, size) if on else t for t, on in zip(use.types, batched, strict=True)]
 
         def flat(*leaves: Any) -> list[Any]:
             args = use.structure.unflatten(leaves)
-            out = self.rule(size, list(use.structure.unflatten(batched)), *args)
-            what = f"the vmap rule of {use.name}"
+            marks = list(use.structure.unflatten(batched))
+            what = f"vmap rule of {use.name}"
+            out = ask(self.rule, what, "(axis_size, in_batched, *args)", size, marks, *args)
             return self._leaves(size, *pair(out, self.rule, what, "of results and their batching"))
 
         return use.stage(self.rule, flat, wide, primals=False)
@@ -69,7 +68,7 @@ class VmapByUser:
                 hint=f"function: {show(use.out_structure)}\nrule:     {show(structure)}",
             )
         many = [
-            fitting(x, _widened(t, size) if on else t, what, rule)
+            fitting(x, _widened(t, size) if on else t, f"{what}: a result", rule)
             for x, t, on in zip(tree.leaves(out), use.out_types, marks, strict=True)
         ]
         return [

@@ -6,12 +6,11 @@ what goes in and comes out, and the rules, which become jaxprs of the same opera
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from tracejit import tree
 from tracejit.control.bodies import divide, spread
@@ -22,79 +21,81 @@ from tracejit.control.custom_closure import (
     self_contained,
     standing_for,
 )
+from tracejit.control.custom_values import (
+    CustomVJPPrimal,
+    Function,
+    ask,
+    fitting,
+    matching,
+    no_tangent,
+    pair,
+    zero_tracer,
+)
 from tracejit.control.staging import Body, as_leaves, leaf_type, show, weak_dtype
 from tracejit.errors import (
-    DTypeError,
     LeakedTracerError,
-    ShapeError,
     TracedBranchError,
     TracedConversionError,
     TreeError,
+    UnsupportedError,
 )
-from tracejit.ir.atoms import is_zero, zero
+from tracejit.ir.atoms import is_zero
 from tracejit.ir.graph import Jaxpr
-from tracejit.ir.types import FLOAT0, ArrayType, tangent_type
+from tracejit.ir.types import ArrayType
 from tracejit.ir.walk import evaluate
-from tracejit.ops.elementwise import convert
 from tracejit.trace.provenance import function_place
 from tracejit.trace.stage import is_weak, recorded, stage, value_of
-from tracejit.trace.tracer import Tracer, bind, current_trace
+from tracejit.trace.tracer import Tracer, current_trace
 from tracejit.transforms.jvp import Mask
+from tracejit.transforms.memo import loops
 
-Function = Callable[..., Any]
-
-
-class SymbolicZero:
-    """A (co)tangent that is known to be zero, for rules that asked for symbolic zeros.
-
-    It has the shape and dtype of one, and no values; `instantiate` makes the array.
-    """
-
-    def __init__(self, type: ArrayType):
-        self.aval = tangent_type(type)
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.aval.shape
-
-    @property
-    def dtype(self) -> np.dtype:
-        return self.aval.dtype
-
-    @property
-    def ndim(self) -> int:
-        return self.aval.ndim
-
-    @property
-    def size(self) -> int:
-        return self.aval.size
-
-    def instantiate(self) -> np.ndarray:
-        """Zeros, as an array."""
-        return np.zeros(self.shape, self.dtype)
-
-    def __repr__(self) -> str:
-        return f"SymbolicZero({self.aval})"
+S = TypeVar("S")
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
-@dataclass(frozen=True, slots=True)
-class CustomVJPPrimal:
-    """What the forward pass gets for an argument where symbolic zeros are asked for: the value,
-    and whether it is differentiated."""
+def staged_once(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P], R]:
+    """A method that stages a rule: once for each key, for as long as its object lives."""
+    name = f"_{method.__name__}_made"
 
-    value: Any
-    perturbed: bool
+    @functools.wraps(method)
+    def known(self: S, *key: P.args, **none: P.kwargs) -> R:
+        made = self.__dict__.setdefault(name, {})
+        full = (loops.get(), *key)
+        if full not in made:
+            made[full] = method(self, *key, **none)
+        return made[full]
+
+    return known
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """The arguments of a call that its rules get as they are, and where they stand, in order."""
+
+    places: tuple[int, ...] = ()
+    values: tuple[Any, ...] = ()
+
+    def among(self, rest: Sequence[Any]) -> list[Any]:
+        """All arguments of the call, in order."""
+        whole = list(rest)
+        for i, x in zip(self.places, self.values, strict=True):
+            whole.insert(i, x)
+        return whole
 
 
 class Use:
-    """One call: `fun` on trees of tracers and arrays.
+    """One call: `fun` on trees of tracers and arrays, `fixed` among them.
 
     consts: what fun and its rules close over, in the order of the first operands. numbers: the
     operands' values, where a tape knows them; then `if` and `range` in rules know them, too.
     """
 
-    def __init__(self, fun: Function, args: tuple[Any, ...], rules: Sequence[Any], name: str):
-        self.fun, self.name = fun, name
+    def __init__(
+        self, fun: Function, args: tuple[Any, ...], rules: Sequence[Any], name: str,
+        fixed: Fixed = Fixed(),
+    ):  # fmt: skip
+        self.fun, self.name, self.fixed = fun, name, fixed
         given, self.structure = tree.flatten(args)
         self.leaves = as_leaves(given, self.structure, f"the arguments of {name}")
         self.types = tuple(map(leaf_type, self.leaves))
@@ -103,7 +104,7 @@ class Use:
         tells = trace is not None and trace.values is not None and trace.decider is None
         values = [recorded(x) for x in self.leaves] if tells else None
         self.body = self._stage(values)
-        self.closed = closed_over(*rules)
+        self.closed = closed_over(*rules, fixed.values)
         self.consts = [*self.body.captured, *self.closed]
         self.const_types = [leaf_type(x) for x in self.consts]
         self.jaxpr = ignoring(
@@ -119,7 +120,11 @@ class Use:
         found = []
 
         def flat(*leaves: Any) -> list[Any]:
-            outs, structure = tree.flatten(self.fun(*self.structure.unflatten(leaves)))
+            before = [x.atom for x in leaves]
+            args = self.fixed.among(self.structure.unflatten(leaves))
+            outs, structure = tree.flatten(self.fun(*args))
+            if any(x.atom is not atom for x, atom in zip(leaves, before, strict=True)):
+                raise self._assigns()
             found.append(structure)
             return outs
 
@@ -132,6 +137,13 @@ class Use:
             self.fun, staged.jaxpr, staged.captured, staged.jaxpr.out_types, staged.weak, found[0]
         )
         return body.returning(types)
+
+    def _assigns(self) -> UnsupportedError:
+        return UnsupportedError(
+            f"{self.name} assigns to one of its arguments, and has rules of its own: they know "
+            "nothing of what becomes of its arguments", where=function_place(self.fun),
+            hint="work on a copy: x = x.copy()",
+        )  # fmt: skip
 
     @property
     def out_types(self) -> tuple[ArrayType, ...]:
@@ -181,55 +193,6 @@ class Use:
         ]
 
 
-def fitting(x: Any, type: ArrayType, what: str, rule: Function) -> Any:
-    """A leaf of a rule's result, which has to be of a type; Python numbers take its dtype."""
-    if isinstance(x, SymbolicZero) and x.shape == type.shape:
-        return zero_tracer(type)
-    if isinstance(x, SymbolicZero):
-        raise ShapeError(
-            f"{what} is {x!r}, and {type} is expected", where=function_place(rule),
-            hint="Consider just returning a None here",
-        )  # fmt: skip
-    leaf = x if isinstance(x, Tracer) else np.asarray(x)
-    have = leaf_type(leaf)
-    if have.shape != type.shape:
-        raise ShapeError(
-            f"{what} has shape and dtype {have}, and {type} is expected", where=function_place(rule)
-        )
-    if have.dtype == type.dtype:
-        return leaf
-    if is_weak(x) and np.can_cast(have.dtype, type.dtype, "same_kind"):
-        return bind(convert, leaf, dtype=type.dtype)
-    raise DTypeError(
-        f"{what} has shape and dtype {have}, and {type} is expected", where=function_place(rule),
-        hint=f"convert it with astype(np.{type.dtype})" if type.is_float else None,
-    )  # fmt: skip
-
-
-def zero_tracer(type: ArrayType) -> Any:
-    """The zero of a float type in the current trace, known to be one."""
-    trace = current_trace()
-    assert trace is not None
-    return Tracer(trace, zero(type))
-
-
-def no_tangent(type: ArrayType, symbolic: bool) -> Any:
-    """What a rule gets for a (co)tangent that is zero: an array, or a symbolic zero."""
-    if symbolic:
-        return SymbolicZero(type)
-    return zero_tracer(type) if type.is_float else np.zeros(type.shape, FLOAT0)
-
-
-def pair(out: Any, rule: Function, what: str, of: str) -> tuple[Any, Any]:
-    """The two results of a rule; TreeError (a TypeError) for anything else."""
-    if not isinstance(out, (tuple, list)) or len(out) != 2:
-        raise TreeError(
-            f"{what} must produce a pair (list or tuple of length two) {of}", hint=f"got {out!r}",
-            where=function_place(rule),
-        )  # fmt: skip
-    return out[0], out[1]
-
-
 # custom_jvp
 
 
@@ -238,15 +201,10 @@ class JvpByUser:
 
     def __init__(self, use: Use, rule: Function, symbolic: bool):
         self.use, self.rule, self.symbolic = use, rule, symbolic
-        self._known: dict[Mask, tuple[Jaxpr, Mask]] = {}
         self.__qualname__ = f"jvp of {use.name}"
 
+    @staged_once
     def jvp(self, nonzero: Mask) -> tuple[Jaxpr, Mask]:
-        if nonzero not in self._known:
-            self._known[nonzero] = self._staged(nonzero)
-        return self._known[nonzero]
-
-    def _staged(self, nonzero: Mask) -> tuple[Jaxpr, Mask]:
         use = self.use
 
         def flat(*leaves: Any) -> list[Any]:
@@ -268,7 +226,8 @@ class JvpByUser:
         """The leaves of the results, and of the tangents of floats among them."""
         use, rule = self.use, self.rule
         what = f"Custom JVP rule of {use.name}"
-        out = rule(tuple(primals), tuple(tangents))
+        takes = "(primals, tangents)"
+        out = ask(rule, what, takes, *use.fixed.values, tuple(primals), tuple(tangents))
         y, t = pair(out, rule, what, "representing primal and tangent outputs")
         outs = use.primal_leaves(y, rule, "Custom JVP rule")
         ts, structure = tree.flatten(t)
@@ -295,31 +254,28 @@ class VjpByUser:
 
     def __init__(self, use: Use, fwd: Function, bwd: Function, symbolic: bool):
         self.use, self.fwd, self.bwd, self.symbolic = use, fwd, bwd, symbolic
-        self._known: dict[Mask, tuple[Jaxpr, BackwardByUser]] = {}
         self.__qualname__ = f"vjp of {use.name}"
 
+    @staged_once
     def forward(self, nonzero: Mask) -> tuple[Jaxpr, BackwardByUser]:
-        if nonzero not in self._known:
-            self._known[nonzero] = self._staged(nonzero)
-        return self._known[nonzero]
-
-    def _staged(self, nonzero: Mask) -> tuple[Jaxpr, BackwardByUser]:
         use, found = self.use, []
 
         def flat(*leaves: Any) -> list[Any]:
             given: Sequence[Any] = leaves
             if self.symbolic:
                 given = [CustomVJPPrimal(x, on) for x, on in zip(leaves, nonzero, strict=True)]
-            out = self.fwd(*use.structure.unflatten(given))
+            what = f"Custom VJP fwd rule of {use.name}"
+            args = use.fixed.among(use.structure.unflatten(given))
+            out = ask(self.fwd, what, f"the arguments of {use.name}", *args)
             y, kept = pair(
-                out, self.fwd, f"Custom VJP fwd rule of {use.name}",
+                out, self.fwd, what,
                 "where the first element represents the primal output (equal to that of the "
                 "function) and the second element the residuals",
             )  # fmt: skip
             residuals, structure = tree.flatten(kept)
             found.append(structure)
             outs = use.primal_leaves(y, self.fwd, "Custom VJP fwd rule")
-            return outs + as_leaves(residuals, structure, f"residuals of {use.name}")
+            return outs + as_leaves(residuals, structure, f"a residual of {use.name}")
 
         jaxpr = use.stage(self.fwd, flat, (), numbers=use.numbers)
         consts = jaxpr.invars[: len(use.consts)]
@@ -338,15 +294,10 @@ class BackwardByUser:
     def __init__(self, rule: VjpByUser, structure: tree.TreeDef, made: Jaxpr, nonzero: Mask):
         self.rule, self.structure, self.made, self.nonzero = rule, structure, made, nonzero
         self.types = made.out_types
-        self._known: dict[Mask, Jaxpr] = {}
         self.__qualname__ = rule.__qualname__
 
+    @staged_once
     def pull(self, arrives: Mask) -> Jaxpr:
-        if arrives not in self._known:
-            self._known[arrives] = self._staged(arrives)
-        return self._known[arrives]
-
-    def _staged(self, arrives: Mask) -> Jaxpr:
         use, symbolic = self.rule.use, self.rule.symbolic
         supply = iter(arrives)
         live = tuple(t.is_float and next(supply) for t in use.out_types)
@@ -354,8 +305,7 @@ class BackwardByUser:
         def flat(*leaves: Any) -> list[Any]:
             residuals, given = divide(leaves, len(self.types))
             cts = spread(given, live, [no_tangent(t, symbolic) for t in use.out_types])
-            kept = self.structure.unflatten(residuals)
-            return self._leaves(self.rule.bwd(kept, use.out_structure.unflatten(cts)))
+            return self._call(self.structure.unflatten(residuals), use.out_structure.unflatten(cts))
 
         moving = [t for t, on in zip(use.out_types, live, strict=True) if on]
         types = [*self.types, *moving]
@@ -367,10 +317,11 @@ class BackwardByUser:
         numbers = [*use.numbers[: len(use.consts)], *evaluate(self.made, *use.numbers)]
         return use.stage(self.rule.bwd, flat, types, primals=False, numbers=numbers)
 
-    def _leaves(self, out: Any) -> list[Any]:
-        """A cotangent for each argument that had a tangent, from what the rule returned."""
+    def _call(self, residuals: Any, ct: Any) -> list[Any]:
+        """What the rule returns: a cotangent for each argument that had a tangent."""
         use, bwd = self.rule.use, self.rule.bwd
         what = f"Custom VJP bwd rule of {use.name}"
+        out = ask(bwd, what, "(residuals, cotangents)", *use.fixed.values, residuals, ct)
         arguments = use.structure.children
         if not isinstance(out, (tuple, list)) or len(out) != len(arguments):
             count = f"of length {len(out)}" if isinstance(out, (tuple, list)) else f"{out!r}"
@@ -381,30 +332,9 @@ class BackwardByUser:
             )  # fmt: skip
         cts: list[Any] = []
         for i, (ct, structure) in enumerate(zip(out, arguments, strict=True)):
-            cts += _matching(ct, structure, f"{what}: the cotangent of argument {i}", bwd)
+            cts += matching(ct, structure, f"{what}: the cotangent of argument {i}", bwd)
         return [
             zero_tracer(type) if ct is None else fitting(ct, type, f"{what}: a cotangent", bwd)
             for ct, type, on in zip(cts, use.types, self.nonzero, strict=True)
             if on
         ]
-
-
-def _matching(ct: Any, structure: tree.TreeDef, what: str, bwd: Function) -> list[Any]:
-    """The leaves of a cotangent; None, for a whole tree or in it, where it is zero."""
-    leaves, prefix = tree.flatten(ct, is_leaf=lambda x: x is None)
-    leaf = tree.structure(0)
-    try:
-        parts = tree.flatten_up_to(prefix, structure.unflatten([0] * structure.num_leaves))
-        parts = [tree.structure(part) for part in parts]
-        if any(x is not None and part != leaf for x, part in zip(leaves, parts, strict=True)):
-            raise TreeError("a leaf for a container")
-    except TreeError:
-        raise TreeError(
-            f"{what} has another container (pytree) structure than the argument",
-            where=function_place(bwd),
-            hint=f"the argument:  {show(structure)}\nthe cotangent: {show(tree.structure(ct))}",
-        ) from None
-    return [
-        y for x, part in zip(leaves, parts, strict=True)
-        for y in ([x] if x is not None else [None] * part.num_leaves)
-    ]  # fmt: skip

@@ -1,0 +1,134 @@
+"""Rules of users that are wrong: what is said, and where; and functions with rules as objects."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+
+import tracejit as tj
+from tracejit.custom_batching import custom_vmap
+from tracejit.errors import ArgumentError, DTypeError, ShapeError, UnsupportedError
+
+ROWS = np.arange(3.0)
+
+
+def by_vjp(fwd, bwd, fun=lambda x: x * 2, **options):
+    f = tj.custom_vjp(fun, **options)
+    f.defvjp(fwd, bwd)
+    return f
+
+
+def by_jvp(*rules):
+    f = tj.custom_jvp(lambda x, y: x * y)
+    f.defjvps(*rules)
+    return f
+
+
+@tj.custom_vjp
+def tripled(x):
+    return x * 2
+
+
+tripled.defvjp(lambda x: (x * 2, None), lambda res, ct: (ct * 3,))
+
+WRONG = {
+    "a text for a cotangent": (
+        lambda: tj.grad(by_vjp(lambda x: (x, x), lambda res, ct: ("a",)))(1.0),
+        DTypeError, "bwd rule of <lambda>: a cotangent is 'a', and f64",
+    ),
+    "an object for a cotangent": (
+        lambda: tj.grad(by_vjp(lambda x: (x, x), lambda res, ct: (object(),)))(1.0),
+        DTypeError, "a cotangent is <object object",
+    ),
+    "a text for a residual": (
+        lambda: tj.grad(by_vjp(lambda x: (x, "a"), lambda res, ct: (ct,)))(1.0),
+        DTypeError, "a residual of <lambda> is 'a'",
+    ),
+    "too few parameters of bwd": (
+        lambda: tj.grad(by_vjp(lambda x: (x, x), lambda ct: (ct,)))(1.0),
+        ArgumentError, r"bwd rule of <lambda> is called with \(residuals, cotangents\): too many",
+    ),
+    "too many parameters of fwd": (
+        lambda: tj.grad(by_vjp(lambda x, y: (x, x), lambda res, ct: (ct,)))(1.0),
+        ArgumentError, "fwd rule of <lambda> is called with the arguments of <lambda>: missing",
+    ),
+    "too few rules": (
+        lambda: tj.grad(by_jvp(lambda t, out, x, y: t))(1.0, 2.0),
+        ArgumentError, "defjvps of <lambda> got 1 rules, and the function has 2 arguments",
+    ),
+    "too many rules": (
+        lambda: tj.grad(by_jvp(lambda t, out, x, y: t, None, None))(1.0, 2.0),
+        ArgumentError, "got 3 rules",
+    ),
+    "too few parameters of a rule": (
+        lambda: tj.grad(by_jvp(lambda t, out: t, None))(1.0, 2.0),
+        ArgumentError, r"called with \(tangent, result, 2 arguments\)",
+    ),
+    "no rule": (lambda: by_jvp(3, None), ArgumentError, "defjvps takes a function, not int 3"),
+    "a rule's shape": (
+        lambda: tj.grad(by_jvp(lambda t, out, x, y: np.stack([t, t]), None))(1.0, 2.0),
+        ShapeError, r"JVP rule of <lambda>: the tangent output has shape and dtype f64\[2\]",
+    ),
+    "names for positions": (
+        lambda: tj.custom_vjp(lambda x: x, nondiff_argnums="x"),
+        ArgumentError, "nondiff_argnums='x' are no positions",
+    ),
+    "a position beyond": (
+        lambda: by_vjp(lambda x: (x, x), lambda r, ct: (ct,), nondiff_argnums=(5,))(1.0, 2.0),
+        ArgumentError, "too many positional",
+    ),
+    "a position that the call lacks": (
+        lambda: tj.grad(by_vjp(lambda x: (x, x), lambda r, ct: (ct,), nondiff_argnums=(5,)))(1.0),
+        ArgumentError, "nondiff_argnums has 5, and the call has 1 arguments",
+    ),
+    "no argument": (
+        lambda: by_vjp(lambda x: (x, x), lambda r, ct: (ct,))(),
+        ArgumentError, "arguments of custom_vjp function <lambda>: missing a required argument",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_what_is_wrong_is_said_where_it_is(case):
+    program, kind, text = WRONG[case]
+    with pytest.raises(kind, match=text) as caught:
+        program()
+    assert "test_custom_errors.py" in str(caught.value)
+
+
+def test_results_of_batching_rules_have_their_types():
+    f = custom_vmap(lambda x: x * 2)
+    f.def_vmap(lambda size, in_batched, x: (x[:2], True))
+    with pytest.raises(ShapeError, match=r"vmap rule of <lambda>: a result has .* f64\[2\]"):
+        tj.vmap(f)(ROWS)
+    f.def_vmap(lambda size, x: (x, True))
+    with pytest.raises(ArgumentError, match=r"called with \(axis_size, in_batched, \*args\)"):
+        tj.vmap(f)(ROWS)
+
+
+def test_a_function_with_rules_does_not_assign_to_its_arguments():
+    """Where it is traced nobody would see it, and its rules do not know."""
+
+    def doubling(x):
+        x[0] = 5.0
+        return x * 2
+
+    f = by_vjp(lambda x: (x * 2, None), lambda res, ct: (ct,), fun=doubling)
+    with pytest.raises(UnsupportedError, match="doubling assigns to one of its arguments"):
+        tj.jit(f)(np.ones(3))
+
+
+def test_negative_positions_count_from_the_end():
+    f = by_vjp(
+        lambda x, k: (x * k, None), lambda k, res, ct: (ct * k * 10,), fun=lambda x, k: x * k,
+        nondiff_argnums=(-1,),
+    )  # fmt: skip
+    assert tj.grad(lambda x: f(x, 3.0))(1.0) == 30.0
+
+
+def test_decorated_functions_of_a_module_are_pickled_by_name():
+    assert pickle.loads(pickle.dumps(tripled)) is tripled
+    assert copy.deepcopy(tripled) is tripled
