@@ -377,6 +377,41 @@ def test_as_many_products_at_once_as_memory_allows(monkeypatch: pytest.MonkeyPat
     np.testing.assert_allclose(jac.toarray(), 2.0 * np.tri(8) * X)
 
 
+@tj.custom_vjp
+def sine(x):
+    return np.sin(x)
+
+
+sine.defvjp(lambda x: (np.sin(x), x), lambda x, ct: (ct * np.cos(x),))
+
+
+@tj.custom_vjp
+def cubed(x):
+    """Its backward rule has a rule of its own."""
+    return x**3
+
+
+cubed.defvjp(lambda x: (x**3, x), lambda x, ct: (3.0 * ct * sine(x),))
+
+
+def test_functions_that_have_a_backward_rule_alone() -> None:
+    def f(x):
+        return sine(x[1:]) * x[:-1] + np.sum(x[:2])
+
+    jac = tj.sparse_jacobian(f)(X)
+    np.testing.assert_allclose(jac.toarray(), tj.jacrev(f)(X), rtol=1e-13)
+    assert jac.nnz == 7 * 4 - 2 - 1
+    in_a_loop = tj.sparse_jacobian(lambda x: lax.map(sine, x))(X)
+    np.testing.assert_allclose(in_a_loop.toarray(), np.diag(np.cos(X)))
+    assert in_a_loop.nnz == 8
+    hess = tj.sparse_hessian(lambda x: np.sum(sine(x)))(X)
+    assert hess.nnz == 8
+    np.testing.assert_allclose(hess.toarray(), np.diag(-np.sin(X)))
+    hess = tj.sparse_hessian(lambda x: np.sum(cubed(x)))(X)
+    assert hess.nnz == 8
+    np.testing.assert_allclose(hess.toarray(), np.diag(3.0 * np.cos(X)))
+
+
 def test_few_rows_go_backward() -> None:
     """One row that reads everything: one product backward, n forward."""
     def f(x):

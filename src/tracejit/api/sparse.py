@@ -175,7 +175,7 @@ def _sparse(
         if options.pattern_only:
             data, aux = [np.ones(len(numbers), bool) for _, numbers in blocks], []
         else:
-            plan = plan_of(pattern, problem.symmetric)
+            plan = plan_of(pattern, problem.symmetric, problem.only_backward)
             numbers = [numbers for _, numbers in blocks]
             data, aux = entries(problem, plan, numbers, tape, what, options.chunk_size)
         found = [SparseArray(x, where) for x, (where, _) in zip(data, blocks, strict=True)]
@@ -243,12 +243,14 @@ def _pattern(problem: Problem, tape: Recording, options: Options) -> Pattern:
     given = options.sparsity
     if given is None:
         constants = [None if is_traced(x) else np.asarray(x) for x in tape.captured]
-        parts = problem.parts
+        parts, back = problem.parts, problem.only_backward
         constants += [None] * len(tape.leaves)
+        linear = problem.transposed if back else problem.linear
         try:
-            live = find_sparsity(parts.known, problem.linear, parts.residuals, constants, batch)
+            live = find_sparsity(parts.known, linear, parts.residuals, constants, batch)
         except TracejitError as error:
             raise error.at(user_frame()) from None
+        live = live.transposed() if back else live
         kept = [n for n, alive in enumerate(problem.live) if alive]
         ends = problem.row_ends
         numbers = [np.arange(ends[n], ends[n + 1]) for n in kept]

@@ -19,12 +19,13 @@ import numpy as np
 from tracejit.api.jacobians import MEMORY, widest
 from tracejit.api.recording import Recording
 from tracejit.control.bodies import keep_outputs
+from tracejit.control.custom import custom_lin
 from tracejit.control.scan import scan
 from tracejit.ir.atoms import Atom, Var, zero
 from tracejit.ir.builder import building
 from tracejit.ir.graph import Jaxpr
 from tracejit.ir.types import INT32, ArrayType, array_type
-from tracejit.ir.walk import inline
+from tracejit.ir.walk import held_jaxprs, inline
 from tracejit.ops import elementwise, indexing, structure
 from tracejit.passes.sparsity.colour import count
 from tracejit.passes.sparsity.plan import Plan, Sweep
@@ -57,6 +58,17 @@ class Problem(NamedTuple):
         return keep_outputs(self.parts.linear, keep)
 
     @property
+    def transposed(self) -> Jaxpr:
+        """From the residuals and cotangents of the live results to the cotangents of the inputs."""
+        mask = (False,) * self.parts.residuals + (True,) * len(self.in_types)
+        return transpose(self.linear, mask)
+
+    @property
+    def only_backward(self) -> bool:
+        """Whether a function with a `custom_vjp` is in it, which says the transpose alone."""
+        return _has_vjp_only(self.linear)
+
+    @property
     def row_ends(self) -> list[int]:
         """Where the rows of each result begin, and where the last ones end."""
         return list(accumulate((t.size for t in self.out_types), initial=0))
@@ -70,6 +82,13 @@ class Problem(NamedTuple):
     def shape(self) -> tuple[int, int]:
         """Of the whole matrix."""
         return self.row_ends[-1], self.column_ends[-1]
+
+
+def _has_vjp_only(jaxpr: Jaxpr) -> bool:
+    return any(
+        eqn.primitive is custom_lin or any(_has_vjp_only(body) for _, body in held_jaxprs(eqn))
+        for eqn in jaxpr.equations
+    )
 
 
 class Tables:
@@ -149,10 +168,7 @@ def _products(
     tables: Tables, chunk_size: int | None,
 ) -> Picks:  # fmt: skip
     """The products of a sweep, (colours, elements); or in rounds, (rounds, entries of a round)."""
-    linear = problem.linear
-    if not sweep.forward:
-        mask = (False,) * len(residuals) + (True,) * len(problem.in_types)
-        linear = transpose(linear, mask)
+    linear = problem.linear if sweep.forward else problem.transposed
     size = count(sweep.colours)
     width = min(size, chunk_size or max(1, MEMORY // max(widest(linear), 1)))
     colours = tables.add(sweep.colours.astype(np.int32))

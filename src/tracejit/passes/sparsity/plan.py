@@ -50,11 +50,16 @@ class Plan(NamedTuple):
         return sum(count(sweep.colours) for sweep in self.sweeps)
 
 
-def plan_of(pattern: Pattern, symmetric: bool) -> Plan:
+def plan_of(pattern: Pattern, symmetric: bool, backward: bool = False) -> Plan:
     """Few products: of a symmetric matrix forward ones; else forward or backward, or both where
-    that needs a third less, since two programs are more work than one."""
+    that needs a third less, since two programs are more work than one.
+
+    backward: only such ones are possible.
+    """
     if symmetric:
-        return _by_stars(pattern)
+        return _by_stars(pattern, not backward)
+    if backward:
+        return _backward(pattern, column_colours(pattern.transposed()))
     least = _one_way(pattern)
     for split in (_dense_rows, _dense_columns) if least.size >= 3 else ():
         plan = split(pattern, least.size)
@@ -63,12 +68,12 @@ def plan_of(pattern: Pattern, symmetric: bool) -> Plan:
     return least
 
 
-def _by_stars(pattern: Pattern) -> Plan:
+def _by_stars(pattern: Pattern, forward: bool) -> Plan:
     rows, columns = pattern.rows, pattern.indices
     colours = star_colours(pattern)
     here = read_here(pattern, colours)
     row, column = np.where(here, rows, columns), np.where(here, columns, rows)
-    return Plan((Sweep(True, colours),), np.zeros(len(rows), np.int64), colours[column], row)
+    return Plan((Sweep(forward, colours),), np.zeros(len(rows), np.int64), colours[column], row)
 
 
 def _forward(pattern: Pattern, colours: Colours) -> Plan:
