@@ -174,7 +174,7 @@ def loss_of(
         given = [x.copy() if i in changed else x for i, x in enumerate(args)]
         result = function(*given)
         outs = _flat(result) + [given[i] for i in changed]
-        return sum(total(y) for y in outs if is_float(y))
+        return sum(total(y) for y in outs if is_inexact(y))
 
     return loss
 
@@ -187,7 +187,7 @@ def _flat(tree: Any) -> list[Any]:
     return [tree]
 
 
-def is_float(x: Any) -> bool:
+def is_inexact(x: Any) -> bool:
     """Whether a value of any system is an array or a number of floats."""
     return np.dtype(getattr(x, "dtype", type(x))).kind == "f"
 

@@ -48,7 +48,7 @@ BECOMES = "// becomes\n"
 
 def floats(jaxpr: Jaxpr) -> tuple[bool, ...]:
     """Which inputs have derivatives."""
-    return tuple(t.is_float for t in jaxpr.in_types)
+    return tuple(t.is_inexact for t in jaxpr.in_types)
 
 
 STEPS: dict[str, Callable[[Jaxpr], Jaxpr]] = {

@@ -82,8 +82,8 @@ def returns_text(x):
     return {"y": x, "note": "yes"}
 
 
-def uses_complex(x):
-    return np.sum(x * np.ones(2, complex)).real  # here
+def uses_long_double(x):
+    return np.sum(x * np.ones(2, np.longdouble))  # here
 
 
 def lacks_a_lowering(x):

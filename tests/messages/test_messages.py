@@ -49,7 +49,7 @@ IN_THE_PROGRAM: dict[str, tuple[str, ...]] = {
     "adds_shapes": ALL,
     "sums_over_no_axis": ALL,
     "shifts_floats": ALL,
-    "uses_complex": ALL,
+    "uses_long_double": ALL,
     "lacks_a_lowering": TRACED,
     "transposes_sine": ALL,
 }
@@ -58,7 +58,9 @@ IN_THE_PROGRAM: dict[str, tuple[str, ...]] = {
 IN_THE_CALL: dict[str, Callable[[], Any]] = {
     "jit of text": lambda: programs.call(tj.jit(programs.power), 2.0, "two"),
     "jit of an object": lambda: programs.call(tj.jit(programs.power), 2.0, object()),
-    "jit of complex": lambda: programs.call(tj.jit(programs.power), 2.0, np.ones(2, complex)),
+    "jit of long double": lambda: programs.call(
+        tj.jit(programs.power), 2.0, np.ones(2, np.longdouble)
+    ),
     "jit of a large int": lambda: programs.call(tj.jit(programs.power), 2.0, 2**70),
     "jit of a masked array": lambda: programs.call(tj.jit(programs.power), np.ma.ones(3), 2),
     "jit of no function": lambda: programs.call(tj.jit, 3),
@@ -88,7 +90,7 @@ IN_THE_CALL: dict[str, Callable[[], Any]] = {
     "grad without aux": lambda: programs.call(tj.grad(programs.square, has_aux=True), 2.0),
     "grad of no argument": lambda: programs.call(tj.grad(programs.power, argnums=2), 2.0, 1),
     "grad by keyword": lambda: programs.call(tj.grad(programs.square), x=2.0),
-    "grad, holomorphic": lambda: programs.call(tj.grad, programs.square, holomorphic=True),
+    "grad, holomorphic": lambda: programs.call(tj.grad(programs.square, holomorphic=True), X[0]),
     "grad of no function": lambda: programs.call(tj.grad, 3),
     "jacfwd of an integer": lambda: programs.call(tj.jacfwd(programs.integer), X),
     "jvp with a tangent too long": lambda: programs.call(

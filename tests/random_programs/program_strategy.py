@@ -113,7 +113,7 @@ class Writer:
         return self.literal(type) if x is None else x
 
     def floats(self, holds: Callable[[Atom], bool] = lambda x: True) -> Atom | None:
-        return self.pick(lambda x: x.type.is_float and holds(x))
+        return self.pick(lambda x: x.type.is_inexact and holds(x))
 
     def axes(self, x: Atom) -> tuple[int, ...]:
         return tuple(a for a in range(x.ndim) if self.flip())
@@ -163,7 +163,7 @@ class Writer:
         if x.shape != type.shape:
             x = structure.reduce_sum(x, axes=tuple(range(x.ndim))) if x.ndim else x
             x = structure.broadcast(x, shape=type.shape, dims=())
-        return sin(x) if type.is_float else rem(x, Literal(3, type))
+        return sin(x) if type.is_inexact else rem(x, Literal(3, type))
 
 
 # Makers.
@@ -222,7 +222,7 @@ def choice(w: Writer) -> None:
 
 
 def conversion(w: Writer) -> None:
-    x = w.pick(lambda x: not x.type.is_float or not w.wild)
+    x = w.pick(lambda x: not x.type.is_inexact or not w.wild)
     if x is not None:
         w.take(convert(x, dtype=w.choose([FLOAT64, INT32] + [FLOAT32] * (not w.double))))
 

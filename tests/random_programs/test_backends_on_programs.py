@@ -41,7 +41,7 @@ def test_gradients(name: str) -> None:
     @settings(max_examples=EXAMPLES[name] // 2, suppress_health_check=list(HealthCheck))
     @given(case=programs(scalar=True))
     def check(case: Case) -> None:
-        mask = tuple(t.is_float for t in case.jaxpr.in_types)
+        mask = tuple(t.is_inexact for t in case.jaxpr.in_types)
         check_backend(name, case, value_and_gradient(case.jaxpr, mask))
 
     check()

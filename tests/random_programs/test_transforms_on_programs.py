@@ -26,13 +26,13 @@ random = settings(max_examples=40, suppress_health_check=list(HealthCheck))
 
 def floats(jaxpr: Jaxpr) -> tuple[bool, ...]:
     """Which inputs have derivatives."""
-    return tuple(t.is_float for t in jaxpr.in_types)
+    return tuple(t.is_inexact for t in jaxpr.in_types)
 
 
 def tangents(case: Case, seed: int) -> Arrays:
     """Random tangents of the inputs that have some."""
     rng = np.random.default_rng(seed)
-    return [rng.uniform(-1, 1, t.shape) for t in case.jaxpr.in_types if t.is_float]
+    return [rng.uniform(-1, 1, t.shape) for t in case.jaxpr.in_types if t.is_inexact]
 
 
 def assert_equal_sums(law: str, case: Case, xs: Arrays, ys: Arrays) -> None:

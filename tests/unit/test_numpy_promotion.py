@@ -102,10 +102,10 @@ def test_a_constant_is_captured_once() -> None:
 
 
 def test_dtypes_outside_the_language_are_refused() -> None:
-    for dtype in (np.float16, np.complex128, object):
-        with pytest.raises(DTypeError, match="float32 and float64"):
+    for dtype in (np.longdouble, np.clongdouble, object):
+        with pytest.raises(DTypeError, match="complex64 and complex128"):
             run(lambda x, dtype=dtype: x.astype(dtype), X)
-    with pytest.raises(DTypeError, match="complex128"):
-        run(lambda x: x * np.array([1j]), X)
+    with pytest.raises(DTypeError, match="longdouble|float128"):
+        run(lambda x: x * np.array([1], np.longdouble), X)
     with pytest.raises(TypeError, match="subtract of bools"):
         run(lambda x: x - x, X > 1)

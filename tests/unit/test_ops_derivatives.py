@@ -27,7 +27,7 @@ def gradients(f: Callable[..., Atom], *arrays: Any) -> list[list[float]]:
         y = f(*invars)
         total = reduce_sum(y, axes=tuple(range(y.ndim)))
     jaxpr = builder.finish(invars, [total])
-    wrt = tuple(v.type.is_float for v in invars)
+    wrt = tuple(v.type.is_inexact for v in invars)
     return [np.asarray(g).tolist() for g in evaluate(value_and_gradient(jaxpr, wrt), *values)[1:]]
 
 

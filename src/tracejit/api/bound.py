@@ -154,7 +154,7 @@ def check_concrete(call: Call, values: Sequence[Any]) -> None:
 def _readable(x: Any, leaf: np.ndarray | np.generic, dtype: np.dtype, name: Name) -> np.ndarray:
     """A leaf, given and canonical, as an array: an array itself, a number in a new one."""
     if not isinstance(x, np.ndarray):
-        if not isinstance(x, (bool, int, float, np.generic)):
+        if not isinstance(x, (bool, int, float, complex, np.generic)):
             _refuse(name, f"is of type {type(x).__name__}", "np.asarray(x)")
         return np.array(leaf, dtype)
     if not x.dtype.isnative:

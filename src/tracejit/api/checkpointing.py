@@ -30,7 +30,7 @@ def saved_residuals(
     """What the derivative of fun(*args, **kwargs) in reverse mode keeps of it: type, and where it
     comes from. What a loop keeps of all its rounds is one array, or a tape."""
     jaxpr = make_jaxpr(fun)(*args, **kwargs)
-    parts = linearize(jaxpr, tuple(t.is_float for t in jaxpr.in_types))
+    parts = linearize(jaxpr, tuple(t.is_inexact for t in jaxpr.in_types))
     paths = tree.paths(tree.structure((args, kwargs)), "")
     captured = len(jaxpr.invars) - len(paths)
     origin: dict[Atom, str] = {

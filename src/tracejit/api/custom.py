@@ -351,7 +351,7 @@ def closure_convert(fun: Function, *example_args: Any) -> tuple[Function, list[A
     """
     check_callable(fun, "closure_convert")
     body = _staged(fun, example_args, name_of(fun))
-    hoisted = [isinstance(x, Tracer) and x.aval.is_float for x in body.captured]
+    hoisted = [isinstance(x, Tracer) and x.aval.is_inexact for x in body.captured]
     consts = [x for x, on in zip(body.captured, hoisted, strict=True) if on]
     kept = [None if on else x for x, on in zip(body.captured, hoisted, strict=True)]
     open_body = replace(body, captured=())

@@ -9,7 +9,14 @@ from typing import Any
 import numpy as np
 
 from tracejit.api.jit import through_jit
-from tracejit.api.recording import Argnums, Recording, no_complex, positions, record
+from tracejit.api.recording import (
+    Argnums,
+    Recording,
+    positions,
+    record,
+    require_complex,
+    require_real,
+)
 from tracejit.errors import GradError
 from tracejit.ir.types import FLOAT0
 from tracejit.runtime.arguments import check_callable
@@ -35,19 +42,19 @@ def value_and_grad(
     argnums:   which positional arguments to differentiate. An int gives one gradient, a tuple a
                tuple of them. A gradient has the structure, shapes and dtypes of its argument.
     allow_int: gives integer and bool arguments a gradient of dtype float0 instead of an error.
+    holomorphic: `fun` is a holomorphic function of complex numbers, and its result is complex; the
+               gradient is its complex derivative. Without it, the gradient of a real function u of
+               x + iy is du/dx - i du/dy, as in JAX.
 
     Other arguments, and those given by keyword, reach `fun` as they are.
     Raises GradError for a result that is no scalar float, or an argument that is no float.
     """
     check_callable(fun, "value_and_grad")
-    if holomorphic:
-        raise no_complex()
-
-    return through_jit(_value_and_grad, fun, argnums, has_aux, allow_int)
+    return through_jit(_value_and_grad, fun, argnums, has_aux, allow_int, holomorphic)
 
 
 def _value_and_grad(
-    fun: Callable[..., Any], argnums: Argnums, has_aux: bool, allow_int: bool
+    fun: Callable[..., Any], argnums: Argnums, has_aux: bool, allow_int: bool, holomorphic: bool
 ) -> Callable[..., Any]:
     @functools.wraps(fun, updated=())
     def value_and_gradients(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
@@ -55,6 +62,9 @@ def _value_and_grad(
         floats_for = "" if allow_int else "grad"
         tape = record(fun, args, kwargs, argnums=places, has_aux=has_aux, floats_for=floats_for)
         _require_scalar(tape)
+        if holomorphic:
+            require_complex(tape, "grad")
+        require_real(tape, "grad", tape.out_types, "results", holomorphic)
         (value, *aux), gradients = _evaluate(tape)
         trees = tape.in_tree.unflatten(gradients)
         gradient = trees[0] if isinstance(argnums, int) else trees
@@ -76,15 +86,13 @@ def grad(
     The arguments are those of `value_and_grad`.
     """
     check_callable(fun, "grad")
-    if holomorphic:
-        raise no_complex()
-    return through_jit(_grad, fun, argnums, has_aux, allow_int)
+    return through_jit(_grad, fun, argnums, has_aux, allow_int, holomorphic)
 
 
 def _grad(
-    fun: Callable[..., Any], argnums: Argnums, has_aux: bool, allow_int: bool
+    fun: Callable[..., Any], argnums: Argnums, has_aux: bool, allow_int: bool, holomorphic: bool
 ) -> Callable[..., Any]:
-    both = _value_and_grad(fun, argnums, has_aux, allow_int)
+    both = _value_and_grad(fun, argnums, has_aux, allow_int, holomorphic)
 
     @functools.wraps(fun, updated=())
     def gradient(*args: Any, **kwargs: Any) -> Any:
@@ -103,7 +111,7 @@ def _evaluate(tape: Recording) -> tuple[list[Any], list[Any]]:
     count = len(tape.jaxpr.outvars)
     gradients = iter(results[count:])
     return results[:count], [
-        next(gradients) if t.is_float else np.zeros(t.shape, FLOAT0) for t in tape.in_types
+        next(gradients) if t.is_inexact else np.zeros(t.shape, FLOAT0) for t in tape.in_types
     ]
 
 
@@ -126,7 +134,7 @@ def _require_scalar(tape: Recording) -> None:
             hint="return the scalar alone, or (scalar, other things) with has_aux=True",
         )
     (type,) = tape.out_types
-    if not type.is_float:
+    if not type.is_inexact:
         raise GradError(
             f"grad needs a float result, and {tape.name} returned {type}", where=user_frame(),
             hint="integers have no derivative: compute it in floats",

@@ -12,7 +12,14 @@ import numpy as np
 from tracejit.api.gradients import grad
 from tracejit.api.jit import through_jit
 from tracejit.api.linear_maps import jvp
-from tracejit.api.recording import Argnums, Recording, no_complex, positions, record
+from tracejit.api.recording import (
+    Argnums,
+    Recording,
+    positions,
+    record,
+    require_complex,
+    require_real,
+)
 from tracejit.control.bodies import keep_outputs
 from tracejit.control.scan import scan
 from tracejit.errors import ArgumentError, GradError
@@ -109,18 +116,16 @@ def _jacobian(
     chunk_size: int | None, what: str, transform: Transform,
 ) -> Callable[..., Any]:  # fmt: skip
     check_callable(fun, what)
-    if holomorphic:
-        raise no_complex()
     if chunk_size is not None and (type(chunk_size) is not int or chunk_size < 1):
         raise ArgumentError(
             f"{what}: chunk_size must be a positive int, not {chunk_size!r}", where=user_frame()
         )
-    options = argnums, has_aux, allow_int, chunk_size, what, transform
+    options = argnums, has_aux, allow_int, holomorphic, chunk_size, what, transform
     return through_jit(_transformed, fun, *options)
 
 
 def _transformed(
-    fun: Callable[..., Any], argnums: Argnums, has_aux: bool, allow_int: bool,
+    fun: Callable[..., Any], argnums: Argnums, has_aux: bool, allow_int: bool, holomorphic: bool,
     chunk_size: int | None, what: str, transform: Transform,
 ) -> Callable[..., Any]:  # fmt: skip
     @functools.wraps(fun, updated=())
@@ -129,10 +134,14 @@ def _transformed(
         floats_for = "" if allow_int else what
         tape = record(fun, args, kwargs, argnums=places, has_aux=has_aux, floats_for=floats_for)
         for t in tape.out_types:
-            if not t.is_float:
+            if not t.is_inexact:
                 raise GradError(
                     f"{what} needs float results, and {tape.name} returned {t}", where=user_frame()
                 )
+        if holomorphic:
+            require_complex(tape, what)
+        ends = (tape.in_types, "arguments") if what == "jacfwd" else (tape.out_types, "results")
+        require_real(tape, what, *ends, holomorphic)
         rows = tape.out_tree.num_leaves
         whole = transform(tape.jaxpr, tape.floats, rows, chunk_size)
         report("traced", tape.jaxpr)
@@ -151,7 +160,7 @@ def _assembled(tape: Recording, blocks: Sequence[Any], one: bool) -> Any:
     trees = []
     for out in tape.out_types:
         row = [
-            next(supply) if t.is_float else np.zeros((*out.shape, *t.shape), FLOAT0)
+            next(supply) if t.is_inexact else np.zeros((*out.shape, *t.shape), FLOAT0)
             for t in tape.in_types
         ]
         by_argument = tape.in_tree.unflatten(row)

@@ -54,7 +54,7 @@ def jvp(
             )  # fmt: skip
     tape = record(fun, tuple(primals), has_aux=has_aux)
     ts = fitting(tape.in_tree, tangents, tape.in_types, "a tangent of jvp")
-    wanted = tuple(t.is_float for t in tape.out_types)
+    wanted = tuple(t.is_inexact for t in tape.out_types)
     wanted += (False,) * (len(tape.jaxpr.outvars) - len(wanted))
     forward, live = push_forward(tape.jaxpr, tape.floats, wanted)
     report("traced", tape.jaxpr)
@@ -122,7 +122,7 @@ def linear_transpose(fun: Callable[..., Any], *primals: Any) -> Callable[[Any], 
 
     staged = stage(flat, types, weak=list(map(is_weak, leaves)), name=name_of(fun))
     known = (False,) * len(staged.captured)
-    if not all(t.is_float for t in (*types, *staged.jaxpr.out_types)):
+    if not all(t.is_inexact for t in (*types, *staged.jaxpr.out_types)):
         raise DTypeError(
             f"linear_transpose needs floats: {name_of(fun)} takes {', '.join(map(str, types))} and "
             f"gives {', '.join(map(str, staged.jaxpr.out_types))}", where=user_frame(),
@@ -175,10 +175,10 @@ class _PullBack(_LinearMap):
     def __call__(self, residuals: Sequence[Any], cotangent: Any) -> Any:
         what = f"the cotangent of {self.name}"
         given = fitting(self.out_tree, cotangent, self.out_types, what)
-        floats = [live for live, t in zip(self.live, self.out_types, strict=True) if t.is_float]
+        floats = [live for live, t in zip(self.live, self.out_types, strict=True) if t.is_inexact]
         cts = [ct for ct, live in zip(given, floats, strict=True) if live]
         results = run(self.jaxpr, [*residuals, *cts])
-        mask = tuple(t.is_float for t in self.in_types)
+        mask = tuple(t.is_inexact for t in self.in_types)
         return _tree_of(self.in_tree, self.in_types, mask, results)
 
 
@@ -224,7 +224,7 @@ def _tree_of(
 
 def zeros(type: ArrayType) -> Any:
     """The zero tangent of a type: an array, a scalar for rank 0, float0 for what is no float."""
-    return np.zeros(type.shape, tangent_type(type).dtype)[() if type.is_float else ...]
+    return np.zeros(type.shape, tangent_type(type).dtype)[() if type.is_inexact else ...]
 
 
 def fitting(treedef: tree.TreeDef, given: Any, types: Sequence[ArrayType], what: str) -> list[Any]:
@@ -240,14 +240,14 @@ def fitting(treedef: tree.TreeDef, given: Any, types: Sequence[ArrayType], what:
     fitting = []
     for x, t, name in zip(leaves, types, names, strict=True):
         value = _fitting_leaf(x, t, f"{what}{f' at {name}' if name else ''}")
-        if t.is_float:
+        if t.is_inexact:
             fitting.append(value)
     return fitting
 
 
 def _fitting_leaf(x: Any, type: ArrayType, what: str) -> Any:
     """A (co)tangent of this type; a Python number takes the dtype."""
-    if not type.is_float:
+    if not type.is_inexact:
         if getattr(x, "dtype", None) != FLOAT0 or np.shape(x) != type.shape:
             raise DTypeError(
                 f"{what} is for an {type}, so it must have dtype float0", where=user_frame(),

@@ -15,9 +15,8 @@ from functools import partial
 from typing import Any
 
 from tracejit import tree
-from tracejit.errors import ArgumentError, GradError, TreeError, UnsupportedError
+from tracejit.errors import ArgumentError, GradError, TreeError
 from tracejit.ir.graph import Jaxpr
-from tracejit.ir.interning import interned
 from tracejit.ir.types import ArrayType
 from tracejit.runtime.arguments import argument, name_of, result
 from tracejit.runtime.values import canonical, returned, type_of_value
@@ -74,7 +73,7 @@ class Recording:
     @property
     def floats(self) -> tuple[bool, ...]:
         """Which inputs of the jaxpr are differentiated: the arguments of a float dtype."""
-        return (False,) * len(self.captured) + tuple(t.is_float for t in self.in_types)
+        return (False,) * len(self.captured) + tuple(t.is_inexact for t in self.in_types)
 
 
 class _Function:
@@ -100,7 +99,7 @@ class _Function:
     def require_floats(self, what: str) -> None:
         """GradError for the first differentiated leaf that is no float."""
         for i, x in enumerate(self.leaves):
-            if not type_of_value(x).is_float:
+            if not type_of_value(x).is_inexact:
                 raise GradError(
                     f"{self.argument(i)} is {type_of_value(x)}, and {what} needs floats",
                     where=user_frame(),
@@ -158,8 +157,8 @@ def record(
         decider=None if outer is None else outer.decider,
     )  # fmt: skip
     return Recording(
-        name_of(fun), interned(staged.jaxpr), staged.captured, flat.leaves, flat.in_tree,
-        flat.out_tree, _without_traced(flat.aux), flat.argument,
+        name_of(fun), staged.jaxpr, staged.captured, flat.leaves, flat.in_tree, flat.out_tree,
+        _without_traced(flat.aux), flat.argument,
     )  # fmt: skip
 
 
@@ -208,8 +207,26 @@ def positions(argnums: Argnums, args: Sequence[Any], fun: Callable[..., Any]) ->
     return places
 
 
-def no_complex() -> UnsupportedError:
-    """The error for holomorphic=True."""
-    return UnsupportedError(
-        "holomorphic=True: there are no complex numbers in tracejit yet", where=user_frame()
-    )
+def require_complex(tape: Recording, what: str) -> None:
+    """GradError unless all that is differentiated, for holomorphic=True, is complex."""
+    for which, types in (("arguments", tape.in_types), ("results", tape.out_types)):
+        for t in types:
+            if not t.is_complex:
+                raise GradError(
+                    f"{what} with holomorphic=True takes complex {which}, and one of {tape.name} "
+                    f"is {t}", where=user_frame(),
+                    hint="convert it with astype(complex), or leave holomorphic=True out",
+                )  # fmt: skip
+
+
+def require_real(
+    tape: Recording, what: str, types: Sequence[ArrayType], which: str, holomorphic: bool
+) -> None:
+    """GradError for complex arguments or results where holomorphic=True does not allow them."""
+    for t in types:
+        if t.is_complex and not holomorphic:
+            raise GradError(
+                f"{what} needs real {which}, and one of {tape.name} is {t}", where=user_frame(),
+                hint="holomorphic=True is for holomorphic functions; of others take the derivative "
+                "of the real and the imaginary part, or vjp and jvp",
+            )  # fmt: skip

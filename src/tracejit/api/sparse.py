@@ -130,7 +130,7 @@ class Options(NamedTuple):
 
 def _jacobian_at(tape: Recording, what: str) -> Problem:
     for t in tape.out_types:
-        if not t.is_float:
+        if not t.is_inexact:
             raise GradError(
                 f"{what} needs float results, and {tape.name} returned {t}", where=user_frame(),
                 hint="integers have no derivative: compute in floats",
@@ -140,7 +140,7 @@ def _jacobian_at(tape: Recording, what: str) -> Problem:
 
 def _hessian_at(tape: Recording, what: str) -> Problem:
     types = tape.out_types
-    if tape.out_tree.kind != "leaf" or types[0].shape or not types[0].is_float:
+    if tape.out_tree.kind != "leaf" or types[0].shape or not types[0].is_inexact:
         raise GradError(
             f"{what} needs a scalar float result, and {tape.name} returned "
             f"{', '.join(map(str, types)) or 'None'}", where=user_frame(),

@@ -99,7 +99,7 @@ def _jvp(
     primals: Sequence[Atom], tangents: Sequence[Atom], outs: Sequence[Atom], *,
     callback: Callback, **params: Any,
 ) -> Sequence[Atom]:  # fmt: skip
-    if any(y.type.is_float for y in outs):
+    if any(y.type.is_inexact for y in outs):
         raise MissingRuleError(
             f"{callback.__qualname__} is called back in Python: its derivative is not known",
             where=current().provenance,

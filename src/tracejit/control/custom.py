@@ -200,7 +200,7 @@ def _jvp_of_vjp(
     ahead, backward = rule.forward(nonzero)
     made = inline(ahead, primals)
     outs, residuals = divide(made, len(jaxpr.outvars))
-    floats = tuple(t.is_float for t in jaxpr.out_types)
+    floats = tuple(t.is_inexact for t in jaxpr.out_types)
     moved = custom_lin.bind(
         *residuals, *pick(ts, nonzero), backward=backward, num_residuals=len(residuals),
         results=tuple(pick(jaxpr.out_types, floats)), name=name,

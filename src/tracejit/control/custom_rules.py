@@ -218,7 +218,7 @@ class JvpByUser:
         count = len(use.out_types)
         outs, ts = divide(jaxpr.outvars, count)
         floats = iter(ts)
-        live = tuple(t.is_float and not is_zero(next(floats)) for t in use.out_types)
+        live = tuple(t.is_inexact and not is_zero(next(floats)) for t in use.out_types)
         kept = (*outs, *[t for t in ts if not is_zero(t)])
         return Jaxpr(jaxpr.invars, jaxpr.equations, kept), live
 
@@ -241,7 +241,7 @@ class JvpByUser:
         return outs + [
             fitting(x, type, f"{what}: {path}", rule)
             for x, type, path in zip(ts, use.out_types, paths, strict=True)
-            if type.is_float
+            if type.is_inexact
         ]
 
 
@@ -300,7 +300,7 @@ class BackwardByUser:
     def pull(self, arrives: Mask) -> Jaxpr:
         use, symbolic = self.rule.use, self.rule.symbolic
         supply = iter(arrives)
-        live = tuple(t.is_float and next(supply) for t in use.out_types)
+        live = tuple(t.is_inexact and next(supply) for t in use.out_types)
 
         def flat(*leaves: Any) -> list[Any]:
             residuals, given = divide(leaves, len(self.types))

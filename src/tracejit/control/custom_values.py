@@ -91,7 +91,7 @@ def fitting(x: Any, type: ArrayType, what: str, rule: Function) -> Any:
         return bind(convert, leaf, dtype=type.dtype)
     raise DTypeError(
         f"{what} has shape and dtype {have}, and {type} is expected", where=function_place(rule),
-        hint=f"convert it with astype(np.{type.dtype})" if type.is_float else None,
+        hint=f"convert it with astype(np.{type.dtype})" if type.is_inexact else None,
     )  # fmt: skip
 
 
@@ -106,7 +106,7 @@ def no_tangent(type: ArrayType, symbolic: bool) -> Any:
     """What a rule gets for a (co)tangent that is zero: an array, or a symbolic zero."""
     if symbolic:
         return SymbolicZero(type)
-    return zero_tracer(type) if type.is_float else np.zeros(type.shape, FLOAT0)
+    return zero_tracer(type) if type.is_inexact else np.zeros(type.shape, FLOAT0)
 
 
 def ask(rule: Function, what: str, takes: str, *args: Any) -> Any:

@@ -33,7 +33,7 @@ class _Unknowns:
         self.types = tuple(map(leaf_type, self.leaves))
         self.weak = tuple(map(is_weak, xs))
         for t in self.types:
-            if not t.is_float:
+            if not t.is_inexact:
                 raise DTypeError(
                     f"{name}: {what} holds a {t}, and equations are solved in floats",
                     where=user_frame(),

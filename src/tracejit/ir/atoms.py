@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from tracejit.ir.types import FLOAT64, FLOATS, ArrayType, array_type
+from tracejit.ir.types import FLOAT64, INEXACT, ArrayType, array_type
 
 
 @dataclass(frozen=True)
@@ -98,9 +98,9 @@ class Literal(Atom):
     """A splat: one number, in an array of any shape. A symbolic zero is one like any other."""
 
     __slots__ = ("_key", "value")
-    value: bool | int | float
+    value: Any  # a Python number of the kind of the dtype
 
-    def __init__(self, value: bool | int | float, type: ArrayType):
+    def __init__(self, value: Any, type: ArrayType):
         kind = type.dtype.kind
         if kind == "f":
             value = float(value if type.dtype is FLOAT64 else type.dtype.type(value))
@@ -108,6 +108,8 @@ class Literal(Atom):
             value = bool(value)
         elif kind in "iu":
             value = int(value)
+        elif kind == "c":
+            value = complex(type.dtype.type(value))
         self.value = value
         self.type = type
         self._key: tuple[str, ArrayType] | None = None
@@ -169,6 +171,12 @@ def splat_of(value: np.ndarray | np.generic) -> Literal | None:
         # Data seldom ends with the number it begins with, so that most arrays cost one look.
         if value.flat[value.size - 1] != first or not bool(np.all(value == first)):
             return None
-        if value.dtype in FLOATS and first == 0 and len(np.unique(np.signbit(value))) > 1:
-            return None  # zeros of both signs
+        if value.dtype in INEXACT and first == 0 and _has_both_zeros(value):
+            return None
     return Literal(first, array_type(value.dtype, value.shape))
+
+
+def _has_both_zeros(zeros: np.ndarray | np.generic) -> bool:
+    """Whether there are zeros of both signs among those of an array."""
+    parts = (zeros.real, zeros.imag) if zeros.dtype.kind == "c" else (zeros,)
+    return any(len(np.unique(np.signbit(part))) > 1 for part in parts)

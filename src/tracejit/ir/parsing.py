@@ -31,18 +31,21 @@ from tracejit.ir.types import DTYPE_NAMES, DTYPES, FLOAT0, TAPE, ArrayType, arra
 T = TypeVar("T")
 
 _DTYPES = DTYPES | {DTYPE_NAMES[dtype]: dtype for dtype in (FLOAT0, TAPE)}
+_SIZE = r"(?:\d+(?:\.\d*)?(?:e[+-]?\d+)?|(?:inf|nan)(?!\w(?<!j)))"
 _TOKEN = re.compile(
-    r"""(?:\s+|//[^\n]*)*(?:
+    rf"""(?:\s+|//[^\n]*)*(?:
       (?P<type>[a-z]\w*\[[\d,]*\])
     | (?P<var>%\??\w+)
-    | (?P<number>-?\d+(?:\.\d*)?(?:e[+-]?\d+)?|-inf|-nan|(?:inf|nan|true|false)\b)
+    | (?P<number>-?{_SIZE}(?:[+-]{_SIZE}j)?|(?:true|false)\b)
     | (?P<word>[A-Za-z_]\w*)
     | (?P<string>"(?:\\.|[^"\\\n])*")
-    | (?P<mark>->|[(){}:,=])
+    | (?P<mark>->|[(){{}}:,=])
     | (?P<end>\Z)
     )""",
     re.VERBOSE,
 )
+#: How numbers of a kind of dtype are read, if not by int.
+_READ: dict[str, Callable[[str], Any]] = {"f": float, "c": complex}
 _CONSTANTS = {"none": None, "true": True, "false": False}
 
 
@@ -203,12 +206,12 @@ class _Parser:
             token = self.expect_kind("number", "a variable or a number")
         else:
             token, at = number
-        wanted = {"b": "b", "f": "fi", "V": "i"}.get(type.dtype.kind, "i")
+        wanted = {"b": "b", "f": "fi", "c": "cfi", "V": "i"}.get(type.dtype.kind, "i")
         if kind_of_number(token) not in wanted:
             self.fail(f"{token} is no {DTYPE_NAMES[type.dtype]}", at=at)
         if type.dtype.kind == "b":
             return Literal(token == "true", type)
-        return Literal(float(token) if type.dtype.kind == "f" else int(token), type)
+        return Literal(_READ.get(type.dtype.kind, int)(token), type)
 
     # Equations.
 
@@ -255,7 +258,7 @@ class _Parser:
         token, at = x
         type = deduce_type(kind_of_number(token), operands, [v.type for v in outvars])
         if type is None:
-            dtype = {"b": "bool", "i": "i64", "f": "f64"}[kind_of_number(token)]
+            dtype = {"b": "bool", "i": "i64", "f": "f64", "c": "c128"}[kind_of_number(token)]
             hint = f"write it behind the number, as in {token}: {dtype}[]"
             self.fail(f"no other operand and no result says the type of {token}", hint, at)
         return self.literal(type, x)
@@ -268,7 +271,7 @@ class _Parser:
                 token = self.advance()
                 if token in _CONSTANTS:
                     return _CONSTANTS[token]
-                return int(token) if kind_of_number(token) == "i" else float(token)
+                return _READ.get(kind_of_number(token), int)(token)
             case "string":
                 return json.loads(self.advance())
             case "type":

@@ -302,7 +302,7 @@ def apply_jvp(
             (y,) = outs
             total: Atom = zero(tangent_type(y.type))
             for partial, t in zip(partials, tangents, strict=True):
-                if partial is None or is_zero(t) or not t.type.is_float:
+                if partial is None or is_zero(t) or not t.type.is_inexact:
                     continue
                 term = times(partial(*primals, y, **params), t)
                 total = term if is_zero(total) else total + term

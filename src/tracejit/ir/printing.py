@@ -11,8 +11,9 @@
     }
 
 - Types stand on binders. Variables are numbered in order, in each `fn` from 0: it sees no others.
-- A literal without a type has the type of the first operand of its kind (bool, integer, float)
-  that is a variable, else of the first result of its kind; under `return`, that in the head.
+- A literal without a type has the type of the first operand of its kind (bool, integer, float,
+  complex) that is a variable, else of the first result of its kind; under `return`, that in the
+  head.
 - Parameters are sorted, those that hold jaxprs last; left out where they have the default.
 - A parameter that is no data (a function) is printed as <name>, and cannot be read back.
 - `//` begins a comment. With `provenance=True` it says which line of the user's an equation is of.
@@ -117,17 +118,23 @@ def print_atom(x: Atom, names: Names, eqn: Any) -> str:
     return number if plain == x.type else f"{number}: {x.type}"
 
 
-def print_number(value: float, dtype: np.dtype) -> str:
+def print_number(value: complex, dtype: np.dtype) -> str:
     """The shortest number that gives the value back in its dtype."""
     if dtype.kind == "b":
         return "true" if value else "false"
+    if dtype.kind == "c":
+        part = np.dtype(f"f{dtype.itemsize // 2}").type
+        real, imag = str(part(value.real)), str(part(value.imag))
+        return f"{real}{imag if imag[0] == '-' else f'+{imag}'}j"
     return str(dtype.type(value)) if dtype.kind == "f" else str(value)
 
 
 def kind_of_number(number: str) -> str:
-    """The kind of dtype that a number is written for: b (bool), i (integers) or f (floats)."""
+    """The kind of dtype that a number is written for: b (bool), i (integers), f (floats), c."""
     if number in ("true", "false"):
         return "b"
+    if number.endswith("j"):
+        return "c"
     return "i" if number.lstrip("-").isdigit() else "f"
 
 
@@ -180,6 +187,8 @@ def print_param(value: Any, provenance: bool = False) -> str:
             return "true" if value else "false"
         case int() | float() | np.integer() | ArrayType():
             return str(value)
+        case complex():
+            return print_number(value, np.dtype(complex))
         case str():
             return json.dumps(value)
         case tuple():

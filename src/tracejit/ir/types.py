@@ -22,6 +22,7 @@ DTYPES: dict[str, np.dtype] = {
     "u8": np.dtype("uint8"), "u16": np.dtype("uint16"),
     "u32": np.dtype("uint32"), "u64": np.dtype("uint64"),
     "f32": np.dtype("float32"), "f64": np.dtype("float64"),
+    "c64": np.dtype("complex64"), "c128": np.dtype("complex128"),
 }  # fmt: skip
 
 #: The dtype of tangents of integers and booleans: a type without values, as in JAX.
@@ -33,17 +34,28 @@ DTYPE_NAMES: dict[np.dtype, str] = {dtype: name for name, dtype in DTYPES.items(
 }  # fmt: skip
 
 FLOATS = frozenset({DTYPES["f32"], DTYPES["f64"]})
+COMPLEX = frozenset({DTYPES["c64"], DTYPES["c128"]})
+#: What has derivatives.
+INEXACT = FLOATS | COMPLEX
 SIGNED = frozenset(DTYPES[n] for n in ("i8", "i16", "i32", "i64"))
 UNSIGNED = frozenset(DTYPES[n] for n in ("u8", "u16", "u32", "u64"))
 BOOLS = frozenset({DTYPES["bool"]})
 INTEGERS = SIGNED | UNSIGNED
-NUMBERS = INTEGERS | FLOATS
+#: Numbers that have an order.
+REALS = INTEGERS | FLOATS
+NUMBERS = REALS | COMPLEX
 BITS = INTEGERS | BOOLS
+ORDERED = REALS | BOOLS
 ALL = NUMBERS | BOOLS
 
 BOOL, INT32, INT64 = DTYPES["bool"], DTYPES["i32"], DTYPES["i64"]
 UINT32, UINT64 = DTYPES["u32"], DTYPES["u64"]
 FLOAT32, FLOAT64 = DTYPES["f32"], DTYPES["f64"]
+COMPLEX64, COMPLEX128 = DTYPES["c64"], DTYPES["c128"]
+
+#: The dtype of the real and the imaginary part, and back.
+PART_OF = {COMPLEX64: FLOAT32, COMPLEX128: FLOAT64}
+COMPLEX_OF = {part: whole for whole, part in PART_OF.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +79,13 @@ class ArrayType:
         return self.size * self.dtype.itemsize
 
     @property
-    def is_float(self) -> bool:
+    def is_inexact(self) -> bool:
         """Whether values of the type have derivatives."""
-        return self.dtype in FLOATS
+        return self.dtype in INEXACT
+
+    @property
+    def is_complex(self) -> bool:
+        return self.dtype in COMPLEX
 
     def with_shape(self, shape: Shape) -> ArrayType:
         return array_type(self.dtype, tuple(shape))
@@ -95,8 +111,8 @@ def type_of(value: np.ndarray | np.generic) -> ArrayType:
 
 
 def tangent_type(type: ArrayType) -> ArrayType:
-    """Tangents of floats have the type of the value; those of integers and booleans, float0."""
-    return type if type.is_float or type.dtype == TAPE else type.with_dtype(FLOAT0)
+    """Tangents of floats and complex numbers have the type of the value; others, float0."""
+    return type if type.is_inexact or type.dtype == TAPE else type.with_dtype(FLOAT0)
 
 
 def without_axes(shape: Shape, axes: tuple[int, ...]) -> Shape:

@@ -135,7 +135,7 @@ def takes_out(function: F) -> F:
 
 def operand(x: ArrayLike) -> Any:
     """A tracer, an array, a NumPy scalar or a Python number, whatever the user gave."""
-    if isinstance(x, (Tracer, np.ndarray, np.generic, int, float)):
+    if isinstance(x, (Tracer, np.ndarray, np.generic, int, float, complex)):
         return x
     if isinstance(x, (list, tuple)):
         return from_sequence(x)
@@ -267,7 +267,7 @@ def convert(x: Any, dtype: np.dtype) -> Any:
             return x
         literal = literal_of(x)
         if literal is not None:
-            known = np.asarray(literal.value, x.dtype).astype(dtype)
+            known = elementwise.convert.evaluate(np.asarray(literal.value, x.dtype), dtype=dtype)[0]
             return Tracer(x.owner, splat(known, dtype, x.shape))  # type: ignore[union-attr]
         return bind(elementwise.convert, x, dtype=dtype)
     return dtype.type(x)
@@ -358,8 +358,8 @@ def matched(x: Any, y: Any) -> tuple[Any, Any] | None:
         type_ = x.atom.type
         if type(y) in TRACERS:
             return (x, y) if y.atom.type is type_ and type_.dtype is not BOOL else None
-        return (x, Literal(y, type_)) if type_.is_float and type(y) in (float, int) else None
-    if type(y) in TRACERS and type(x) in (float, int) and y.atom.type.is_float:
+        return (x, Literal(y, type_)) if type_.is_inexact and type(y) in (float, int) else None
+    if type(y) in TRACERS and type(x) in (float, int) and y.atom.type.is_inexact:
         return Literal(x, y.atom.type), y
     return None
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tracejit.errors import ArgumentError, UnsupportedError
-from tracejit.ir.types import BOOL
+from tracejit.ir.types import BOOL, COMPLEX
 from tracejit.numpy import ufuncs
 from tracejit.numpy.arrays import (
     Array,
@@ -25,6 +25,7 @@ from tracejit.numpy.arrays import (
 )
 from tracejit.numpy.kinds import to_float, truth
 from tracejit.numpy.promotion import dtype_of, quotient_dtype, result_dtype
+from tracejit.ops import complex as parts
 from tracejit.ops import elementwise as ops
 from tracejit.trace.tracer import bind, is_traced
 
@@ -193,8 +194,8 @@ def isclose(
 
 
 def angle(z: ArrayLike, deg: bool = False) -> Array:
-    """The angle of a real number in the complex plane: 0, or pi where it is negative."""
-    result = ufuncs.arctan2(0, z)
+    """The angle of a number in the complex plane; of a negative real number it is pi."""
+    result = ufuncs.arctan2(imag(z), real(z))
     return ufuncs.degrees(result) if deg else result
 
 
@@ -211,23 +212,27 @@ def isneginf(x: ArrayLike, out: Array = None) -> Array:
 
 
 def isreal(x: ArrayLike) -> Array:
-    """True everywhere: all numbers are real here."""
-    return full_of(True, BOOL, shape_of(operand(x)))
+    """Where the imaginary part is 0."""
+    return ufuncs.equal(imag(x), 0)
 
 
 def iscomplex(x: ArrayLike) -> Array:
-    """False everywhere: all numbers are real here."""
-    return full_of(False, BOOL, shape_of(operand(x)))
+    """Where the imaginary part is not 0."""
+    return ufuncs.not_equal(imag(x), 0)
 
 
 def real(x: ArrayLike) -> Array:
-    """x itself: all numbers are real here."""
-    return value(x)
+    """The real part; x itself if it is real."""
+    x = value(x)
+    return bind(parts.real, x) if x.dtype in COMPLEX else x
 
 
 def imag(x: ArrayLike) -> Array:
-    """Zeros: all numbers are real here."""
-    return full_of(0, dtype_of(operand(x)), shape_of(operand(x)))
+    """The imaginary part; zeros if x is real."""
+    x = operand(x)
+    if dtype_of(x) in COMPLEX:
+        return bind(parts.imag, value(x))
+    return full_of(0, dtype_of(x), shape_of(x))
 
 
 @takes_out

@@ -9,7 +9,7 @@ import numpy as np
 
 from tracejit.errors import DTypeError
 from tracejit.ir.primitive import Primitive
-from tracejit.ir.types import BOOL, FLOAT64
+from tracejit.ir.types import BITS, BOOL, FLOAT64
 from tracejit.numpy.arrays import (
     Array,
     fault,
@@ -117,7 +117,7 @@ def of_bits(primitive: Primitive, name: str) -> Body:
 
     def body(*xs: Any) -> Array:
         dtype = result_dtype(*xs)
-        if dtype.kind == "f":
+        if dtype not in BITS:
             raise fault(DTypeError, f"{name} takes integers or bools, not {dtype}")
         return bind(primitive, *unify(xs, dtype))
 

@@ -37,6 +37,7 @@ from tracejit.numpy.arrays import (
     write,
 )
 from tracejit.numpy.promotion import is_weak
+from tracejit.numpy.sparse import or_sparse
 from tracejit.numpy.ufunc import Ufunc
 from tracejit.numpy.windows import access, functions, writing
 from tracejit.numpy.windows.affine import affine
@@ -54,14 +55,14 @@ FUNCTIONS: dict[Any, Callable[..., Any]] = {}
 def _is_operand(x: Any) -> bool:
     if isinstance(x, Windowed):
         return False  # it has operators of its own
-    return isinstance(x, (Tracer, int, float)) or hasattr(x, "__array__") or isinstance(x, list)
+    return isinstance(x, (Tracer, int, float, complex, list)) or hasattr(x, "__array__")
 
 
 def _operator(body: Callable[..., Any], swap: bool = False) -> Callable[..., Any]:
     """x op y as NumPy has it for numbers: the result of Python numbers alone stays weak."""
 
     def apply(x: Any, *rest: Any) -> Any:
-        if rest and not isinstance(rest[0], (Tracer, int, float)):
+        if rest and not isinstance(rest[0], (Tracer, int, float, complex)):
             if not _is_operand(rest[0]):
                 return NotImplemented
             rest = (value(rest[0]),)
@@ -287,6 +288,8 @@ def lend() -> None:
     table |= {f"__r{k}__": _operator(v.body, swap=True) for k, v in _BINARY.items()}
     table |= {f"__{k}__": _operator(v.body) for k, v in (_COMPARING | _UNARY).items()}
     table |= {f"__i{k}__": _in_place_operator(v) for k, v in _BINARY.items()}
+    table["__matmul__"] = or_sparse(table["__matmul__"])
+    table["__rmatmul__"] = or_sparse(table["__rmatmul__"], swap=True)
     table |= {
         "__round__": _round, "__getitem__": access.getitem, "__setitem__": writing.setitem,
         "__mul__": _not_of_lists(table["__mul__"]), "__rmul__": _not_of_lists(table["__rmul__"]),

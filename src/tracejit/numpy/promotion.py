@@ -20,12 +20,24 @@ import numpy as np
 from tracejit.config import config
 from tracejit.errors import DTypeError
 from tracejit.ir.atoms import Literal
-from tracejit.ir.types import ALL, BOOL, FLOAT32, FLOAT64, INT64, UINT64
+from tracejit.ir.types import (
+    ALL,
+    BOOL,
+    COMPLEX,
+    COMPLEX64,
+    COMPLEX128,
+    COMPLEX_OF,
+    FLOAT32,
+    FLOAT64,
+    INEXACT,
+    INT64,
+    UINT64,
+)
 from tracejit.trace.provenance import user_frame
 from tracejit.trace.tracer import Tracer
 
 _DEFAULTS = {"float64": FLOAT64, "float32": FLOAT32}
-_WEAK_KINDS = {"b": 0, "i": 1, "u": 1, "f": 2}
+_WEAK_KINDS = {"b": 0, "i": 1, "u": 1, "f": 2, "c": 3}
 
 
 def default_float() -> np.dtype:
@@ -33,10 +45,18 @@ def default_float() -> np.dtype:
     return _DEFAULTS[config.default_float]
 
 
+def default_complex() -> np.dtype:
+    """The dtype of Python's complex numbers."""
+    return COMPLEX_OF[default_float()]
+
+
 def as_dtype(dtype: Any) -> np.dtype:
-    """The dtype that the user names: a dtype, a scalar type, a text; `float` is the default one."""
+    """The dtype that the user names: a dtype, a scalar type, a text; `float` is the default one,
+    and `complex` that of its numbers."""
     if dtype is float:
         return default_float()
+    if dtype is complex:
+        return default_complex()
     found = np.dtype(dtype)
     if found not in ALL:
         raise unknown_dtype(found)
@@ -48,15 +68,16 @@ def unknown_dtype(dtype: np.dtype) -> DTypeError:
     return DTypeError(
         f"there are no arrays of dtype {dtype} in tracejit",
         where=user_frame(),
-        hint="it knows bool, int8 to int64, uint8 to uint64, float32 and float64",
+        hint="it knows bool, int8 to int64, uint8 to uint64, float32, float64, complex64 and "
+        "complex128",
     )
 
 
 def is_weak(x: Any) -> bool:
-    """Whether the dtype of x gives way: a Python int or float, or a tracer that stands for one."""
+    """Whether the dtype of x gives way: a Python number, or a tracer that stands for one."""
     if isinstance(x, Tracer):
         return x.weak
-    return isinstance(x, (int, float)) and not isinstance(x, (np.generic, bool))
+    return isinstance(x, (int, float, complex)) and not isinstance(x, (np.generic, bool))
 
 
 def dtype_of(x: Any) -> np.dtype:
@@ -65,14 +86,16 @@ def dtype_of(x: Any) -> np.dtype:
         if x.dtype not in ALL:
             raise unknown_dtype(x.dtype)
         return x.dtype
+    if isinstance(x, complex):
+        return default_complex()
     return BOOL if isinstance(x, bool) else INT64 if isinstance(x, int) else default_float()
 
 
 @lru_cache(maxsize=1024)
 def _promote(x: np.dtype, y: np.dtype, default: np.dtype) -> np.dtype:
     both = np.promote_types(x, y)
-    if default == FLOAT32 and both == FLOAT64 and x != FLOAT64 and y != FLOAT64:
-        return FLOAT32
+    if default == FLOAT32 and not {x, y} & {FLOAT64, COMPLEX128}:
+        return {FLOAT64: FLOAT32, COMPLEX128: COMPLEX64}.get(both, both)
     return both
 
 
@@ -91,7 +114,9 @@ def result_dtype(*xs: Any) -> np.dtype:
             weak = max(weak, _WEAK_KINDS[dtype.kind])
         else:
             strong = dtype if strong is None else promote_dtypes(strong, dtype)
-    if weak == 2 and (strong is None or strong.kind != "f"):
+    if weak == 3 and (strong is None or strong not in COMPLEX):
+        return default_complex() if strong is None else COMPLEX_OF.get(strong, default_complex())
+    if weak == 2 and (strong is None or strong not in INEXACT):
         return default_float()
     if weak == 1 and (strong is None or strong == BOOL):
         return INT64
@@ -100,20 +125,20 @@ def result_dtype(*xs: Any) -> np.dtype:
 
 def float_dtype(dtype: np.dtype) -> np.dtype:
     """The dtype of sin, sqrt and their like for this one."""
-    if dtype.kind == "f":
+    if dtype in INEXACT:
         return dtype
     return FLOAT32 if dtype.itemsize <= 2 else default_float()
 
 
 def result_float(*xs: Any) -> np.dtype:
-    """The float dtype in which operands meet."""
+    """The dtype of floats or complex numbers in which operands meet."""
     return float_dtype(result_dtype(*xs))
 
 
 def quotient_dtype(*xs: Any) -> np.dtype:
     """The dtype of a true quotient: that of the operands if it is a float, else the default."""
     dtype = result_dtype(*xs)
-    return dtype if dtype.kind == "f" else default_float()
+    return dtype if dtype in INEXACT else default_float()
 
 
 def sum_dtype(dtype: np.dtype) -> np.dtype:

@@ -9,7 +9,7 @@ import numpy as np
 
 from tracejit.errors import ArgumentError, DTypeError
 from tracejit.ir.primitive import Primitive
-from tracejit.ir.types import BOOL, FLOAT32, FLOAT64, INT32, INT64, SIGNED
+from tracejit.ir.types import BOOL, COMPLEX, FLOAT32, FLOAT64, INEXACT, INT32, INT64, SIGNED
 from tracejit.numpy.arrays import (
     Array,
     convert,
@@ -44,6 +44,7 @@ from tracejit.numpy.promotion import (
     result_float,
 )
 from tracejit.numpy.ufunc import Ufunc
+from tracejit.ops import complex as parts
 from tracejit.ops import elementwise as ops
 from tracejit.trace.tracer import Tracer, bind
 
@@ -82,7 +83,7 @@ positive = _unary("positive", value, "x itself.")
 
 
 def _divide(x: Any, y: Any) -> Array:
-    if (found := matched(x, y)) and dtype_of(found[0]).kind == "f":
+    if (found := matched(x, y)) and dtype_of(found[0]) in INEXACT:
         return bind(ops.div, *found)
     return bind(ops.div, *unify((x, y), quotient_dtype(x, y)))
 
@@ -183,14 +184,15 @@ def _power(x: Any, y: Any) -> Array:
         dtype = np.dtype(np.int8)
     exponent = known_number(y)
     if exponent is not None:
-        if dtype.kind == "f" and exponent == 0.5 and isinstance(exponent, float):
+        if dtype in INEXACT and exponent == 0.5 and isinstance(exponent, float):
             return bind(ops.sqrt, value(x, dtype))
-        if dtype.kind != "f" and exponent < 0:
+        if dtype not in INEXACT and exponent < 0:
             raise fault(
                 ArgumentError, "integers to negative integer powers are not defined",
                 "convert one of them: x.astype(float)",
             )  # fmt: skip
-        whole = exponent == int(exponent) if math.isfinite(exponent) else False
+        whole = not isinstance(exponent, complex) and math.isfinite(exponent)
+        whole = whole and exponent == int(exponent)
         if whole and -_LARGEST_INTEGER_POWER <= exponent <= _LARGEST_INTEGER_POWER:
             n = int(exponent)
             base = value(x, dtype)
@@ -391,22 +393,22 @@ asinh, acosh, atanh = arcsinh, arccosh, arctanh
 
 
 def _isfinite(x: Any) -> Array:
-    if dtype_of(x).kind != "f":
+    if dtype_of(x) not in INEXACT:
         return full_of(True, BOOL, shape_of(x))
     return bind(ops.is_finite, value(x))
 
 
 def _isnan(x: Any) -> Array:
-    if dtype_of(x).kind != "f":
+    if dtype_of(x) not in INEXACT:
         return full_of(False, BOOL, shape_of(x))
     x = value(x)
     return bind(ops.ne, x, x)
 
 
 def _isinf(x: Any) -> Array:
-    if dtype_of(x).kind != "f":
+    if dtype_of(x) not in INEXACT:
         return full_of(False, BOOL, shape_of(x))
-    x = bind(ops.abs, value(x))
+    x = bind(ops.abs, value(x))  # of a complex number: inf if a part is
     return bind(ops.eq, x, splat(math.inf, x.dtype, x.shape))
 
 
@@ -499,7 +501,12 @@ def _frexp(x: Any) -> tuple[Array, Array]:
     return mantissa, exponent
 
 
+def _conjugate(x: Any) -> Array:
+    x = value(x)
+    return bind(parts.conj, x) if x.dtype in COMPLEX else x
+
+
 ldexp = _binary("ldexp", _ldexp, "x times 2 to the n, for an integer n.")
 frexp = _unary("frexp", _frexp, "The mantissa, 1/2 to 1, and the exponent of 2.", nout=2)
-conjugate = _unary("conjugate", value, "x itself, as it is real.")
+conjugate = _unary("conjugate", _conjugate, "x - iy of x + iy; a real number itself.")
 conj = conjugate

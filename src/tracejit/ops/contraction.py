@@ -78,7 +78,7 @@ def _dot_jvp(
 ) -> tuple[Atom]:
     """d(x . y) = dx . y + x . dy."""
     (x, y), (s, t), (z,) = primals, tangents, outs
-    if not z.type.is_float or (is_zero(s) and is_zero(t)):
+    if not z.type.is_inexact or (is_zero(s) and is_zero(t)):
         return (zero(tangent_type(z.type)),)
     pairs = [(a, b) for a, b, tangent in ((s, y, s), (x, t, t)) if not is_zero(tangent)]
     terms: list[Atom] = [dot(a, b, contract=contract, batch=batch) for a, b in pairs]

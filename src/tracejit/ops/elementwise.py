@@ -32,13 +32,20 @@ from tracejit.ir.types import (
     ALL,
     BITS,
     BOOL,
+    COMPLEX,
     FLOATS,
+    INEXACT,
     INTEGERS,
     NUMBERS,
+    ORDERED,
+    PART_OF,
+    REALS,
     UNSIGNED,
     ArrayType,
     tangent_type,
 )
+from tracejit.ops.complex import complex as complex_of
+from tracejit.ops.complex import conj, real
 
 Cotangents = tuple[Atom | None, ...]
 
@@ -92,7 +99,7 @@ mul = binary(
 
 def _div_value(x: Any, y: Any) -> Any:
     """True quotient of floats; integers are truncated toward zero (x // 0 is -1, as in XLA)."""
-    if np.result_type(x).kind == "f":
+    if np.result_type(x) in INEXACT:
         return np.divide(x, y)
     safe = np.where(np.equal(y, 0), np.asarray(1, np.result_type(y)), y)
     quotient = np.floor_divide(x, safe)
@@ -115,7 +122,7 @@ def _rem_value(x: Any, y: Any) -> Any:
 
 
 rem = binary(
-    "rem", accepts=NUMBERS, evaluate=_rem_value,
+    "rem", accepts=REALS, evaluate=_rem_value,
     derivatives=(lambda x, y, z: ones(x.type), lambda x, y, z: -trunc(x / y)),
     doc="The remainder with the sign of x (C's fmod); x itself for an integer y of 0.",
 )  # fmt: skip
@@ -126,8 +133,43 @@ neg: Primitive = elementwise(
     transpose=lambda cts, inputs: (neg(cts[0]),),
 )  # fmt: skip
 
-abs = unary("abs", accepts=NUMBERS, evaluate=np.abs, derivative=lambda x, y: sign(x))
-sign: Primitive = unary("sign", accepts=NUMBERS, evaluate=np.sign, derivative=None)
+
+def _abs_typing(x: ArrayType) -> tuple[ArrayType, ...]:
+    accept("abs", (x,), NUMBERS)
+    return (x.with_dtype(PART_OF.get(x.dtype, x.dtype)),)
+
+
+def _abs_jvp(primals: Any, tangents: Any, outs: Any) -> tuple[Atom]:
+    """Of a complex number, Re(t conj(x)) / |x|, and 0 at 0."""
+    (x,), (t,), (y,) = primals, tangents, outs
+    if is_zero(t) or not y.type.is_inexact:
+        return (zero(tangent_type(y.type)),)
+    if not x.type.is_complex:
+        return (sign(x) * t,)
+    return (real(t * conj(sign(x))),)
+
+
+abs = Primitive(
+    "abs", typing=_abs_typing, evaluate=np.abs, jvp=_abs_jvp, batch=POINTWISE,
+    doc="The distance from 0; of a complex number, its modulus.",
+)  # fmt: skip
+
+
+def _sign_jvp(primals: Any, tangents: Any, outs: Any) -> tuple[Atom]:
+    """Of a complex number, i z Im(t conj(z)) / |x| with z = x / |x|: what moves its angle."""
+    (x,), (t,), (z,) = primals, tangents, outs
+    if is_zero(t) or not x.type.is_complex:
+        return (zero(tangent_type(z.type)),)
+    size = abs(x)
+    safe = select(eq(size, zero(size.type)), ones(size.type), size)
+    across = t - z * complex_of(real(t * conj(z)), zero(size.type))
+    return (across / complex_of(safe, zero(size.type)),)
+
+
+sign: Primitive = elementwise(
+    "sign", arity=1, accepts=NUMBERS, evaluate=np.sign, jvp=_sign_jvp,
+    doc="-1, 0 or 1; of a complex number x / |x|, and 0 at 0.",
+)  # fmt: skip
 floor = unary("floor", accepts=FLOATS, evaluate=np.floor, derivative=None)
 ceil = unary("ceil", accepts=FLOATS, evaluate=np.ceil, derivative=None)
 trunc: Primitive = unary("trunc", accepts=FLOATS, evaluate=np.trunc, derivative=None)
@@ -141,12 +183,12 @@ def _larger_share(x: Atom, y: Atom, z: Atom) -> Atom:
 
 
 max = binary(
-    "max", accepts=ALL, evaluate=np.maximum,
+    "max", accepts=ORDERED, evaluate=np.maximum,
     derivatives=(_larger_share, lambda x, y, z: _larger_share(y, x, z)),
     doc="The larger operand; NaN if either is.",
 )  # fmt: skip
 min = binary(
-    "min", accepts=ALL, evaluate=np.minimum,
+    "min", accepts=ORDERED, evaluate=np.minimum,
     derivatives=(lambda x, y, z: _larger_share(y, x, z), _larger_share),
     doc="The smaller operand; NaN if either is.",
 )  # fmt: skip
@@ -165,7 +207,7 @@ def _integer_pow_derivative(x: Atom, y: Atom, *, n: int) -> Atom:
 
 def _integer_pow_typing(x: ArrayType, *, n: int) -> tuple[ArrayType, ...]:
     accept("integer_pow", (x,), NUMBERS)
-    if n < 0 and not x.is_float:
+    if n < 0 and not x.is_inexact:
         raise DTypeError(
             f"integer_pow: {x} to the power of {n} has no integer value",
             hint="convert the base to a float with astype",
@@ -175,7 +217,7 @@ def _integer_pow_typing(x: ArrayType, *, n: int) -> tuple[ArrayType, ...]:
 
 def _integer_pow_value(x: Any, *, n: int) -> Any:
     """Integers wrap around, whatever the size of n."""
-    if x.dtype in FLOATS:
+    if x.dtype in INEXACT:
         power = np.power(x, np.asarray(builtins.abs(n), x.dtype))
         return power if n >= 0 else 1 / power
     exponent = np.asarray(n, np.uint64 if x.dtype in UNSIGNED else np.int64)
@@ -191,6 +233,9 @@ integer_pow = Primitive(
 
 def _pow_wrt_base(x: Atom, y: Atom, z: Atom) -> Atom:
     """y x^(y-1), and 0 where y = 0, also at x = 0, where 1 / x is infinite."""
+    if x.type.is_complex:
+        is_null = eq(y, zero(y.type))
+        return y * pow(x, select(is_null, ones(y.type), y - 1.0))
     least = Literal(float(np.finfo(x.dtype).tiny), x.type)
     endless = and_(eq(y, zero(y.type)), lt(abs(x), least))
     return y * pow(x, select(endless, ones(y.type), y) - 1.0)
@@ -206,9 +251,9 @@ pow = binary(
     "pow", accepts=NUMBERS, evaluate=np.power,
     derivatives=(_pow_wrt_base, _pow_wrt_exponent),
 )  # fmt: skip
-sqrt = unary("sqrt", accepts=FLOATS, evaluate=np.sqrt, derivative=lambda x, y: 0.5 / y)
+sqrt = unary("sqrt", accepts=INEXACT, evaluate=np.sqrt, derivative=lambda x, y: 0.5 / y)
 rsqrt = unary(
-    "rsqrt", accepts=FLOATS, evaluate=lambda x: 1 / np.sqrt(x),
+    "rsqrt", accepts=INEXACT, evaluate=lambda x: 1 / np.sqrt(x),
     derivative=lambda x, y: -0.5 * (y / x),
 )  # fmt: skip
 cbrt = unary(
@@ -220,23 +265,27 @@ cbrt = unary(
 
 def _logistic_value(x: Any) -> Any:
     """1 / (1 + exp(-x)), computed from exp(-|x|), which cannot overflow."""
+    if x.dtype in COMPLEX:
+        left = x.real < 0
+        small = np.exp(np.where(left, x, -x))
+        return np.where(left, small, 1) / (1 + small)
     small = np.exp(-np.abs(x))
     return np.where(x >= 0, 1 / (1 + small), small / (1 + small)).astype(x.dtype)
 
 
 LN2 = math.log(2.0)
 
-exp = unary("exp", accepts=FLOATS, evaluate=np.exp, derivative=lambda x, y: y)
-exp2 = unary("exp2", accepts=FLOATS, evaluate=np.exp2, derivative=lambda x, y: LN2 * y)
-expm1 = unary("expm1", accepts=FLOATS, evaluate=np.expm1, derivative=lambda x, y: y + 1.0)
-log = unary("log", accepts=FLOATS, evaluate=np.log, derivative=lambda x, y: 1.0 / x)
-log2 = unary("log2", accepts=FLOATS, evaluate=np.log2, derivative=lambda x, y: (1 / LN2) / x)
+exp = unary("exp", accepts=INEXACT, evaluate=np.exp, derivative=lambda x, y: y)
+exp2 = unary("exp2", accepts=INEXACT, evaluate=np.exp2, derivative=lambda x, y: LN2 * y)
+expm1 = unary("expm1", accepts=INEXACT, evaluate=np.expm1, derivative=lambda x, y: y + 1.0)
+log = unary("log", accepts=INEXACT, evaluate=np.log, derivative=lambda x, y: 1.0 / x)
+log2 = unary("log2", accepts=INEXACT, evaluate=np.log2, derivative=lambda x, y: (1 / LN2) / x)
 log10 = unary(
-    "log10", accepts=FLOATS, evaluate=np.log10, derivative=lambda x, y: (1 / math.log(10.0)) / x
+    "log10", accepts=INEXACT, evaluate=np.log10, derivative=lambda x, y: (1 / math.log(10.0)) / x
 )
-log1p = unary("log1p", accepts=FLOATS, evaluate=np.log1p, derivative=lambda x, y: 1.0 / (1.0 + x))
+log1p = unary("log1p", accepts=INEXACT, evaluate=np.log1p, derivative=lambda x, y: 1.0 / (1.0 + x))
 logistic = unary(
-    "logistic", accepts=FLOATS, evaluate=_logistic_value, derivative=lambda x, y: y * (1.0 - y),
+    "logistic", accepts=INEXACT, evaluate=_logistic_value, derivative=lambda x, y: y * (1.0 - y),
     doc="1 / (1 + exp(-x)), without overflow.",
 )  # fmt: skip
 softplus = unary(
@@ -248,19 +297,19 @@ softplus = unary(
 
 # Trigonometric and hyperbolic functions.
 
-sin = unary("sin", accepts=FLOATS, evaluate=np.sin, derivative=lambda x, y: cos(x))
-cos: Primitive = unary("cos", accepts=FLOATS, evaluate=np.cos, derivative=lambda x, y: -sin(x))
-tan = unary("tan", accepts=FLOATS, evaluate=np.tan, derivative=lambda x, y: 1.0 + y * y)
+sin = unary("sin", accepts=INEXACT, evaluate=np.sin, derivative=lambda x, y: cos(x))
+cos: Primitive = unary("cos", accepts=INEXACT, evaluate=np.cos, derivative=lambda x, y: -sin(x))
+tan = unary("tan", accepts=INEXACT, evaluate=np.tan, derivative=lambda x, y: 1.0 + y * y)
 asin = unary(
-    "asin", accepts=FLOATS, evaluate=np.arcsin,
+    "asin", accepts=INEXACT, evaluate=np.arcsin,
     derivative=lambda x, y: rsqrt((1.0 - x) * (1.0 + x)),
 )  # fmt: skip
 acos = unary(
-    "acos", accepts=FLOATS, evaluate=np.arccos,
+    "acos", accepts=INEXACT, evaluate=np.arccos,
     derivative=lambda x, y: -rsqrt((1.0 - x) * (1.0 + x)),
 )  # fmt: skip
 atan = unary(
-    "atan", accepts=FLOATS, evaluate=np.arctan, derivative=lambda x, y: 1.0 / (1.0 + x * x)
+    "atan", accepts=INEXACT, evaluate=np.arctan, derivative=lambda x, y: 1.0 / (1.0 + x * x)
 )
 
 
@@ -277,20 +326,22 @@ atan2 = binary(
     ),
     doc="The angle of the point with ordinate x and abscissa y.",
 )  # fmt: skip
-sinh = unary("sinh", accepts=FLOATS, evaluate=np.sinh, derivative=lambda x, y: cosh(x))
-cosh: Primitive = unary("cosh", accepts=FLOATS, evaluate=np.cosh, derivative=lambda x, y: sinh(x))
+sinh = unary("sinh", accepts=INEXACT, evaluate=np.sinh, derivative=lambda x, y: cosh(x))
+cosh: Primitive = unary("cosh", accepts=INEXACT, evaluate=np.cosh, derivative=lambda x, y: sinh(x))
 tanh = unary(
-    "tanh", accepts=FLOATS, evaluate=np.tanh, derivative=lambda x, y: (1.0 - y) * (1.0 + y)
+    "tanh", accepts=INEXACT, evaluate=np.tanh, derivative=lambda x, y: (1.0 - y) * (1.0 + y)
 )
 asinh = unary(
-    "asinh", accepts=FLOATS, evaluate=np.arcsinh, derivative=lambda x, y: rsqrt(x * x + 1.0)
+    "asinh", accepts=INEXACT, evaluate=np.arcsinh, derivative=lambda x, y: rsqrt(x * x + 1.0)
 )
 acosh = unary(
-    "acosh", accepts=FLOATS, evaluate=np.arccosh,
-    derivative=lambda x, y: rsqrt((x - 1.0) * (x + 1.0)),
+    "acosh", accepts=INEXACT, evaluate=np.arccosh,
+    derivative=lambda x, y: (
+        rsqrt(x - 1.0) * rsqrt(x + 1.0) if x.type.is_complex else rsqrt((x - 1.0) * (x + 1.0))
+    ),
 )  # fmt: skip
 atanh = unary(
-    "atanh", accepts=FLOATS, evaluate=np.arctanh,
+    "atanh", accepts=INEXACT, evaluate=np.arctanh,
     derivative=lambda x, y: 1.0 / ((1.0 - x) * (1.0 + x)),
 )  # fmt: skip
 
@@ -298,11 +349,11 @@ atanh = unary(
 
 eq = predicate("eq", arity=2, accepts=ALL, evaluate=np.equal)
 ne = predicate("ne", arity=2, accepts=ALL, evaluate=np.not_equal)
-lt = predicate("lt", arity=2, accepts=ALL, evaluate=np.less)
-le = predicate("le", arity=2, accepts=ALL, evaluate=np.less_equal)
-gt = predicate("gt", arity=2, accepts=ALL, evaluate=np.greater)
-ge = predicate("ge", arity=2, accepts=ALL, evaluate=np.greater_equal)
-is_finite = predicate("is_finite", arity=1, accepts=FLOATS, evaluate=np.isfinite)
+lt = predicate("lt", arity=2, accepts=ORDERED, evaluate=np.less)
+le = predicate("le", arity=2, accepts=ORDERED, evaluate=np.less_equal)
+gt = predicate("gt", arity=2, accepts=ORDERED, evaluate=np.greater)
+ge = predicate("ge", arity=2, accepts=ORDERED, evaluate=np.greater_equal)
+is_finite = predicate("is_finite", arity=1, accepts=INEXACT, evaluate=np.isfinite)
 sign_bit = predicate("sign_bit", arity=1, accepts=FLOATS, evaluate=np.signbit)
 
 # Bits. Booleans count as one bit.
@@ -402,7 +453,7 @@ select = linear(
 
 
 def _keep_zeros_typing(product: ArrayType, *guards: ArrayType) -> tuple[ArrayType, ...]:
-    accept("keep_zeros", (product, *guards), FLOATS)
+    accept("keep_zeros", (product, *guards), INEXACT)
     return (product,)
 
 
@@ -436,9 +487,14 @@ keep_zeros = Primitive(
 
 def _convert_jvp(primals: Any, tangents: Any, outs: Any, *, dtype: np.dtype) -> tuple[Atom]:
     (t,), (y,) = tangents, outs
-    if not (t.type.is_float and y.type.is_float) or is_zero(t):
+    if not (t.type.is_inexact and y.type.is_inexact) or is_zero(t):
         return (zero(tangent_type(y.type)),)
     return (convert(t, dtype=dtype),)
+
+
+def _convert_value(x: Any, *, dtype: np.dtype) -> Any:
+    known = np.asarray(x)
+    return (known.real if known.dtype in COMPLEX and dtype not in COMPLEX else known).astype(dtype)
 
 
 def _convert_typing(x: ArrayType, *, dtype: np.dtype) -> tuple[ArrayType, ...]:
@@ -449,16 +505,15 @@ def _convert_typing(x: ArrayType, *, dtype: np.dtype) -> tuple[ArrayType, ...]:
 
 convert: Primitive = Primitive(
     "convert", typing=_convert_typing,
-    evaluate=lambda x, *, dtype: np.asarray(x).astype(dtype),
-    jvp=_convert_jvp,
+    evaluate=_convert_value, jvp=_convert_jvp,
     transpose=lambda cts, inputs, *, dtype: (convert(cts[0], dtype=inputs[0].type.dtype),),
     batch=POINTWISE,
-    doc="astype: floats to integers toward zero.",
+    doc="astype: floats to integers toward zero, complex numbers to their real part.",
 )  # fmt: skip
 
 
 def _bitcast_typing(x: ArrayType, *, dtype: np.dtype) -> tuple[ArrayType, ...]:
-    if x.dtype not in NUMBERS or dtype not in NUMBERS:
+    if x.dtype not in REALS or dtype not in REALS:
         raise DTypeError(f"bitcast: no bits of {x} as {dtype}")
     if x.dtype.itemsize != dtype.itemsize:
         raise DTypeError(f"bitcast: {x} and {dtype} differ in width")

@@ -22,6 +22,7 @@ from tracejit.ir.types import (
     INT64,
     INTEGERS,
     NUMBERS,
+    ORDERED,
     ArrayType,
     Shape,
     array_type,
@@ -219,7 +220,7 @@ def _scatter_mul_jvp(
     """
     (x, indices, u), (s, _, t) = primals, tangents
     total: Atom = zero(tangent_type(x.type))
-    if not x.type.is_float:
+    if not x.type.is_inexact:
         return (total,)
     params = {"axes": axes, "batch": batch}
     if not is_zero(s):
@@ -256,7 +257,7 @@ def _scatter_extremum_jvp(
 ) -> tuple[Atom]:
     """The tangents of all that attain the extremum of a place, in equal shares."""
     (x, indices, updates), (s, _, t), (y,) = primals, tangents, outs
-    if not x.type.is_float:
+    if not x.type.is_inexact:
         return (zero(tangent_type(x.type)),)
     if x.type.size == 0 or updates.type.size == 0:
         return (s,)
@@ -274,13 +275,13 @@ def _scatter_extremum_jvp(
 
 
 scatter_min = Primitive(
-    "scatter_min", typing=_scatter_typing("scatter_min", ALL),
+    "scatter_min", typing=_scatter_typing("scatter_min", ORDERED),
     evaluate=scatter_value(np.minimum.at), jvp=_scatter_extremum_jvp,
     batch=_scatter_batch("scatter_min"),
     doc="The smaller of x and the updates at index vectors.",
 )  # fmt: skip
 scatter_max = Primitive(
-    "scatter_max", typing=_scatter_typing("scatter_max", ALL),
+    "scatter_max", typing=_scatter_typing("scatter_max", ORDERED),
     evaluate=scatter_value(np.maximum.at), jvp=_scatter_extremum_jvp,
     batch=_scatter_batch("scatter_max"),
     doc="The larger of x and the updates at index vectors.",

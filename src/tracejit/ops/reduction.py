@@ -29,6 +29,8 @@ from tracejit.ir.types import (
     INT64,
     INTEGERS,
     NUMBERS,
+    ORDERED,
+    REALS,
     ArrayType,
     tangent_type,
     without_axes,
@@ -120,12 +122,12 @@ def greatest(dtype: np.dtype) -> float | int | bool:
 
 
 reduce_max = _reduction(
-    "reduce_max", accepts=ALL, jvp=_extremum_jvp,
+    "reduce_max", accepts=ORDERED, jvp=_extremum_jvp,
     evaluate=lambda x, *, axes: np.max(x, axis=axes, initial=least(x.dtype)),
     doc="Maximum over axes, NaN if there is one; -inf or the smallest integer over none.",
 )  # fmt: skip
 reduce_min = _reduction(
-    "reduce_min", accepts=ALL, jvp=_extremum_jvp,
+    "reduce_min", accepts=ORDERED, jvp=_extremum_jvp,
     evaluate=lambda x, *, axes: np.min(x, axis=axes, initial=greatest(x.dtype)),
     doc="Minimum over axes, NaN if there is one; inf or the largest integer over none.",
 )  # fmt: skip
@@ -151,7 +153,7 @@ reduce_xor = _reduction(
 def _index_of(name: str, find: Callable[..., Any], doc: str) -> Primitive:
     def typing(x: ArrayType, *, axis: int, dtype: np.dtype) -> tuple[ArrayType, ...]:
         check_axes(name, (axis,), x.ndim)
-        if x.dtype not in ALL or dtype not in INTEGERS:
+        if x.dtype not in ORDERED or dtype not in INTEGERS:
             raise DTypeError(f"{name}: no index of dtype {dtype} into {x}")
         if x.shape[axis] == 0:
             raise ShapeError(f"{name}: axis {axis} of {x} is empty, so there is no extremum")
@@ -293,11 +295,11 @@ def _running_extremum_jvp(
 
 
 cummax = Primitive(
-    "cummax", **_running_rules("cummax", NUMBERS, np.maximum), jvp=_running_extremum_jvp,
+    "cummax", **_running_rules("cummax", REALS, np.maximum), jvp=_running_extremum_jvp,
     doc="Running maximum along an axis; NaN from the first NaN on.",
 )  # fmt: skip
 cummin = Primitive(
-    "cummin", **_running_rules("cummin", NUMBERS, np.minimum), jvp=_running_extremum_jvp,
+    "cummin", **_running_rules("cummin", REALS, np.minimum), jvp=_running_extremum_jvp,
     doc="Running minimum along an axis; NaN from the first NaN on.",
 )  # fmt: skip
 
@@ -319,8 +321,8 @@ def _sort_typing(*types: ArrayType, axis: int, keys: int) -> tuple[ArrayType, ..
     if not 1 <= keys <= len(types):
         raise ArgumentError(f"sort: {keys} keys out of {len(types)} operands")
     check_axes("sort", (axis,), types[0].ndim)
-    for operand in types:
-        if operand.dtype not in ALL:
+    for place, operand in enumerate(types):
+        if operand.dtype not in (ORDERED if place < keys else ALL):
             raise DTypeError(f"sort does not accept {operand}")
         if operand.shape != types[0].shape:
             raise ShapeError(f"sort: operands differ in shape, {types[0]} and {operand}")

@@ -1,6 +1,7 @@
 """Leaves: what a user passes or returns, as a tracer, an array or a NumPy scalar of a known dtype.
 
     bool, int, float      a NumPy scalar: bool, int64, and `config.default_float`
+    complex               complex128, or complex64 where that is float32
     ndarray, NumPy scalar as it is; a subclass as a plain array; foreign byte order in native order
     has `__array__`       np.asarray of it (arrays of other packages)
 
@@ -19,14 +20,14 @@ import numpy as np
 from tracejit.config import config
 from tracejit.errors import DTypeError
 from tracejit.ir.atoms import Literal
-from tracejit.ir.types import ALL, FLOAT32, FLOAT64, ArrayType, array_type
+from tracejit.ir.types import ALL, COMPLEX_OF, FLOAT32, FLOAT64, ArrayType, array_type
 from tracejit.trace.provenance import user_frame
 from tracejit.trace.tracer import Trace, Tracer
 
 #: Gives the name of a leaf, for messages: `argument params['n'] of loss`.
 Name = Callable[[], str]
 
-_KNOWN = "bool, int8 to int64, uint8 to uint64, float32 and float64"
+_KNOWN = "bool, int8 to int64, uint8 to uint64, float32, float64, complex64 and complex128"
 
 
 def default_float() -> np.dtype:
@@ -36,7 +37,7 @@ def default_float() -> np.dtype:
 
 def is_number(x: Any) -> bool:
     """Whether x is a Python number, whose dtype is weak; NumPy's float64 is no such."""
-    return isinstance(x, (bool, int, float)) and not isinstance(x, np.generic)
+    return isinstance(x, (bool, int, float, complex)) and not isinstance(x, np.generic)
 
 
 def canonical(x: Any, name: Name) -> Tracer | np.ndarray | np.generic:
@@ -52,12 +53,14 @@ def canonical(x: Any, name: Name) -> Tracer | np.ndarray | np.generic:
     return _array(x, name)
 
 
-def _number(x: bool | int | float, name: Name) -> np.generic:
+def _number(x: bool | int | float | complex, name: Name) -> np.generic:
     """A Python number in the dtype that it has on its own."""
     if isinstance(x, bool):
         return np.bool_(x)
     if isinstance(x, float):
         return default_float().type(x)
+    if isinstance(x, complex):
+        return COMPLEX_OF[default_float()].type(x)
     if not -(2**63) <= x < 2**63:
         raise DTypeError(
             f"{name()} is {x}, which is too large for int64",
@@ -84,7 +87,7 @@ def _array(x: Any, name: Name) -> np.ndarray:
         )
     array = np.asarray(x)
     native = array
-    if array.dtype.kind in "biuf":
+    if array.dtype.kind in "biufc":
         native = array.astype(array.dtype.newbyteorder("="), copy=False)
     if native.dtype not in ALL:
         raise DTypeError(

@@ -242,7 +242,7 @@ def check_all(sample: Sample, *backends: Backend) -> None:
 
 
 def _float_mask(types: Sequence[ArrayType]) -> Mask:
-    return tuple(t.is_float for t in types)
+    return tuple(t.is_inexact for t in types)
 
 
 def _singles(mask: Mask) -> list[Mask]:
@@ -272,7 +272,7 @@ def _tangents(types: Sequence[ArrayType], mask: Mask, rng: np.random.Generator) 
 def _rtol(program: Jaxpr, sample: Sample) -> float:
     """What rounding leaves of an identity: by the coarsest float of the program."""
     types = (*program.in_types, *program.out_types)
-    eps = max((float(np.finfo(t.dtype).eps) for t in types if t.is_float), default=0.0)
+    eps = max((float(np.finfo(t.dtype).eps) for t in types if t.is_inexact), default=0.0)
     return eps * 1e4 * max(1.0, sample.scale)
 
 
@@ -363,7 +363,7 @@ def _weighted_sum(program: Jaxpr) -> Jaxpr:
     """(inputs, a weight for each element of each float output) -> the scalar sum of products."""
     with building() as builder:
         invars = [Var(t) for t in program.in_types]
-        outs = [y for y in inline(program, invars, builder) if y.type.is_float]
+        outs = [y for y in inline(program, invars, builder) if y.type.is_inexact]
         weights = [Var(y.type) for y in outs]
         terms = [
             reduce_sum(mul(y, w), axes=tuple(range(y.ndim)))

@@ -78,8 +78,8 @@ class Sample:
     def is_differentiable(self) -> bool:
         """Whether the laws of the calculus apply: smooth, with floats coming in and going out."""
         program = self.program()
-        floats = (any(t.is_float for t in types) for types in (program.in_types, program.out_types))
-        return self.smooth and all(floats)
+        ends = program.in_types, program.out_types
+        return self.smooth and all(any(t.is_inexact for t in types) for types in ends)
 
     @property
     def is_double(self) -> bool:

@@ -117,14 +117,14 @@ _MARKS = (Shell, Frozen, Again, Advancing)
 def is_number(x: Any) -> bool:
     """Whether it is a Python number or a NumPy scalar of a dtype with arithmetic."""
     if isinstance(x, np.generic):
-        return x.dtype.kind in "biuf"
-    return isinstance(x, (bool, int, float))
+        return x.dtype.kind in "biufc"
+    return isinstance(x, (bool, int, float, complex))
 
 
 def is_leaf(x: Any) -> bool:
     """Whether a loop could carry it: traced values, numbers, arrays of numbers."""
     return isinstance(x, Tracer) or is_number(x) or (
-        isinstance(x, np.ndarray) and x.dtype.kind in "biuf"
+        isinstance(x, np.ndarray) and x.dtype.kind in "biufc"
     )
 
 
@@ -148,7 +148,7 @@ class _Survey:
     def visit(self, x: Any, path: Path) -> None:
         places = self.places
         places[path] = x = plain(x)
-        if isinstance(x, (Tracer, int, float, str)) or x is None:
+        if isinstance(x, (Tracer, int, float, complex, str)) or x is None:
             return
         frozen = _frozen(x)
         if frozen is not None:

@@ -190,7 +190,7 @@ def is_weak(x: Any) -> bool:
     """Whether a value gives way in promotion: a Python number, or a tracer that stands for one."""
     if isinstance(x, Tracer):
         return x.weak
-    return isinstance(x, (bool, int, float)) and not isinstance(x, np.generic)
+    return isinstance(x, (bool, int, float, complex)) and not isinstance(x, np.generic)
 
 
 def value_of(x: Any) -> Any:

@@ -49,7 +49,7 @@ def _is_traced_integer(index: Any) -> bool:
 
 def is_lendable(x: Any) -> bool:
     """Whether it is an array of numbers that someone may index."""
-    return type(x) is np.ndarray and x.ndim > 0 and x.dtype.kind in "biuf"
+    return type(x) is np.ndarray and x.ndim > 0 and x.dtype.kind in "biufc"
 
 
 def lent(x: np.ndarray) -> Table:

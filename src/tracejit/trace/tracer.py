@@ -437,7 +437,7 @@ class Tracer:
     def _constant(self, use: str) -> Any:
         """The number, to make a Python number of it, which for a float loses the derivative."""
         value = self._number(use, TracedConversionError)
-        if self.atom.type.is_float and not isinstance(self.atom, Literal):
+        if self.atom.type.is_inexact and not isinstance(self.atom, Literal):
             raise TracedConversionError(
                 f"{use} of a traced {self.atom.type} would lose its derivative", where=user_frame(),
                 hint="NumPy's functions keep it (np.exp, not math.exp); for a number without a "
@@ -490,8 +490,10 @@ class Tracer:
     def tolist(self) -> Any:
         return np.asarray(self._constant("tolist()")).tolist()
 
-    def __array__(self, dtype: Any = None, copy: Any = None) -> NoReturn:
+    def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
         caller = sys._getframe(1)
+        if _is_sparse_product(caller):
+            return np.array(None, dtype=object)
         _refuse_assignment(caller)
         _refuse_element(caller, self)
         raise TracedConversionError(
@@ -558,6 +560,13 @@ def _refuse_element(caller: FrameType, x: Tracer) -> None:
             hint="tracejit.numpy.take(a, i, axis=0) is a[i] for a traced i; under jit, a[int(i)] "
             "makes a program for each i",
         )  # fmt: skip
+
+
+def _is_sparse_product(caller: FrameType) -> bool:
+    """Whether a sparse matrix of SciPy's asks what it is multiplied with: an object of rank 0 it
+    leaves alone, and then the operator @ of the object is asked."""
+    place = caller.f_globals.get("__name__", "")
+    return caller.f_code.co_name == "_matmul_dispatch" and place.startswith("scipy.sparse")
 
 
 def _forward(name: str) -> Callable[..., Any]:

@@ -10,7 +10,8 @@ import numpy as np
 from jax import lax
 
 from tracejit.backends.xla.table import LOWERINGS, full_like
-from tracejit.ir.types import FLOATS, UNSIGNED
+from tracejit.ir.types import COMPLEX, FLOATS, UNSIGNED
+from tracejit.ops import complex as parts
 from tracejit.ops import elementwise as ops
 
 State = tuple[jax.Array, jax.Array, jax.Array]
@@ -42,7 +43,10 @@ LOWERINGS.rows(__name__, {
     ops.log10: lambda x: lax.log(x) * full_like(x, 1 / math.log(10.0)),
     ops.abs: lambda x: x if x.dtype in UNSIGNED else lax.abs(x),
     ops.bitcast: lambda x, *, dtype: lax.bitcast_convert_type(x, dtype),
-    ops.convert: lambda x, *, dtype: lax.convert_element_type(x, dtype),
+    ops.convert: lambda x, *, dtype: lax.convert_element_type(
+        lax.real(x) if x.dtype in COMPLEX and dtype not in COMPLEX else x, dtype
+    ),
+    parts.real: lax.real, parts.imag: lax.imag, parts.conj: lax.conj, parts.complex: lax.complex,
 })  # fmt: skip
 
 

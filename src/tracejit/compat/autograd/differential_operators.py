@@ -22,7 +22,6 @@ from tracejit.api.jit import through_jit
 from tracejit.api.recording import positions
 from tracejit.errors import ArgumentError, GradError
 from tracejit.runtime.arguments import check_callable, name_of
-from tracejit.runtime.runner import compiling_repeats
 from tracejit.trace.provenance import user_frame
 
 __all__ = [
@@ -96,11 +95,12 @@ def multigrad_dict(fun: Fun) -> Fun:
 
 
 def holomorphic_grad(fun: Fun, argnum: Argnum = 0) -> Fun:
-    """The gradient of the real part of `fun`: at real arguments, which are all there are here."""
+    """The complex derivative of a holomorphic `fun`: the gradient of its real part."""
     check_callable(fun, "holomorphic_grad")
 
     def real(*args: Any, **kwargs: Any) -> Any:
-        warnings.warn("Input to holomorphic_grad is not complex", stacklevel=2)
+        if not np.iscomplexobj(args[argnum if isinstance(argnum, int) else argnum[0]]):
+            warnings.warn("Input to holomorphic_grad is not complex", stacklevel=2)
         return np.real(fun(*args, **kwargs))
 
     return grad(functools.wraps(fun)(real), argnum)
@@ -126,8 +126,7 @@ def _value_and_grad(fun: Fun, argnum: Argnum) -> Fun:
 
     @functools.wraps(fun, updated=())
     def value_and_gradient(*args: Any, **kwargs: Any) -> Any:
-        with compiling_repeats():
-            (_, value), gradient = both(*args, **kwargs)
+        (_, value), gradient = both(*args, **kwargs)
         return value, gradient
 
     return value_and_gradient
@@ -227,14 +226,12 @@ def elementwise_grad(fun: Fun, argnum: Argnum = 0) -> Fun:
 
 def jacobian(fun: Fun, argnum: Argnum = 0) -> Fun:
     """The Jacobian by reverse mode, of shape (*result, *argument)."""
-    check_callable(fun, "jacobian")
-    return through_jit(_repeating, fun, jacobians.jacrev, _argnums(argnum))
+    return jacobians.jacrev(fun, _argnums(argnum))
 
 
 def hessian(fun: Fun, argnum: Argnum = 0) -> Fun:
     """The second derivatives, of shape (*result, *argument, *argument)."""
-    check_callable(fun, "hessian")
-    return through_jit(_repeating, fun, jacobians.hessian, _argnums(argnum))
+    return jacobians.hessian(fun, _argnums(argnum))
 
 
 def hessian_tensor_product(fun: Fun, argnum: Argnum = 0) -> Fun:
@@ -243,8 +240,7 @@ def hessian_tensor_product(fun: Fun, argnum: Argnum = 0) -> Fun:
 
     def product(*args: Any, **kwargs: Any) -> Any:
         of_x, x = _unary(fun, argnum, args[:-1], kwargs)
-        with compiling_repeats():
-            return linear_maps.jvp(grad(of_x), (x,), (args[-1],))[1]
+        return linear_maps.jvp(grad(of_x), (x,), (args[-1],))[1]
 
     return functools.wraps(fun)(product)
 
@@ -263,19 +259,7 @@ hessian_vector_product = hessian_tensor_product
 vector_jacobian_product = tensor_jacobian_product
 
 
-# Calls
-
-
-def _repeating(fun: Fun, transform: Callable[..., Fun], argnums: int | tuple[int, ...]) -> Fun:
-    """transform(fun, argnums), whose programs are compiled when they come again."""
-    derivative = transform(fun, argnums)
-
-    @functools.wraps(fun, updated=())
-    def at(*args: Any, **kwargs: Any) -> Any:
-        with compiling_repeats():
-            return derivative(*args, **kwargs)
-
-    return at
+# Arguments
 
 
 def _argnums(argnum: Argnum) -> int | tuple[int, ...]:

@@ -94,7 +94,7 @@ def _check_version(step: Step, place: int, cell: Cell) -> None:
 def _saved(operation: Operation) -> tuple[set[int], set[int]]:
     """Which inputs and which results the derivative of an operation reads."""
     jaxpr = operation.jaxpr
-    parts = linearize(jaxpr, tuple(t.is_float for t in jaxpr.in_types))
+    parts = linearize(jaxpr, tuple(t.is_inexact for t in jaxpr.in_types))
     count = len(jaxpr.outvars)
     known = parts.known
     outs: dict[Any, int] = {y: i for i, y in enumerate(known.outvars[:count])}

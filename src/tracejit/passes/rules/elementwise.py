@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cmath
 import math
 from functools import partial
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 from tracejit.ir.atoms import Atom, Literal, is_literal, is_zero, ones, zero
 from tracejit.ir.graph import Equation
 from tracejit.ir.primitive import Primitive
-from tracejit.ir.types import BOOL, FLOAT32, FLOATS, INTEGERS
+from tracejit.ir.types import BOOL, FLOAT32, FLOATS, INEXACT, INTEGERS
 from tracejit.ops.elementwise import (
     abs,
     add,
@@ -124,7 +125,9 @@ over(add, neg, 0)(lambda inner, x, y: sub(y, inner.inputs[0]))
 over(sub, neg, 1)(lambda inner, x, y: add(x, inner.inputs[0]))
 for primitive in (abs, square, cos, cosh):
     over(primitive, neg)(lambda inner, x, even=primitive: even(inner.inputs[0]))
-over(square, abs)(lambda inner, x: square(inner.inputs[0]))
+over(square, abs)(
+    lambda inner, x: None if inner.inputs[0].type.is_complex else square(inner.inputs[0])
+)
 over(abs, abs)(lambda inner, x: x)
 over(abs, square)(lambda inner, x: x if x.dtype in FLOATS else None)
 
@@ -162,6 +165,8 @@ for primitive in (mul, div):
 @literal(pow, 1)
 def _known_exponent(x: Atom, c: Literal) -> Atom | None:
     """x ** c with c = 0.5, -0.5 or a small integer."""
+    if c.type.is_complex:
+        return None
     if c.dtype in FLOATS and c.value in (0.5, -0.5):
         return sqrt(x) if c.value > 0 else rsqrt(x)
     least = -LARGEST_POWER if c.dtype in FLOATS else 0
@@ -185,7 +190,7 @@ def _small_power(x: Atom, *, n: int) -> Atom | None:
         return ones(x.type)
     if n in (1, 2):
         return x if n == 1 else square(x)
-    return div(ones(x.type), x) if n == -1 and x.type.is_float else None
+    return div(ones(x.type), x) if n == -1 and x.type.is_inexact else None
 
 
 # Operands that are the same.
@@ -198,7 +203,7 @@ always(mul)(lambda x, y: square(x) if x is y else None)
 @always(sub, xor)
 def _nothing_left(x: Atom, y: Atom) -> Atom | None:
     """x - x -> 0 for integers; inf - inf is NaN."""
-    return zero(x.type) if x is y and x.dtype not in FLOATS else None
+    return zero(x.type) if x is y and x.dtype not in INEXACT else None
 
 
 # Logic. A literal is true where every bit is set.
@@ -279,7 +284,7 @@ def _guarded_for_nothing(product: Atom, *guards: Atom) -> Atom | None:
     """Guards that are never 0, or products that are NaN only where the guard is."""
     if any(isinstance(g, Literal) and g.value != 0 for g in guards):
         return product
-    if isinstance(product, Literal) and not math.isnan(product.value):
+    if isinstance(product, Literal) and not cmath.isnan(product.value):
         return product
     x = _multiple_of(product)
     return product if x is not product and any(x is _multiple_of(g) for g in guards) else None
@@ -290,7 +295,7 @@ def _multiple_of(x: Atom) -> Atom:
     while (maker := origin(x)) is not None:
         if maker.primitive is mul:
             c = maker.inputs[1]
-            if not (isinstance(c, Literal) and c.value and math.isfinite(c.value)):
+            if not (isinstance(c, Literal) and c.value and cmath.isfinite(c.value)):
                 break
         elif maker.primitive is not neg:
             break

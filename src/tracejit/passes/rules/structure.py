@@ -59,7 +59,7 @@ def _sum_of_splat(c: Literal, *, axes: Axes) -> Atom | None:
     if count == 0 or c.value == 0:
         return zero(type)
     total = c.value * count
-    return Literal(total, type) if c.type.is_float or is_within(total, c.dtype) else None
+    return Literal(total, type) if c.type.is_inexact or is_within(total, c.dtype) else None
 
 
 def is_within(number: float, dtype: np.dtype) -> bool:
@@ -253,7 +253,7 @@ def _sum_of_repeated(inner: Equation, x: Atom, *, axes: Axes) -> Atom | None:
     count = math.prod(x.shape[a] for a in axes)
     if count == 0 or not set(axes).isdisjoint(dims):
         return None
-    if not source.type.is_float and not is_within(count, source.dtype):
+    if not source.type.is_inexact and not is_within(count, source.dtype):
         return None
     return drop_repeats(mul(source, Literal(count, source.type)), x.shape, dims, axes)
 

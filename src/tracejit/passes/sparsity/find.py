@@ -74,7 +74,7 @@ class Finder:
                 facts |= facts_of(eqn, facts, self.run)
                 continue
             for v, y in zip(eqn.outvars, self._sets_of(eqn, operands, facts), strict=True):
-                if y is not None and (v.type.is_float or v.dtype == TAPE):
+                if y is not None and (v.type.is_inexact or v.dtype == TAPE):
                     depends[v] = y
         outs = [depends.get(y) for y in jaxpr.outvars]  # type: ignore[call-overload]
         return outs, [fact(y, facts) for y in jaxpr.outvars]

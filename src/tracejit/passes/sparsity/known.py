@@ -99,16 +99,16 @@ def _has_zeros(eqn: Equation, known: Sequence[Fact]) -> bool:
 def _zeros_through(eqn: Equation, known: Sequence[Fact]) -> Fact:
     """The mask of a result: the operation on sets of one number."""
     name = eqn.primitive.name
-    is_float = [v.dtype not in BITS for v in eqn.inputs]
+    is_inexact = [v.dtype not in BITS for v in eqn.inputs]
     if name == "convert":
         return _mask(known[0] != 0)
     if name == "integer_pow" and eqn.params["n"] > 0:
         return known[0]
     ids: list[Maybe] = [
         _ids(x, v.type.shape) if f else None
-        for x, v, f in zip(known, eqn.inputs, is_float, strict=True)
+        for x, v, f in zip(known, eqn.inputs, is_inexact, strict=True)
     ]
-    facts: list[Fact] = [None if f else x for x, f in zip(known, is_float, strict=True)]
+    facts: list[Fact] = [None if f else x for x, f in zip(known, is_inexact, strict=True)]
     if name in PRODUCTS:
         facts[0], ids[0] = known[0], None
     elif name == "div":

@@ -103,7 +103,7 @@ def _sums(eqn: Equation) -> bool:
     if eqn.primitive.name != "scan" or eqn.params["length"] is None:
         return False
     jaxpr, counts = eqn.params["jaxpr"], (eqn.params["num_consts"], eqn.params["num_carry"])
-    floats = {v for v in jaxpr.invars if v.type.is_float}
+    floats = {v for v in jaxpr.invars if v.type.is_inexact}
     return take_apart(jaxpr, floats, *counts) is not None
 
 

@@ -53,7 +53,7 @@ def take_apart(jaxpr: Jaxpr, dependent: set[Var], num_consts: int, num_carry: in
     """The body as sums, or None if it is none. dependent: the inputs that depend on something."""
     carries = jaxpr.invars[num_consts : num_consts + num_carry]
     makers = {v: eqn for eqn in jaxpr.equations for v in eqn.outvars}
-    live = set(dependent) | {v for v in carries if v.type.is_float}
+    live = set(dependent) | {v for v in carries if v.type.is_inexact}
     for eqn in jaxpr.equations:
         if not live.isdisjoint(eqn.inputs):
             live.update(eqn.outvars)
