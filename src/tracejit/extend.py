@@ -26,7 +26,7 @@ from tracejit import tree
 from tracejit.control.custom_closure import self_contained
 from tracejit.control.extension import EXTENSIONS, lower_by
 from tracejit.control.members import one_by_one
-from tracejit.errors import ArgumentError
+from tracejit.errors import ArgumentError, ShapeError, TracejitError, TracerError, TreeError
 from tracejit.ir import primitive as house
 from tracejit.ir.atoms import Atom, is_zero, zero
 from tracejit.ir.primitive import POINTWISE, ZERO, Linear, Primitive, Unknown
@@ -39,11 +39,13 @@ from tracejit.ir.types import (
     ArrayType,
     array_type,
     tangent_type,
+    type_of,
 )
 from tracejit.ir.walk import inline
 from tracejit.numpy.arrays import fit, operand, unify
 from tracejit.numpy.promotion import result_float
-from tracejit.trace.provenance import user_frame
+from tracejit.runtime.arguments import check_callable
+from tracejit.trace.provenance import function_place, user_frame
 from tracejit.trace.stage import stage
 from tracejit.trace.tracer import Tracer, bind
 
@@ -64,14 +66,22 @@ class Operation:
     def __init__(self, primitive: Primitive, lower: Rule | None, elementwise: bool):
         self.primitive, self._elementwise = primitive, elementwise
         self.__name__, self.__doc__ = primitive.name, primitive.__doc__
+        if lower is not None:
+            check_callable(lower, f"lower of {primitive.name}")
         lower_by(primitive, lower)
 
     def __call__(self, *operands: Any, **params: Any) -> Any:
         """The result, or the tuple of them where it is not `single`.
 
         Operands of an operation element by element are broadcast, and take one float dtype if that
-        is what it accepts.
+        is what it accepts. Parameters are values that Python knows, given by keyword.
         """
+        for name, value in params.items():
+            if any(isinstance(x, Tracer) for x in tree.leaves(value)):
+                raise TracerError(
+                    f"the parameter {name} of {self.__name__} is traced", where=user_frame(),
+                    hint="parameters are known while tracing; make it an operand",
+                )  # fmt: skip
         xs = [operand(x) for x in operands]
         if self._elementwise and any(getattr(x, "dtype", None) not in FLOATS for x in xs):
             xs = unify(xs, result_float(*xs))
@@ -93,7 +103,7 @@ def unary(
     None where it is zero almost everywhere. accepts: the dtypes of x and y.
     """
     made = house.unary(
-        _new(name), accepts=accepts, evaluate=_same_dtype(evaluate), doc=doc,
+        _new(name, evaluate), accepts=accepts, evaluate=_by_element(name, evaluate), doc=doc,
         derivative=derivative and _partial(derivative),
     )  # fmt: skip
     return Operation(made, lower, accepts <= FLOATS)
@@ -107,7 +117,7 @@ def binary(
     given = derivatives or (None, None)
     partials = (given[0] and _partial(given[0]), given[1] and _partial(given[1]))
     made = house.binary(
-        _new(name), accepts=accepts, evaluate=_same_dtype(evaluate), doc=doc,
+        _new(name, evaluate), accepts=accepts, evaluate=_by_element(name, evaluate), doc=doc,
         derivatives=partials if derivatives else None,
     )  # fmt: skip
     return Operation(made, lower, accepts <= FLOATS)
@@ -142,17 +152,26 @@ def primitive(
     tangents, for each of which `None` stands for zero. A tangent that is zero comes as zeros.
     single: whether evaluate returns one array, or a tuple of them.
     """
+    rules = _Rules(_new(name, evaluate, typing), typing, evaluate, single)
     made = Primitive(
-        _new(name), typing=typing, evaluate=evaluate, single=single, defaults=defaults, doc=doc,
-        jvp=jvp if isinstance(jvp, (house.Zero, Linear)) else _jvp(jvp),
-        transpose=transpose and _in_numpy(transpose),
-        batch=batch if batch is POINTWISE else _batch(name, batch),
+        name, typing=rules.typed, evaluate=rules.value, single=single, defaults=defaults, doc=doc,
+        jvp=jvp if isinstance(jvp, (house.Zero, Linear)) else rules.jvp(jvp),
+        transpose=transpose and rules.transpose(transpose),
+        batch=batch if batch is POINTWISE else rules.batch(batch),
     )  # fmt: skip
+    rules.operation = made
     return Operation(made, lower, False)
 
 
-def _new(name: str) -> str:
+def _new(name: str, *rules: Any) -> str:
     """A name that no operation has; making one again, as notebooks do, replaces it."""
+    for rule in rules:
+        check_callable(rule, name)
+    if not name.isidentifier():
+        raise ArgumentError(
+            f"{name!r} is no name for an operation", where=user_frame(),
+            hint="programs are printed and read back: take letters, digits and _",
+        )  # fmt: skip
     known = Primitive.registry.get(name)
     if known is not None and known not in EXTENSIONS:
         raise ArgumentError(
@@ -166,11 +185,17 @@ def _new(name: str) -> str:
 # Rules in NumPy.
 
 
-def _same_dtype(evaluate: Rule) -> Rule:
+def _by_element(name: str, evaluate: Rule) -> Rule:
     """The value in the dtype of the operands, whatever NumPy promotes to."""
 
     def value(*arrays: Any, **params: Any) -> Any:
-        return np.asarray(evaluate(*arrays, **params), arrays[0].dtype)
+        y = np.asarray(evaluate(*map(_protected, arrays), **params), arrays[0].dtype)
+        if y.shape != np.shape(arrays[0]):
+            raise ShapeError(
+                f"evaluate of {name} returned {type_of(y)} for {type_of(arrays[0])}",
+                where=function_place(evaluate), hint="it works element by element",
+            )  # fmt: skip
+        return y
 
     return value
 
@@ -217,25 +242,111 @@ def _partial(derivative: Rule) -> Rule:
     return _in_numpy(fitted)
 
 
-def _jvp(rule: Rule) -> Rule:
-    """A jvp whose zeros may be None."""
-    traced = _in_numpy(rule)
+class _Rules:
+    """The rules of one operation, in the form in which the house has them: what they return is
+    looked at, since a wrong type would come out as a wrong number."""
 
-    def pushed(primals: Any, tangents: Any, outs: Any, **params: Any) -> Sequence[Atom]:
-        ts = traced(list(primals), list(tangents), list(outs), **params)
-        types = [tangent_type(y.type) for y in outs]
-        return [zero(type) if t is None else t for t, type in zip(ts, types, strict=True)]
+    operation: Primitive
 
-    return pushed
+    def __init__(self, name: str, typing: Rule, evaluate: Rule, single: bool):
+        self.name, self._typing, self._evaluate, self._single = name, typing, evaluate, single
+
+    def typed(self, *types: ArrayType, **params: Any) -> tuple[ArrayType, ...]:
+        """What `typing` says."""
+        found = self._typing(*types, **params)
+        if not isinstance(found, (tuple, list)) or any(type(t) is not ArrayType for t in found):
+            raise self._wrong("typing", self._typing, "a tuple of types", found)
+        if self._single and len(found) != 1:
+            raise self._wrong("typing", self._typing, "one type, as it is `single`", found)
+        return tuple(found)
+
+    def value(self, *arrays: Any, **params: Any) -> Any:
+        """The value, of the types that typing says."""
+        found = self._evaluate(*map(_protected, arrays), **params)
+        wanted = self.typed(*[type_of(x) for x in arrays], **params)
+        results = (found,) if self._single else found
+        if not isinstance(results, (tuple, list)) or len(results) != len(wanted):
+            raise self._wrong("evaluate", self._evaluate, f"{len(wanted)} arrays", found)
+        made = [np.asarray(y, t.dtype) for y, t in zip(results, wanted, strict=True)]
+        for y, t in zip(made, wanted, strict=True):
+            if y.shape != t.shape:
+                raise ShapeError(
+                    f"evaluate of {self.name} returned {type_of(y)}, and its typing says {t}",
+                    where=function_place(self._evaluate),
+                )
+        return made[0] if self._single else tuple(made)
+
+    def jvp(self, rule: Rule) -> Rule:
+        """A jvp whose zeros may be None."""
+        check_callable(rule, self.name)
+        traced = _in_numpy(rule)
+
+        def pushed(primals: Any, tangents: Any, outs: Any, **params: Any) -> Sequence[Atom]:
+            types = [tangent_type(y.type) for y in outs]
+            ts = traced(list(primals), list(tangents), list(outs), **params)
+            found = self._fitting("jvp", rule, ts, types)
+            return [zero(type) if t is None else t for t, type in zip(found, types, strict=True)]
+
+        return pushed
+
+    def transpose(self, rule: Rule) -> Rule:
+        """A cotangent, or None, for each input."""
+        check_callable(rule, self.name)
+        traced = _in_numpy(rule)
+
+        def pulled(cts: Any, inputs: Any, **params: Any) -> Sequence[Atom | None]:
+            wanted = [x.type if isinstance(x, Unknown) else None for x in inputs]
+            return self._fitting("transpose", rule, traced(cts, inputs, **params), wanted)
+
+        return pulled
+
+    def batch(self, rule: Rule | None) -> Rule:
+        """A batching rule; one member after the other, where there is none."""
+        if rule is None:
+            return lambda size, inputs, batched, **params: one_by_one(
+                size, inputs, batched, lambda xs: self.operation.bind(*xs, **params)
+            )
+        check_callable(rule, self.name)
+        traced = _in_numpy(rule)
+
+        def many(size: int, inputs: Any, batched: Any, **params: Any) -> Sequence[Atom | None]:
+            members = [
+                x.type.with_shape(x.type.shape[1:]) if on else x.type
+                for x, on in zip(inputs, batched, strict=True)
+            ]
+            types = self.typed(*members, **params)
+            wanted = [t.with_shape((size, *t.shape)) for t in types]
+            found = traced(size, inputs, batched, **params)
+            return self._fitting("batch", rule, found, wanted, none=False)
+
+        return many
+
+    def _fitting(
+        self, what: str, rule: Rule, found: Any, wanted: Sequence[ArrayType | None],
+        none: bool = True,
+    ) -> Sequence[Atom | None]:  # fmt: skip
+        """What a rule returned, if it is of the types that are wanted; None says any."""
+        if not isinstance(found, (tuple, list)) or len(found) != len(wanted):
+            raise self._wrong(what, rule, f"a tuple of {len(wanted)}", found)
+        for x, t in zip(found, wanted, strict=True):
+            if x is None and none or t is None:
+                continue
+            if not isinstance(x, Atom) or x.type != t:
+                raise self._wrong(what, rule, str(t), x)
+        return found
+
+    def _wrong(self, what: str, rule: Rule, wanted: str, found: Any) -> TracejitError:
+        shown = found.type if isinstance(found, Atom) else repr(found)
+        if isinstance(found, (tuple, list)):
+            shown = f"{len(found)} values"
+        return TreeError(
+            f"{what} of {self.name} returns {wanted}, and returned {shown}",
+            where=function_place(rule),
+        )
 
 
-def _batch(name: str, rule: Rule | None) -> Rule:
-    """A batching rule; one member after the other, where there is none."""
-    if rule is not None:
-        return _in_numpy(rule)
-
-    def members(size: int, inputs: Any, batched: Any, **params: Any) -> Sequence[Atom]:
-        made = Primitive.registry[name]
-        return one_by_one(size, inputs, batched, lambda xs: made.bind(*xs, **params))
-
-    return members
+def _protected(x: Any) -> Any:
+    """An array that belongs to the caller, as one that cannot be written to."""
+    view = np.asarray(x).view()
+    view.setflags(write=False)
+    return view

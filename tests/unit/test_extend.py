@@ -7,7 +7,7 @@ import pytest
 
 import tracejit as tj
 from tracejit import extend
-from tracejit.errors import ArgumentError, DTypeError, ShapeError
+from tracejit.errors import ArgumentError, DTypeError, ShapeError, TracerError, TreeError
 from tracejit.testing import away_from, check_primitive, reals
 
 softsign = extend.unary(
@@ -121,7 +121,9 @@ def test_wrong_operations() -> None:
     with pytest.raises(ArgumentError, match="in tracejit already"):
         extend.unary("sin", evaluate=np.sin, derivative=None)
     with pytest.raises(TypeError, match="needs a transpose"):
-        extend.primitive("unturned", typing=None, evaluate=None, jvp=extend.Linear())
+        extend.primitive(
+            "unturned", typing=lambda x: (x,), evaluate=np.negative, jvp=extend.Linear()
+        )
     with pytest.raises(DTypeError, match="does not accept"):
         tj.make_jaxpr(lambda x: extend.unary(
             "of_integers", evaluate=np.invert, derivative=None, accepts=extend.INTEGERS
@@ -131,3 +133,100 @@ def test_wrong_operations() -> None:
     )
     with pytest.raises(ShapeError, match="the lowering of tall makes f64\\[2,3\\]"):
         tj.jit(lambda x: tall(x))(X)
+
+
+def doubled(**rules):
+    """A linear operation, with some of its rules replaced."""
+    given = {
+        "typing": lambda x: (x,), "evaluate": lambda x: 2 * x, "jvp": extend.Linear(),
+        "transpose": lambda cts, inputs: (2 * cts[0],),
+    } | rules  # fmt: skip
+    return extend.primitive("doubled", **given)
+
+
+def pushed(f):
+    return tj.jvp(f, (X,), (X,))
+
+
+def pulled(f):
+    return tj.grad(lambda x: np.sum(f(x)))(X)
+
+
+WRONG_RULES = {
+    "typing": ({"typing": lambda x: x}, lambda f: f(X), TreeError, "a tuple of types"),
+    "typing None": ({"typing": lambda x: None}, tj.jit, TreeError, "typing of doubled"),
+    "two types": ({"typing": lambda x: (x, x)}, lambda f: f(X), TreeError, "one type"),
+    "a value's shape": (
+        {"evaluate": lambda x: x[:1]}, lambda f: f(X), ShapeError, "typing says f64",
+    ),
+    "no tuple": (
+        {"transpose": lambda cts, inputs: cts[0]}, pulled, TreeError, "a tuple of 1, and returned",
+    ),
+    "a shape": (
+        {"transpose": lambda cts, inputs: (np.sum(cts[0]),)}, pulled, TreeError,
+        r"transpose of doubled returns f64\[3\], and returned f64\[\]",
+    ),
+    "too many": (
+        {"transpose": lambda cts, inputs: (cts[0], cts[0])}, pulled, TreeError, "2 values",
+    ),
+    "nothing": ({"transpose": lambda cts, inputs: None}, pulled, TreeError, "returned None"),
+    "a tangent": ({"jvp": lambda p, t, out: t[0]}, pushed, TreeError, "jvp of doubled"),
+    "a tangent's shape": (
+        {"jvp": lambda p, t, out: (t[0][0],)}, pushed, TreeError, r"and returned f64\[\]",
+    ),
+    "a batch": (
+        {"batch": lambda size, inputs, batched: (inputs[0][0],)}, lambda f: tj.vmap(f)(X[:, None]),
+        TreeError, "batch of doubled returns",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", WRONG_RULES)
+def test_what_rules_return_is_looked_at(case: str) -> None:
+    """A cotangent of another shape would come out as a wrong number."""
+    rules, use, kind, text = WRONG_RULES[case]
+    f = doubled(**rules)
+    with pytest.raises(kind, match=text) as caught:
+        use(f)(X) if use is tj.jit else use(f)
+    assert "test_extend.py" in str(caught.value)
+
+
+def test_names_parameters_and_functions_are_checked() -> None:
+    with pytest.raises(ArgumentError, match="'my op' is no name"):
+        extend.unary("my op", evaluate=np.sin, derivative=None)
+    with pytest.raises(ArgumentError, match="half takes a function, not NoneType"):
+        extend.unary("half", evaluate=None, derivative=None)
+    with pytest.raises(ArgumentError, match="lower of half takes a function"):
+        extend.unary("half", evaluate=np.sin, derivative=None, lower=3)
+    times = extend.unary("times", evaluate=lambda x, *, k: x * k, derivative=lambda x, y, *, k: k)
+    assert tj.jit(tj.grad(lambda x: times(x, k=3.0)))(1.0) == 3.0
+    with pytest.raises(TracerError, match="the parameter k of times is traced"):
+        tj.jit(lambda x, k: times(x, k=k))(1.0, 2.0)
+    flat = extend.unary("flat", evaluate=np.sum, derivative=None)
+    with pytest.raises(ShapeError, match="evaluate of flat returned"):
+        flat(X)
+
+
+def test_an_operation_does_not_write_to_what_it_is_given() -> None:
+    def evaluate(x):
+        x += 1
+        return x
+
+    f, x = extend.unary("adding", evaluate=evaluate, derivative=None), X.copy()
+    for call in (f, tj.jit(f)):
+        with pytest.raises(ValueError, match="read-only"):
+            call(x)
+    np.testing.assert_array_equal(x, X)
+
+
+def test_an_operation_that_is_made_again_is_another_one() -> None:
+    def scaled(k):
+        return extend.linear(
+            "scaled_again", typing=lambda x: (x,), evaluate=lambda x: k * x,
+            transpose=lambda cts, inputs: (k * cts[0],),
+        )  # fmt: skip
+
+    first, second = scaled(2.0), scaled(3.0)
+    rows = np.ones((2, 2))
+    np.testing.assert_array_equal(tj.vmap(first)(rows), 2 * rows)
+    np.testing.assert_array_equal(tj.vmap(second)(rows), 3 * rows)
