@@ -47,7 +47,7 @@ from tracejit.compat.autograd.misc import flatten, optimizers
 from tracejit.compat.autograd.misc.flatten import flatten_func
 from tracejit.compat.autograd.scipy import stats
 from tracejit.compat.autograd.test_util import check_grads, combo_check
-from tracejit.errors import ArgumentError, DTypeError, GradError, MissingRuleError
+from tracejit.errors import ArgumentError, GradError, MissingRuleError
 
 X = onp.array([0.5, -1.25, 2.0])
 A = onp.array([[1.0, 2.0, 0.5], [0.0, -1.0, 3.0]])
