@@ -42,7 +42,8 @@ def root(f: Function, solver: Function, *, linear: str | Function = "dense") -> 
             it returns.
     linear: how the linear system is solved. "dense": its matrix is formed, and factored; for small
             x. "cg": products alone, by conjugate gradients on the normal equations, to a relative
-            residual of eps^0.75. Or a function (g, y) -> v with g(v) = y for a linear g.
+            residual of eps^0.75; NaN if that is still above eps^0.5 after ten rounds for each
+            element of x. Or a function (g, y) -> v with g(v) = y for a linear g.
 
     Parameters may be given by keyword, too, and are trees. All derivatives, of any order and mode,
     are defined; those with respect to `init` are 0.
@@ -72,10 +73,15 @@ def _solution(f: Function, solver: Function, name: str, method: Function) -> Fun
 
     @functools.wraps(solver, updated=())
     def solution(init: Any, *args: Any, **kwargs: Any) -> Any:
-        return custom_root(
-            lambda x: f(x, *args, **kwargs), init,
-            lambda _, start: solver(start, *args, **kwargs), method,
-        )  # fmt: skip
+        @functools.wraps(f, updated=())
+        def residual(x: Any) -> Any:
+            return f(x, *args, **kwargs)
+
+        @functools.wraps(solver, updated=())
+        def solve(_: Function, start: Any) -> Any:
+            return solver(start, *args, **kwargs)
+
+        return custom_root(residual, init, solve, method)
 
     return solution
 
@@ -139,11 +145,12 @@ def _normal_cg(g: Function, y: Any) -> Any:
 
 
 def _conjugate_gradients(product: Function, right: Any) -> Any:
-    """x with a x = b for a symmetric positive definite a (Hestenes and Stiefel, 1952)."""
+    """x with a x = b for a symmetric positive definite a (Hestenes and Stiefel, 1952); NaN if the
+    rounds do not suffice, so that nobody takes it for a solution."""
     vectors = _Vectors(right)
     b = vectors.ravel(right)
-    small = np.finfo(b.dtype).eps ** 1.5 * np.dot(b, b)
-    most = 10 * b.shape[0]
+    eps, whole = np.finfo(b.dtype).eps, np.dot(b, b)
+    small, most = eps**1.5 * whole, 10 * b.shape[0]
 
     def step(state: Any) -> Any:
         x, r, p, size, count = state
@@ -156,5 +163,5 @@ def _conjugate_gradients(product: Function, right: Any) -> Any:
     def more(state: Any) -> Any:
         return (state[3] > small) & (state[4] < most)
 
-    start = (np.zeros(b.shape, b.dtype), b, b, np.dot(b, b), 0)
-    return vectors.unravel(while_loop(more, step, start)[0])
+    x, _, _, size, _ = while_loop(more, step, (np.zeros(b.shape, b.dtype), b, b, whole, 0))
+    return vectors.unravel(np.where(size <= eps * whole, x, np.nan))

@@ -119,3 +119,28 @@ def test_messages() -> None:
         tj.implicit.root(equations, newton, linear="lu")
     with pytest.raises(TypeError, match="implicit.argmin"):
         tj.implicit.argmin(3, by_steps)
+
+
+def test_errors_are_where_the_functions_are() -> None:
+    for f, solver, text in (
+        (lambda x, a: x[:1], newton, "f returns f64"),
+        (lambda x, a: x - a, lambda x, a: None, "solve returns another structure"),
+    ):
+        with pytest.raises(ValueError, match=text) as caught:
+            tj.implicit.root(f, solver)(np.ones(2), 1.0)
+        assert "test_implicit.py" in str(caught.value)
+
+
+def test_an_equation_that_does_not_depend_on_its_unknowns() -> None:
+    solution = tj.implicit.root(lambda x, a: 0 * x + a, lambda x, a: x * 0.0)
+    with np.errstate(all="ignore"):
+        assert not np.isfinite(tj.jacfwd(solution, 1)(np.ones(2), 1.0)).any()
+
+
+def test_conjugate_gradients_that_do_not_arrive_are_nan() -> None:
+    stiff = 10.0 ** np.linspace(-8, 8, 60)
+    solution = tj.implicit.argmin(
+        lambda x, a: 0.5 * np.sum(stiff * x * x) - a * np.sum(x), lambda x, a: a / stiff,
+        linear="cg",
+    )  # fmt: skip
+    assert np.isnan(tj.jacfwd(solution, 1)(np.zeros(60), 1.0)).all()

@@ -280,7 +280,8 @@ class custom_vjp(WithRules):
         fixed, rest = self.divide(args)
         self._refuse_traced(fixed)
         use = Use(self.__wrapped__, rest, self.rules, self.name, fixed)
-        by_user = VjpByUser(use, *self.rules, self.symbolic_zeros)
+        fwd, bwd = self.rules
+        by_user = VjpByUser(use, fwd, bwd, self.symbolic_zeros)
         outs = bind(
             custom_vjp_call, *use.operands, jaxpr=use.jaxpr, rule=by_user,
             num_consts=len(use.consts), name=self.name,

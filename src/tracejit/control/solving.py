@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tracejit import tree
-from tracejit.control.bodies import spread, zero_tangents
+from tracejit.control.bodies import spread
+from tracejit.control.custom_values import zero_tracer
 from tracejit.control.implicit import linear_solve, root
 from tracejit.control.staging import Body, Leaves, as_leaves, close, leaf_type, show, stage_body
 from tracejit.errors import ArgumentError, DTypeError, ShapeError, TreeError
-from tracejit.ir.atoms import Literal
 from tracejit.ir.types import ArrayType
 from tracejit.trace.provenance import function_place, user_frame
 from tracejit.trace.stage import apply, is_weak
@@ -35,7 +35,7 @@ class _Unknowns:
         for t in self.types:
             if not t.is_inexact:
                 raise DTypeError(
-                    f"{name}: {what} holds a {t}, and equations are solved in floats",
+                    f"{name}: {what} holds {t}, and equations are solved in floats",
                     where=user_frame(),
                 )
 
@@ -169,7 +169,7 @@ def _derivative(residual: Body, like: _Unknowns, x: Leaves) -> Function:
         tangents = as_leaves(*tree.flatten(v), "the argument of g")
         tangents = [_shaped(t, type) for t, type in zip(tangents, like.types, strict=True)]
         outs = apply(pushed, [*residual.captured, *x, *tangents])
-        nothing: list[Any] = zero_tangents(like.types)
+        nothing = [zero_tracer(t) for t in like.types]
         return like.structure.unflatten(spread(outs[count:], live, nothing))
 
     return derivative
@@ -181,4 +181,4 @@ def _shaped(t: Any, type: ArrayType) -> Any:
         raise ShapeError(
             f"custom_root: the linear function takes {type}, not {leaf_type(t)}", where=user_frame()
         )
-    return t if t.dtype == type.dtype or isinstance(t, Literal) else t.astype(type.dtype)
+    return t if t.dtype == type.dtype else t.astype(type.dtype)
