@@ -13,6 +13,8 @@ import numpy as np
 
 from tracejit import tree
 from tracejit.errors import ArgumentError, did_you_mean
+from tracejit.numpy.arrays import value
+from tracejit.numpy.sparse import sparse_product
 from tracejit.ops.indexing import scatter_add
 from tracejit.passes.sparsity.sets import Pattern
 from tracejit.runtime.values import type_of_value
@@ -124,6 +126,19 @@ class SparseArray:
             return nothing
         places = np.stack([self.row, self.col], axis=1)
         return bind(scatter_add, nothing, places, self.data, axes=(0, 1), batch=0)
+
+    def __matmul__(self, x: Any) -> Any:
+        """The matrix times an array (n,) or (n, k), NumPy's or traced."""
+        return sparse_product(self.row, self.col, self.data, self.shape, value(x))
+
+    def __rmatmul__(self, x: Any) -> Any:
+        """An array (m,) or (k, m) times the matrix."""
+        turned = sparse_product(
+            self.col, self.row, self.data, self.shape[::-1], np.transpose(value(x))
+        )
+        return np.transpose(turned)
+
+    __array_ufunc__ = None  # so that arrays leave `array @ self` to it
 
     def to_scipy(self) -> Any:
         """The same as scipy.sparse's csr_array, csc_array or coo_array; not for traced data.
