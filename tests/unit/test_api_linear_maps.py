@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import tracejit as tj
-from tracejit.errors import MissingRuleError
+from tracejit.errors import ArgumentError, DTypeError, MissingRuleError
 
 X = np.linspace(0.1, 0.9, 3)
 
@@ -96,3 +96,23 @@ def test_jacobians_under_jit_and_vmap(jacobian) -> None:
 def test_products_of_the_argument_have_no_transpose(fun) -> None:
     with pytest.raises(MissingRuleError, match=r"is not linear(.|\n)*in <lambda>"):
         tj.linear_transpose(fun, X)
+
+
+def test_linear_transpose_of_integers() -> None:
+    table = np.array([[1, 2, 3], [4, 5, 6]], np.int32)
+    taken = np.array([True, False])
+    by = tj.linear_transpose(lambda x: np.where(taken, table @ x * 3, 0), np.zeros(3, np.int32))
+    (ct,) = by(np.array([2, 7], np.int32))
+    assert ct.dtype == np.int32
+    np.testing.assert_array_equal(ct, 6 * table[0])
+    assert tj.linear_transpose(lambda x: x * 2, 3)(4) == (8,)
+    with pytest.raises(DTypeError, match="floats to floats, or of integers to integers"):
+        tj.linear_transpose(lambda x: x * 2.0, 3)
+    with pytest.raises(DTypeError, match="is f64.., and should be i64"):
+        tj.linear_transpose(lambda x: x * 2, 3)(1.5)
+
+
+def test_a_pull_back_takes_one_cotangent() -> None:
+    for pull in (tj.vjp(np.sin, 1.0)[1], tj.linear_transpose(lambda x: 2 * x, 1.0)):
+        with pytest.raises(ArgumentError, match="takes one argument, a cotangent .* got 2"):
+            pull(1.0, 2.0)

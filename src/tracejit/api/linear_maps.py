@@ -17,7 +17,7 @@ from tracejit.control.bodies import keep_outputs
 from tracejit.errors import ArgumentError, DTypeError, MissingRuleError, ShapeError, TreeError
 from tracejit.ir.graph import Jaxpr
 from tracejit.ir.primitive import Unknown
-from tracejit.ir.types import FLOAT0, ArrayType, tangent_type
+from tracejit.ir.types import FLOAT0, INTEGERS, ArrayType, tangent_type
 from tracejit.ir.walk import held_jaxprs
 from tracejit.ops import elementwise
 from tracejit.runtime.arguments import check_callable, name_of
@@ -107,8 +107,9 @@ def linear_transpose(fun: Callable[..., Any], *primals: Any) -> Callable[[Any], 
     """The transpose of a linear function: takes a cotangent of the result, returns a tuple with a
     cotangent for each primal.
 
-    primals: arrays, or anything with shape and dtype; only these count. Raises GradError for
-    integers, MissingRuleError for an operation that is not linear.
+    primals: arrays, or anything with shape and dtype; only these count. All of them and of the
+    results are floats, or all are integers: DTypeError. Raises MissingRuleError for an operation
+    that is not linear.
     """
     check_callable(fun, "linear_transpose")
     leaves, in_tree = tree.flatten(primals)
@@ -122,15 +123,17 @@ def linear_transpose(fun: Callable[..., Any], *primals: Any) -> Callable[[Any], 
 
     staged = stage(flat, types, weak=list(map(is_weak, leaves)), name=name_of(fun))
     known = (False,) * len(staged.captured)
-    if not all(t.is_inexact for t in (*types, *staged.jaxpr.out_types)):
+    every = (*types, *staged.jaxpr.out_types)
+    if not all(t.is_inexact for t in every) and not all(t.dtype in INTEGERS for t in every):
         raise DTypeError(
-            f"linear_transpose needs floats: {name_of(fun)} takes {', '.join(map(str, types))} and "
-            f"gives {', '.join(map(str, staged.jaxpr.out_types))}", where=user_frame(),
+            f"linear_transpose takes functions of floats to floats, or of integers to integers: "
+            f"{name_of(fun)} takes {', '.join(map(str, types))} and gives "
+            f"{', '.join(map(str, staged.jaxpr.out_types))}", where=user_frame(),
         )  # fmt: skip
     back = transpose(staged.jaxpr, known + (True,) * len(types))
     _require_linear(back, name_of(fun))
     outs = staged.jaxpr.out_types
-    pull = _PullBack(name_of(fun), back, in_tree, types, structure[0], outs, (True,) * len(outs))
+    pull = _Transposed(name_of(fun), back, in_tree, types, structure[0], outs, (True,) * len(outs))
     return tree.Partial(pull, list(staged.captured))
 
 
@@ -172,14 +175,32 @@ class _PushForward(_LinearMap):
 class _PullBack(_LinearMap):
     """The cotangent of the result to those of the arguments."""
 
-    def __call__(self, residuals: Sequence[Any], cotangent: Any) -> Any:
-        what = f"the cotangent of {self.name}"
+    def __call__(self, residuals: Sequence[Any], *cotangents: Any) -> Any:
+        what, cotangent = f"the cotangent of {self.name}", self._only(cotangents)
         given = fitting(self.out_tree, cotangent, self.out_types, what)
         floats = [live for live, t in zip(self.live, self.out_types, strict=True) if t.is_inexact]
         cts = [ct for ct, live in zip(given, floats, strict=True) if live]
         results = run(self.jaxpr, [*residuals, *cts])
         mask = tuple(t.is_inexact for t in self.in_types)
         return _tree_of(self.in_tree, self.in_types, mask, results)
+
+    def _only(self, cotangents: Sequence[Any]) -> Any:
+        if len(cotangents) != 1:
+            raise ArgumentError(
+                f"what pulls back through {self.name} takes one argument, a cotangent like its "
+                f"result, and got {len(cotangents)}", where=user_frame(),
+                hint="several results have one cotangent, a tuple",
+            )  # fmt: skip
+        return cotangents[0]
+
+
+class _Transposed(_PullBack):
+    """The transpose of a map that is linear in all its arguments, which may be integers."""
+
+    def __call__(self, residuals: Sequence[Any], *cotangents: Any) -> Any:
+        what, cotangent = f"the cotangent of {self.name}", self._only(cotangents)
+        given = fitting(self.out_tree, cotangent, self.out_types, what, integers=True)
+        return self.in_tree.unflatten(run(self.jaxpr, [*residuals, *given]))
 
 
 def _linearized(tape: Recording) -> Split:
@@ -227,8 +248,11 @@ def zeros(type: ArrayType) -> Any:
     return np.zeros(type.shape, tangent_type(type).dtype)[() if type.is_inexact else ...]
 
 
-def fitting(treedef: tree.TreeDef, given: Any, types: Sequence[ArrayType], what: str) -> list[Any]:
-    """The leaves of (co)tangents for the floats among `types`, checked."""
+def fitting(
+    treedef: tree.TreeDef, given: Any, types: Sequence[ArrayType], what: str,
+    integers: bool = False,
+) -> list[Any]:  # fmt: skip
+    """The leaves of (co)tangents for the floats among `types`, or for `integers`, too, checked."""
     given = tuple(given) if treedef.kind == "tuple" and isinstance(given, list) else given
     leaves, found = tree.flatten(given)
     if found != treedef:
@@ -239,22 +263,20 @@ def fitting(treedef: tree.TreeDef, given: Any, types: Sequence[ArrayType], what:
     names = tree.paths(treedef)
     fitting = []
     for x, t, name in zip(leaves, types, names, strict=True):
-        value = _fitting_leaf(x, t, f"{what}{f' at {name}' if name else ''}")
-        if t.is_inexact:
-            fitting.append(value)
+        where = f"{what}{f' at {name}' if name else ''}"
+        if t.is_inexact or integers:
+            fitting.append(_fitting_leaf(x, t, where))
+        elif getattr(x, "dtype", None) != FLOAT0 or np.shape(x) != t.shape:
+            raise DTypeError(
+                f"{where} is for an {t}, so it must have dtype float0", where=user_frame(),
+                hint=f"np.zeros({t.shape}, tracejit.float0)",
+            )  # fmt: skip
     return fitting
 
 
 def _fitting_leaf(x: Any, type: ArrayType, what: str) -> Any:
     """A (co)tangent of this type; a Python number takes the dtype."""
-    if not type.is_inexact:
-        if getattr(x, "dtype", None) != FLOAT0 or np.shape(x) != type.shape:
-            raise DTypeError(
-                f"{what} is for an {type}, so it must have dtype float0", where=user_frame(),
-                hint=f"np.zeros({type.shape}, tracejit.float0)",
-            )  # fmt: skip
-        return None
-    if is_number(x):
+    if is_number(x) and np.can_cast(np.asarray(x).dtype, type.dtype, "same_kind"):
         value: Any = type.dtype.type(x)
     elif isinstance(x, Tracer) and x.weak and x.dtype != type.dtype:
         value = bind(elementwise.convert, x, dtype=type.dtype)
