@@ -24,9 +24,10 @@ from tracejit.trace.provenance import user_frame
 __all__ = ["check_grads", "check_jvp", "check_vjp"]
 
 _MODES = ("fwd", "rev")
-#: By the coarsest dtype: the step of the differences, and what they may differ from a derivative.
-_STEPS = {4: 2.0**-6, 8: 2.0**-12}
-_TOLERANCES = {4: 2e-2, 8: 1e-6}
+#: By the bytes of the coarsest dtype (of a part, if it is complex): the step of the differences, and
+#: what they may differ from a derivative.
+_STEPS = {2: 2.0**-3, 4: 2.0**-6, 8: 2.0**-12}
+_TOLERANCES = {2: 2e-1, 4: 2e-2, 8: 1e-6}
 
 
 def check_grads(
@@ -40,7 +41,8 @@ def check_grads(
 ) -> None:
     """Check the derivatives of f at args, up to an order, as `jax.test_util.check_grads`.
 
-    f:     a function of trees of arrays, with such a tree as its result. Floats are differentiated.
+    f:     a function of trees of arrays, with such a tree as its result. Floats and complex numbers
+           are differentiated; ArgumentError if there are none, among arguments or results.
     modes: "fwd" (jvp), "rev" (vjp), or both; higher orders are all compositions of them.
     eps:   the step of the differences: by default 2^-12 for float64, 2^-6 where there is float32.
     atol, rtol: what may differ; by default 1e-6 for float64, 2e-2 where there is float32, and ten
@@ -54,6 +56,16 @@ def check_grads(
         if mode not in _MODES:
             raise ArgumentError(
                 f"there is no mode {mode!r}", where=user_frame(), hint=did_you_mean(mode, _MODES)
+            )
+    if not isinstance(args, (tuple, list)):
+        raise ArgumentError(
+            f"check_grads takes a tuple of arguments, not {type(args).__name__}",
+            where=user_frame(), hint="check_grads(f, (x,), order=2)",
+        )  # fmt: skip
+    for what, values in (("argument", args), ("result", f(*args))):
+        if not _floats(values):
+            raise ArgumentError(
+                f"{name_of(f)} has no {what} of floats, and so no derivative", where=user_frame()
             )
     _check(f, tuple(args), order, chosen, _Limits(atol, rtol, eps), name_of(f))
 
@@ -127,14 +139,18 @@ def _directions(values: Any, seed: int, only: int | None = None) -> Any:
 
 
 def _direction(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    if not _is_float(x):
+        return np.zeros(x.shape, float0)
     numbers = rng.uniform(-1.0, 1.0, x.shape)
-    return numbers.astype(x.dtype) if x.dtype.kind == "f" else np.zeros(x.shape, float0)
+    if x.dtype.kind == "c":
+        numbers = numbers + 1j * rng.uniform(-1.0, 1.0, x.shape)
+    return numbers.astype(x.dtype)
 
 
 def _pushed(f: Callable[..., Any], args: tuple[Any, ...]) -> Callable[..., Any]:
-    """The tangent of f along a fixed direction, as a function of the arguments."""
+    """The floats among the tangent of f along a fixed direction, as a function of the arguments."""
     tangents = _directions(args, 11)
-    return lambda *xs: jvp(f, xs, tangents)[1]
+    return lambda *xs: _floats(jvp(f, xs, tangents)[1])
 
 
 def _pulled(f: Callable[..., Any], args: tuple[Any, ...]) -> Callable[..., Any]:
@@ -144,7 +160,7 @@ def _pulled(f: Callable[..., Any], args: tuple[Any, ...]) -> Callable[..., Any]:
 
 
 def _is_float(x: Any) -> bool:
-    return np.dtype(getattr(x, "dtype", type(x))).kind == "f"
+    return np.dtype(getattr(x, "dtype", type(x))).kind in "fc"
 
 
 def _floats(values: Any) -> list[Any]:
@@ -198,7 +214,7 @@ def _float_places(args: tuple[Any, ...]) -> list[int]:
 
 
 def _itemsize(*values: Any) -> int:
-    return min((np.asarray(x).dtype.itemsize for x in _floats(values)), default=8)
+    return min((np.asarray(x).real.dtype.itemsize for x in _floats(values)), default=8)
 
 
 def _quotient(
@@ -208,9 +224,9 @@ def _quotient(
 
     def moved(h: float) -> list[np.ndarray]:
         def shift(x: Any, t: Any) -> Any:
-            return (np.asarray(x) + h * t).astype(t.dtype) if t.dtype.kind == "f" else x
+            return (np.asarray(x) + h * t).astype(t.dtype) if _is_float(t) else x
 
-        return [np.asarray(y, np.float64) for y in _floats(f(*tree.map(shift, args, tangents)))]
+        return [_wide(y) for y in _floats(f(*tree.map(shift, args, tangents)))]
 
     def difference(h: float) -> list[np.ndarray]:
         return [(a - b) / (2 * h) for a, b in zip(moved(h), moved(-h), strict=True)]
@@ -219,9 +235,15 @@ def _quotient(
     return [(4 * fine - coarse) / 3 for coarse, fine in pairs]
 
 
+def _wide(x: Any) -> np.ndarray:
+    """In the widest dtype of its kind."""
+    return np.asarray(x, np.complex128 if np.iscomplexobj(x) else np.float64)
+
+
 def _inner(xs: Sequence[Any], ys: Sequence[Any]) -> np.ndarray:
+    """The pairing of cotangents and tangents, that of JAX: the real part of the sum of products."""
     pairs = [(x, y) for x, y in zip(xs, ys, strict=True) if _is_float(y)]
-    return np.asarray(sum(np.sum(np.float64(x) * np.float64(y)) for x, y in pairs))
+    return np.asarray(sum(np.sum(_wide(x) * _wide(y)).real for x, y in pairs))
 
 
 def _compare(
@@ -230,7 +252,7 @@ def _compare(
     """AssertionError for the first number that is another."""
     atol, rtol = bounds
     for i, (a, b) in enumerate(zip(found, expected, strict=True)):
-        x, e = np.asarray(a, np.float64), np.asarray(b, np.float64)
+        x, e = _wide(a), _wide(b)
         wrong = ~np.isclose(x, e, rtol=rtol, atol=atol, equal_nan=True)
         if not wrong.any():
             continue

@@ -77,3 +77,30 @@ def test_rules_of_ones_own() -> None:
 def test_errors() -> None:
     with pytest.raises(ArgumentError, match="no mode 'forward'"):
         check_grads(np.sin, (0.3,), 1, modes="forward")
+
+
+def test_what_has_no_derivative_is_said() -> None:
+    with pytest.raises(ArgumentError, match="has no argument of floats"):
+        check_grads(lambda x: x * 2.0, (3,), order=1)
+    with pytest.raises(ArgumentError, match="has no result of floats"):
+        check_grads(lambda x: x > 0, (np.ones(2),), order=2)
+    with pytest.raises(ArgumentError, match="a tuple of arguments, not float"):
+        check_grads(np.sin, 1.0, order=1)
+
+
+def test_integers_among_arguments_and_results() -> None:
+    check_grads(lambda x, n: (n * x**2, n, np.argmax(x)), (np.array([0.3, 0.4]), 3), order=3)
+
+
+def test_complex_numbers() -> None:
+    z = np.array([0.3 + 0.4j, -0.2 + 0.1j])
+    check_grads(lambda z: np.sum(np.exp(z) * np.conj(z)), (z,), order=2)
+    check_grads(lambda z: np.real(z) * np.imag(z * z), (z,), order=2)
+
+    @tj.custom_jvp
+    def wrong(z):
+        return z * z
+
+    wrong.defjvps(lambda t, out, z: 2 * np.conj(z) * t)
+    with pytest.raises(AssertionError, match="is wrong for argument z"):
+        check_grads(wrong, (z,), order=1)
