@@ -7,6 +7,7 @@ from typing import Any
 from tracejit.numpy import linalg
 from tracejit.numpy.arrays import Array, ArrayLike, nearest, value
 from tracejit.numpy.shaping import matrix_transpose
+from tracejit.numpy.ufuncs import conjugate
 from tracejit.ops import linalg as ops
 from tracejit.trace.tracer import bind
 
@@ -27,7 +28,9 @@ def triangular_solve(
     a: ArrayLike, b: ArrayLike, *, left_side: bool = False, lower: bool = False,
     transpose_a: bool = False, conjugate_a: bool = False, unit_diagonal: bool = False,
 ) -> Array:  # fmt: skip
-    """The x with a x = b, or x a = b unless left_side; conjugate_a makes no difference to reals."""
+    """The x with a x = b, or x a = b unless left_side, where a may be transposed and conjugated."""
+    if conjugate_a:
+        a = conjugate(a)
     if not left_side:
         x = triangular_solve(
             a, matrix_transpose(value(b)), left_side=True, lower=lower,

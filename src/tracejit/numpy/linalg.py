@@ -41,14 +41,17 @@ from tracejit.numpy.contraction import diagonal as diagonal_of_axes
 from tracejit.numpy.contraction import trace as trace_of_axes
 from tracejit.numpy.einstein import einsum
 from tracejit.numpy.orthogonal import (
+    adjoint,
     eigh,
     eigvalsh,
     floats,
+    hermitian,
     lstsq,
     matrix_rank,
     pinv,
     qr,
     square,
+    squared_size,
     svd,
     svdvals,
 )
@@ -82,7 +85,7 @@ def norm(
     """The norm of a vector or of a matrix; of all elements, unless said. Derivative 0 at 0."""
     x = floats(x)
     if axis is None and ord is None:
-        y = root(sum_over(ufuncs.square(ravel(x)), keepdims=False))
+        y = root(sum_over(squared_size(ravel(x)), keepdims=False))
         return y.reshape((1,) * x.ndim) if keepdims else y
     axes = some_axes(axis, x.ndim) if axis is None or isinstance(axis, int) else tuple(axis)
     if len(axes) == 1:
@@ -105,9 +108,9 @@ def vector_norm(
     """The norm of all elements along axes, taken as one vector."""
     x = floats(x)
     if ord == 2:
-        return root(sum_over(ufuncs.square(x), axis, keepdims=keepdims))
+        return root(sum_over(squared_size(x), axis, keepdims=keepdims))
     if ord == 0:
-        return sum_over(value(ufuncs.not_equal(x, 0), x.dtype), axis, keepdims=keepdims)
+        return sum_over(value(ufuncs.not_equal(x, 0), x.real.dtype), axis, keepdims=keepdims)
     size = ufuncs.absolute(x)
     if ord in (float("inf"), float("-inf")):
         return _extreme(size, ord, axis, keepdims)
@@ -132,7 +135,7 @@ def matrix_norm(x: ArrayLike, /, *, keepdims: bool = False, ord: Any = "fro") ->
 def _matrix_norm(x: Array, ord: Any, axes: tuple[int, ...], keepdims: bool) -> Array:
     rows, columns = (a % x.ndim for a in axes)
     if ord == "fro":
-        return root(sum_over(ufuncs.square(x), (rows, columns), keepdims=keepdims))
+        return root(sum_over(squared_size(x), (rows, columns), keepdims=keepdims))
     if ord in ("nuc", 2, -2):
         sizes = svdvals(moveaxis(x, (rows, columns), (-2, -1)))
         y = sum_over(sizes, -1) if ord == "nuc" else _extreme(sizes, ord, -1, False)
@@ -296,14 +299,12 @@ def slogdet(a: ArrayLike) -> SlogdetResult:
 
 
 def cholesky(a: ArrayLike, /, *, upper: bool = False) -> Array:
-    """The lower l with l l' = a (or its transpose) of the symmetric part of a: what is above the
+    """The lower l with l l* = a (or its adjoint) of the Hermitian part of a: what is above the
     diagonal counts as much as what is below, in the derivative too. NaN where a is not positive
     definite.
     """
-    x = square(a, "cholesky")
-    x = ufuncs.multiply(ufuncs.add(x, matrix_transpose(x)), 0.5)
-    low = bind(ops.cholesky, x)
-    return matrix_transpose(low) if upper else low
+    low = bind(ops.cholesky, hermitian(square(a, "cholesky")))
+    return adjoint(low) if upper else low
 
 
 def __getattr__(name: str) -> Any:

@@ -50,7 +50,7 @@ class QRResult(NamedTuple):
 
 
 def floats(x: ArrayLike) -> Array:
-    """x in floats; integers of any size in the default ones."""
+    """x in floats or complex numbers; integers of any size in the default floats."""
     x = value(x)
     return value(x, quotient_dtype(x))
 
@@ -73,27 +73,43 @@ def square(x: ArrayLike, name: str) -> Array:
     return x
 
 
+def adjoint(x: Array) -> Array:
+    """The conjugates of the transposes of matrices."""
+    return ufuncs.conjugate(matrix_transpose(x))
+
+
+def squared_size(x: Array) -> Array:
+    """x conj(x), a real number."""
+    if not np.issubdtype(x.dtype, np.complexfloating):
+        return ufuncs.square(x)
+    return ufuncs.add(ufuncs.square(x.real), ufuncs.square(x.imag))
+
+
 # Eigenvalues
 
 
-def _symmetric(a: ArrayLike, name: str, uplo: str) -> Array:
-    """The symmetric part: what is above the diagonal counts as much as what is below."""
+def hermitian(x: Array) -> Array:
+    """The Hermitian part (symmetric, if real): what is above the diagonal counts as much as what
+    is below."""
+    return ufuncs.multiply(ufuncs.add(x, adjoint(x)), 0.5)
+
+
+def _hermitian(a: ArrayLike, name: str, uplo: str) -> Array:
     if str(uplo).upper() not in ("L", "U"):
         raise fault(ArgumentError, f"{name}: UPLO is 'L' or 'U', not {uplo!r}")
-    x = square(a, name)
-    return ufuncs.multiply(ufuncs.add(x, matrix_transpose(x)), 0.5)
+    return hermitian(square(a, name))
 
 
 def eigh(a: ArrayLike, UPLO: str = "L") -> EighResult:
-    """Eigenvalues, ascending, and eigenvectors of the symmetric part of a. For symmetric a UPLO,
-    the triangle that NumPy reads, makes no difference; it is the derivative that needs both.
+    """Eigenvalues, ascending, and eigenvectors of the Hermitian part of a. For such a UPLO, the
+    triangle that NumPy reads, makes no difference; it is the derivative that needs both.
     """
-    return EighResult(*bind(ops.eigh, _symmetric(a, "eigh", UPLO), vectors=True))
+    return EighResult(*bind(ops.eigh, _hermitian(a, "eigh", UPLO), vectors=True))
 
 
 def eigvalsh(a: ArrayLike, UPLO: str = "L") -> Array:
-    """The eigenvalues of the symmetric part of a, ascending."""
-    return _first(bind(ops.eigh, _symmetric(a, "eigvalsh", UPLO), vectors=False))
+    """The eigenvalues of the Hermitian part of a, ascending."""
+    return _first(bind(ops.eigh, _hermitian(a, "eigvalsh", UPLO), vectors=False))
 
 
 def _first(results: Any) -> Array:
@@ -139,7 +155,7 @@ def qr(a: ArrayLike, mode: str = "reduced") -> Any:
         )  # fmt: skip
     q, r = bind(ops.qr, x[..., :m])
     if n > m:
-        r = concatenate([r, matmul(matrix_transpose(q), x[..., m:])], axis=-1)
+        r = concatenate([r, matmul(adjoint(q), x[..., m:])], axis=-1)
     return r if mode == "r" else QRResult(q, r)
 
 
@@ -195,6 +211,6 @@ def lstsq(a: ArrayLike, b: ArrayLike, rcond: float | None = None) -> tuple[Array
     s = svdvals(x)
     counts = ufuncs.greater(s, max_over(s, -1, initial=0) * limit)
     rank = sum_over(value(counts, np.dtype("int32")), -1, dtype=np.int32)
-    squares = ufuncs.square(ufuncs.subtract(y, matmul(x, solution)))
+    squares = squared_size(ufuncs.subtract(y, matmul(x, solution)))
     remains = sum_over(squares, 0, keepdims=y.ndim == 1)
     return solution, remains if m > n else remains[:0], rank, s

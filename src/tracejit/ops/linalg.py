@@ -1,18 +1,18 @@
 """Triangular systems and factorisations, of the matrices in the last two axes of a stack.
 
-    cholesky(x)              the lower l with  l l' = x;  only the lower triangle of x is read
+    cholesky(x)              the lower l with  l l* = x;  only the lower triangle of x is read
     lu(x)                    unit lower l and upper u, in one matrix, with  l u = x[permutation]
     triangular_solve(a, b)   x with  a x = b  or  a' x = b;  only one triangle of a is read
     solve(a, b)              the same for any a, by lu
     log_abs_det(a)           log |det a|, by lu
 
-Their derivatives, where m' is the transpose, `low` takes what is below the diagonal, and `half` the
-lower triangle with half of the diagonal:
+Their derivatives, where m' is the transpose, m* its conjugate, `low` takes what is below the
+diagonal, and `half` the lower triangle with half of the diagonal:
 
-    l l' = x        dl = l half(l^-1 dx l'^-1)
+    l l* = x        dl = l half(l^-1 dx l*^-1)
     l u = x[p]      dl = l low(m),  du = (m - low(m)) u     with  m = l^-1 dx[p] u^-1
     a x = b         dx = a^-1 (db - da x)
-    log |det a|     tr(a^-1 da)
+    log |det a|     Re tr(a^-1 da)
 
 The last two are not taken through the factors, only computed with them: one factorisation serves a
 value and its gradient. Machine code cannot raise: where x is not positive definite the lower
@@ -31,7 +31,8 @@ import numpy as np
 from tracejit.errors import DTypeError, ShapeError
 from tracejit.ir.atoms import Atom, is_zero, zero
 from tracejit.ir.primitive import Joint, Primitive
-from tracejit.ir.types import FLOATS, INT32, ArrayType, array_type, tangent_type
+from tracejit.ir.types import INEXACT, INT32, PART_OF, ArrayType, array_type, tangent_type
+from tracejit.ops.complex import conj, real
 from tracejit.ops.contraction import dot
 from tracejit.ops.elementwise import abs, convert, eq, ge, gt, le, log, lt, neg, select
 from tracejit.ops.indexing import gather, scatter_add
@@ -51,6 +52,30 @@ from tracejit.ops.structure import (
 def matrix_transpose(x: Atom) -> Atom:
     """The last two axes exchanged."""
     return permute(x, order=(*range(x.ndim - 2), x.ndim - 1, x.ndim - 2))
+
+
+def adjoint(x: Atom) -> Atom:
+    """The conjugates of transposes."""
+    return matrix_transpose(conjugate(x))
+
+
+def conjugate(x: Atom) -> Atom:
+    """The conjugate; real numbers themselves."""
+    return conj(x) if x.type.is_complex else x
+
+
+def real_part(x: Atom) -> Atom:
+    """The real part; real numbers themselves."""
+    return real(x) if x.type.is_complex else x
+
+
+def hermitian(x: Atom) -> Atom:
+    """The Hermitian matrices (symmetric, if real) of which x has the lower triangles."""
+    whole = part_where(x, ge) + adjoint(part_where(x, gt))
+    if not x.type.is_complex:
+        return whole
+    diagonal = part_where(x, eq)
+    return whole - (diagonal - conj(diagonal)) * 0.5
 
 
 def matrix_product(x: Atom, y: Atom) -> Atom:
@@ -90,7 +115,7 @@ def _library(name: str) -> Any:
 
 def routine(library: str, name: str, dtype: np.dtype) -> Any:
     """The LAPACK or BLAS function for a dtype."""
-    return getattr(_library(library), {4: "s", 8: "d"}[dtype.itemsize] + name)
+    return getattr(_library(library), {"f": "s", "d": "d", "F": "c", "D": "z"}[dtype.char] + name)
 
 
 def each_matrix(fun: Callable[..., Any], *stacks: Any) -> Any:
@@ -106,8 +131,8 @@ def each_matrix(fun: Callable[..., Any], *stacks: Any) -> Any:
 
 
 def order_of(name: str, x: ArrayType) -> int:
-    """The order of matrices that have to be square, of floats."""
-    if x.dtype not in FLOATS:
+    """The order of matrices that have to be square, of floats or complex numbers."""
+    if x.dtype not in INEXACT:
         raise DTypeError(f"{name} does not accept {x}", hint="convert it to floats with astype")
     if len(x.shape) < 2 or x.shape[-1] != x.shape[-2]:
         raise ShapeError(f"{name} takes square matrices in the last two axes, got {x}")
@@ -209,9 +234,8 @@ def _cholesky_jvp(primals: Any, tangents: Any, outs: Any) -> tuple[Atom]:
     (t,), (low,) = tangents, outs
     if is_zero(t):
         return (zero(low.type),)
-    symmetric = part_where(t, ge) + matrix_transpose(part_where(t, gt))
-    y = triangular_solve(low, symmetric, lower=True, transposed=False, unit=False)
-    y = triangular_solve(low, matrix_transpose(y), lower=True, transposed=False, unit=False)
+    y = triangular_solve(low, hermitian(t), lower=True, transposed=False, unit=False)
+    y = triangular_solve(low, adjoint(y), lower=True, transposed=False, unit=False)
     return (matrix_product(low, _half(y)),)
 
 
@@ -350,12 +374,12 @@ def _log_abs_det_jvp(primals: Any, tangents: Any) -> Any:
     if is_zero(t):
         return (y,), (zero(y.type),)
     slope = solved(factors, permutation, identity(a.type), transposed=True)
-    return (y,), (reduce_sum(slope * t, axes=(a.ndim - 2, a.ndim - 1)),)
+    return (y,), (real_part(reduce_sum(slope * t, axes=(a.ndim - 2, a.ndim - 1))),)
 
 
 def _log_abs_det_typing(a: ArrayType) -> tuple[ArrayType, ...]:
     order_of("log_abs_det", a)
-    return (array_type(a.dtype, a.shape[:-2]),)
+    return (array_type(PART_OF.get(a.dtype, a.dtype), a.shape[:-2]),)
 
 
 log_abs_det: Primitive = Primitive(

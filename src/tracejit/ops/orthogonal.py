@@ -1,28 +1,30 @@
 """Factors with orthonormal columns, of the matrices in the last two axes of a stack.
 
-    eigh(x)     w, v        x = v diag(w) v',  w ascending;  only the lower triangle of x is read
-    svd(x)      u, s, v'    x = u diag(s) v',  s descending
+    eigh(x)     w, v        x = v diag(w) v*,  w ascending;  only the lower triangle of x is read
+    svd(x)      u, s, v*    x = u diag(s) v*,  s descending
     qr(x)       q, r        x = q r,  for matrices with at least as many rows as columns
     pinv(x)     y           the Moore-Penrose inverse, by svd
 
-Derivatives, where d is v' dx v, p is u' dx v, and p = a + b its symmetric and skew part:
+Derivatives, where m* is the conjugate of the transpose, d is v* dx v, p is u* dx v, and p = a + b
+its Hermitian and skew part (of real matrices the symmetric and the skew one):
 
-    dw = diag(d),  dv = v (f . d)                 with f_ij = 1 / (w_j - w_i)
-    ds = diag(p),  du = u k + (dx v - u p) / s    with k_ij = a_ij/(s_j - s_i) + b_ij/(s_j + s_i),
-                   dv = v k + (dx' u - v p') / s  with - instead of that +
-    q' dq = o,     dr = (m - o) r                 with m = q' dx r^-1,  o = low(m) - low(m)'
-    dy = -y dx y + y y' dx' (1 - x y) + (1 - y x) dx' y' y
+    dw = Re diag(d), dv = v (f . d)                with f_ij = 1 / (w_j - w_i)
+    ds = Re diag(p), du = u k + (dx v - u p) / s   with k_ij = a_ij/(s_j - s_i) + b_ij/(s_j + s_i),
+                     dv = v k + (dx* u - v p*) / s with - instead of that +
+    q* dq = o,       dr = (m - o) r                with m = q* dx r^-1,
+                                                   o = low(m) - low(m)* + i Im diag(m)
+    dy = -y dx y + y y* dx* (1 - x y) + (1 - y x) dx* y* y
 
 Where the values repeat (or are 0), the vectors are not unique, and do not depend on x smoothly:
 what would be divided by 0 counts as 0. So nothing is inf or NaN there, and what does not turn with
-the vectors (sums over functions of the values, u v' of svd) has its derivative. The skew part of p
+the vectors (sums over functions of the values, u v* of svd) has its derivative. The skew part of p
 is divided by a sum, which the gradient of the nuclear norm needs at repeated values. See the Note.
 
 Machine code cannot raise: a decomposition that does not converge is NaN. The reference computes
 the values alone as beside vectors, so that a value does not depend on whether it is differentiated;
 machine code takes LAPACK's faster way.
 
-Note: matrix functions. y = v g(w) v' has a derivative at repeated values, but none that passes
+Note: matrix functions. y = v g(w) v* has a derivative at repeated values, but none that passes
 through (w, v): dy would be g'(w) dx there, and off the diagonal of a block of equal values neither
 dw nor dv knows g'. By the convention above that part is 0.
 The formulas: Giles, An extended collection of matrix derivative results (2008); for pinv Golub and
@@ -40,16 +42,20 @@ from tracejit.errors import DTypeError, MissingRuleError, ShapeError
 from tracejit.ir.atoms import Atom, Literal, is_zero, ones, zero
 from tracejit.ir.current import current
 from tracejit.ir.primitive import Joint, Primitive
-from tracejit.ir.types import FLOATS, ArrayType, array_type, type_of
-from tracejit.ops.elementwise import abs, eq, ge, gt, le, neg, select
+from tracejit.ir.types import INEXACT, PART_OF, ArrayType, array_type, type_of
+from tracejit.ops.elementwise import abs, convert, eq, gt, le, neg, select
 from tracejit.ops.linalg import (
+    adjoint,
+    conjugate,
     each_matrix,
+    hermitian,
     identity,
     is_empty,
     matrix_product,
     matrix_transpose,
     order_of,
     part_where,
+    real_part,
     routine,
     triangular_solve,
 )
@@ -63,8 +69,8 @@ TIE = 10.0
 
 
 def _matrix(name: str, x: ArrayType) -> tuple[int, int]:
-    """The rows and columns of matrices of floats."""
-    if x.dtype not in FLOATS:
+    """The rows and columns of matrices of floats or complex numbers."""
+    if x.dtype not in INEXACT:
         raise DTypeError(f"{name} does not accept {x}", hint="convert it to floats with astype")
     if len(x.shape) < 2:
         raise ShapeError(f"{name} takes matrices in the last two axes, got {x}")
@@ -72,7 +78,13 @@ def _matrix(name: str, x: ArrayType) -> tuple[int, int]:
 
 
 def _diagonal(x: Atom) -> Atom:
-    return reduce_sum(part_where(x, eq), axes=(x.ndim - 1,))
+    """The real part of the diagonal."""
+    return real_part(reduce_sum(part_where(x, eq), axes=(x.ndim - 1,)))
+
+
+def _scaled(x: Atom, factors: Atom) -> Atom:
+    """x times real factors."""
+    return x * (convert(factors, dtype=x.dtype) if x.type.is_complex else factors)
 
 
 def _along(w: Atom, axis: int) -> Atom:
@@ -137,12 +149,13 @@ def _of_stack(primitive: str) -> Callable[..., Any]:
 
 def _eigh_typing(x: ArrayType, *, vectors: bool) -> tuple[ArrayType, ...]:
     order_of("eigh", x)
-    values = array_type(x.dtype, x.shape[:-1])
+    values = array_type(PART_OF.get(x.dtype, x.dtype), x.shape[:-1])
     return (values, x) if vectors else (values,)
 
 
 def _eigh_matrix(x: Any, *, vectors: bool) -> tuple[Any, ...]:
-    w, v, info = routine("lapack", "syevd", x.dtype)(x, lower=1)
+    name = "heevd" if x.dtype.kind == "c" else "syevd"
+    w, v, info = routine("lapack", name, x.dtype)(x, lower=1)
     return _converged(info, w, w, v)[: 1 + vectors]
 
 
@@ -152,18 +165,18 @@ def _eigh_jvp(primals: Any, tangents: Any, *, vectors: bool) -> Any:
     if is_zero(t):
         outs = (w, v)[: 1 + vectors]
         return outs, tuple(zero(y.type) for y in outs)
-    symmetric = part_where(t, ge) + matrix_transpose(part_where(t, gt))
+    half = matrix_product(hermitian(t), v)
     if not vectors:
-        half = matrix_product(symmetric, v)
-        return (w,), (reduce_sum(v * half, axes=(v.ndim - 2,)),)
-    d = matrix_product(matrix_transpose(v), matrix_product(symmetric, v))
-    return (w, v), (_diagonal(d), matrix_product(v, _apart(w) * d))
+        return (w,), (real_part(reduce_sum(conjugate(v) * half, axes=(v.ndim - 2,))),)
+    d = matrix_product(adjoint(v), half)
+    return (w, v), (_diagonal(d), matrix_product(v, _scaled(d, _apart(w))))
 
 
 eigh: Primitive = Primitive(
     "eigh", typing=_eigh_typing, evaluate=_evaluated(_eigh_typing, _eigh_matrix),
     jvp=Joint(_eigh_jvp), single=False, defaults={"vectors": True}, batch=_of_stack("eigh"),
-    doc="Eigenvalues, ascending, and with `vectors` eigenvectors (columns) of symmetric matrices.",
+    doc="Eigenvalues, ascending, and with `vectors` eigenvectors (columns) of symmetric or "
+    "Hermitian matrices.",
 )  # fmt: skip
 
 # svd
@@ -173,7 +186,9 @@ def _svd_typing(x: ArrayType, *, vectors: bool, full: bool) -> tuple[ArrayType, 
     m, n = _matrix("svd", x)
     k, stack = min(m, n), x.shape[:-2]
     shapes = ((m, m if full else k), (k,), (n if full else k, n))
-    return tuple(array_type(x.dtype, (*stack, *s)) for s in (shapes if vectors else shapes[1:2]))
+    types = [array_type(x.dtype, (*stack, *s)) for s in shapes]
+    types[1] = types[1].with_dtype(PART_OF.get(x.dtype, x.dtype))
+    return tuple(types if vectors else types[1:2])
 
 
 def _svd_matrix(x: Any, *, vectors: bool, full: bool) -> tuple[Any, ...]:
@@ -197,32 +212,32 @@ def _svd_jvp(primals: Any, tangents: Any, *, vectors: bool, full: bool) -> Any:
             hint="np.linalg.svd(x, full_matrices=False)",
         )
     u, s, vh = svd(x, vectors=True, full=False)
-    v = matrix_transpose(vh)
+    v = adjoint(vh)
     onto_v = matrix_product(t, v)
-    p = matrix_product(matrix_transpose(u), onto_v)
+    p = matrix_product(adjoint(u), onto_v)
     if not vectors:
         return (s,), (_diagonal(p),)
     du, dvh = _turns(s, p, u, vh)
     if m > n:
-        du = du + (onto_v - matrix_product(u, p)) * _columns(_inverse(s, s), m)
+        du = du + _scaled(onto_v - matrix_product(u, p), _columns(_inverse(s, s), m))
     if n > m:
-        beyond = matrix_product(matrix_transpose(t), u) - matrix_product(v, matrix_transpose(p))
-        dvh = dvh + matrix_transpose(beyond * _columns(_inverse(s, s), n))
+        beyond = matrix_product(adjoint(t), u) - matrix_product(v, adjoint(p))
+        dvh = dvh + adjoint(_scaled(beyond, _columns(_inverse(s, s), n)))
     return (u, s, vh), (du, _diagonal(p), dvh)
 
 
 def _turns(s: Atom, p: Atom, u: Atom, vh: Atom) -> tuple[Atom, Atom]:
     """How the singular vectors turn among each other: the changes of u and of v'."""
-    symmetric = (p + matrix_transpose(p)) * 0.5 * _apart(s)
-    skew = (p - matrix_transpose(p)) * 0.5 * _inverse(_along(s, 1) + _along(s, 0), s)
+    symmetric = _scaled((p + adjoint(p)) * 0.5, _apart(s))
+    skew = _scaled((p - adjoint(p)) * 0.5, _inverse(_along(s, 1) + _along(s, 0), s))
     return matrix_product(u, symmetric + skew), neg(matrix_product(symmetric - skew, vh))
 
 
 svd: Primitive = Primitive(
     "svd", typing=_svd_typing, evaluate=_evaluated(_svd_typing, _svd_matrix), jvp=Joint(_svd_jvp),
     single=False, defaults={"vectors": True, "full": False}, batch=_of_stack("svd"),
-    doc="u, the singular values, descending, and v'; without `vectors` the values alone. `full`: "
-    "u and v' are square.",
+    doc="u, the singular values, descending, and v*; without `vectors` the values alone. `full`: "
+    "u and v* are square.",
 )  # fmt: skip
 
 # qr
@@ -237,7 +252,8 @@ def _qr_typing(x: ArrayType) -> tuple[ArrayType, ...]:
 
 def _qr_matrix(x: Any) -> tuple[Any, ...]:
     factors, tau, _, _ = routine("lapack", "geqrf", x.dtype)(x)
-    q, _, _ = routine("lapack", "orgqr", x.dtype)(factors, tau)
+    name = "ungqr" if x.dtype.kind == "c" else "orgqr"
+    q, _, _ = routine("lapack", name, x.dtype)(factors, tau)
     return q, np.triu(factors[: x.shape[1]])
 
 
@@ -247,9 +263,12 @@ def _qr_jvp(primals: Any, tangents: Any, outs: Any) -> tuple[Atom, ...]:
         return zero(q.type), zero(r.type)
     y = triangular_solve(r, matrix_transpose(t), lower=False, transposed=True, unit=False)
     y = matrix_transpose(y)
-    m = matrix_product(matrix_transpose(q), y)
+    m = matrix_product(adjoint(q), y)
     low = part_where(m, gt)
-    rest = m - (low - matrix_transpose(low))
+    rest = m - (low - adjoint(low))
+    if m.type.is_complex:  # the diagonal of r is real
+        diagonal = part_where(m, eq)
+        rest = rest - (diagonal - conjugate(diagonal)) * 0.5
     return y - matrix_product(q, rest), matrix_product(rest, r)
 
 
@@ -264,7 +283,7 @@ qr: Primitive = Primitive(
 
 
 def pinv_by_svd(x: Atom, *, rcond: float) -> Atom:
-    """v diag(1 / s) u', without the s that are not above rcond times the largest."""
+    """v diag(1 / s) u*, without the s that are not above rcond times the largest."""
     if not x.type.size:
         return zero(_pinv_typing(x.type, rcond=rcond)[0])
     u, s, vh = svd(x, vectors=True, full=False)
@@ -272,8 +291,7 @@ def pinv_by_svd(x: Atom, *, rcond: float) -> Atom:
     limit = broadcast(largest, shape=s.shape, dims=tuple(range(s.ndim - 1)))
     small = le(s, limit)
     inverses = select(small, zero(s.type), 1.0 / select(small, ones(s.type), s))
-    scaled = matrix_transpose(vh) * _columns(inverses, x.shape[-1])
-    return matrix_product(scaled, matrix_transpose(u))
+    return matrix_product(_scaled(adjoint(vh), _columns(inverses, x.shape[-1])), adjoint(u))
 
 
 def _pinv_typing(x: ArrayType, *, rcond: float) -> tuple[ArrayType, ...]:
@@ -284,8 +302,8 @@ def _pinv_typing(x: ArrayType, *, rcond: float) -> tuple[ArrayType, ...]:
 def _pinv_matrix(x: Any, *, rcond: float) -> tuple[Any]:
     u, s, vh = _svd_matrix(x, vectors=True, full=False)
     with np.errstate(all="ignore"):
-        inverses = np.where(s <= x.dtype.type(rcond) * s[0], 0, 1 / s).astype(x.dtype)
-    return ((vh.T * inverses) @ u.T,)
+        inverses = np.where(s <= s.dtype.type(rcond) * s[0], 0, 1 / s).astype(s.dtype)
+    return ((vh.conj().T * inverses) @ u.conj().T,)
 
 
 def _pinv_jvp(primals: Any, tangents: Any, outs: Any, *, rcond: float) -> tuple[Atom]:
@@ -293,7 +311,7 @@ def _pinv_jvp(primals: Any, tangents: Any, outs: Any, *, rcond: float) -> tuple[
     (x,), (t,), (y,) = primals, tangents, outs
     if is_zero(t):
         return (zero(y.type),)
-    times, turned = matrix_product, matrix_transpose
+    times, turned = matrix_product, adjoint
     m, n = x.shape[-2:]
     change = neg(times(y, times(t, y)))
     yx, xy = times(y, x), times(x, y)

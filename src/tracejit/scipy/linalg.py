@@ -16,7 +16,8 @@ from tracejit.numpy import linalg
 from tracejit.numpy.arrays import Array, ArrayLike, fault, nearest, value
 from tracejit.numpy.indexing import take
 from tracejit.numpy.linalg import det, inv
-from tracejit.numpy.shaping import matrix_transpose
+from tracejit.numpy.orthogonal import adjoint
+from tracejit.numpy.ufuncs import conjugate
 from tracejit.numpy.updates import At
 from tracejit.ops import linalg as ops
 from tracejit.trace.tracer import bind
@@ -28,11 +29,9 @@ __all__ = [
 
 
 def cholesky(a: ArrayLike, lower: bool = False) -> Array:
-    """The upper u with u' u = a, of whose upper triangle; or the lower l with l l' = a."""
+    """The upper u with u* u = a, of whose upper triangle; or the lower l with l l* = a."""
     x = value(a)
-    if lower:
-        return bind(ops.cholesky, x)
-    return matrix_transpose(bind(ops.cholesky, matrix_transpose(x)))
+    return bind(ops.cholesky, x) if lower else adjoint(bind(ops.cholesky, adjoint(x)))
 
 
 def cho_factor(a: ArrayLike, lower: bool = False) -> tuple[Array, bool]:
@@ -43,17 +42,18 @@ def cho_factor(a: ArrayLike, lower: bool = False) -> tuple[Array, bool]:
 def cho_solve(c_and_lower: tuple[ArrayLike, bool], b: ArrayLike) -> Array:
     """The x with a x = b, from the factor of a."""
     factor, lower = c_and_lower
-    y = solve_triangular(factor, b, trans=0 if lower else 1, lower=lower)
-    return solve_triangular(factor, y, trans=1 if lower else 0, lower=lower)
+    y = solve_triangular(factor, b, trans=0 if lower else 2, lower=lower)
+    return solve_triangular(factor, y, trans=2 if lower else 0, lower=lower)
 
 
 def solve_triangular(
     a: ArrayLike, b: ArrayLike, trans: int | str = 0, lower: bool = False,
     unit_diagonal: bool = False,
 ) -> Array:  # fmt: skip
-    """The x with a x = b, or a' x = b if trans is 1 or "T"; one triangle of a is read."""
+    """The x with a x = b, a' x = b if trans is 1 or "T", or a* x = b if it is 2 or "C"; one
+    triangle of a is read."""
     return linalg.system(
-        ops.triangular_solve, a, b, "solve_triangular", lower=bool(lower),
+        ops.triangular_solve, conjugate(a) if trans in (2, "C") else a, b, "solve_triangular", lower=bool(lower),
         transposed=_turned(trans), unit=bool(unit_diagonal),
     )  # fmt: skip
 
@@ -83,7 +83,8 @@ def lu_factor(a: ArrayLike) -> tuple[Array, Array]:
 
 
 def lu_solve(lu_and_piv: tuple[ArrayLike, ArrayLike], b: ArrayLike, trans: int = 0) -> Array:
-    """The x with a x = b, or a' x = b if trans is 1, from the factors of one matrix a."""
+    """The x with a x = b, a' x = b if trans is 1, or a* x = b if it is 2, from the factors of one
+    matrix a."""
     low_up, pivots = map(value, lu_and_piv)
     x = value(b)
     if low_up.ndim != 2:
