@@ -49,10 +49,11 @@ def star_colours(pattern: Pattern) -> Colours:
 
 def _best(graph: Pattern, least: int, colour: Callable[[list[int]], Colours]) -> Colours:
     """The colouring with the fewest colours: vertices as they come, then those of high degree
-    first; there cannot be less than `least`."""
+    first, if some stand out; there cannot be less than `least`."""
     best = colour(list(range(graph.shape[0])))
-    if count(best) > least:
-        other = colour(np.argsort(-np.diff(graph.indptr), kind="stable").tolist())
+    degrees = np.diff(graph.indptr)
+    if count(best) > least and degrees.max() > 2 * np.median(degrees):
+        other = colour(np.argsort(-degrees, kind="stable").tolist())
         best = other if count(other) < count(best) else best
     return best
 

@@ -91,7 +91,8 @@ def _one_way(pattern: Pattern) -> Plan:
     turned = pattern.transposed()
     most_in_row, most_in_column = _longest(pattern), _longest(turned)
     ahead = column_colours(pattern) if most_in_row <= most_in_column else None
-    if ahead is not None and count(ahead) <= most_in_column:
+    is_symmetric = all(map(np.array_equal, pattern, turned))
+    if ahead is not None and (is_symmetric or count(ahead) <= most_in_column):
         return _forward(pattern, ahead)
     back = column_colours(turned)
     if ahead is None and count(back) >= most_in_row:
