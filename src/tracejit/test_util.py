@@ -24,8 +24,8 @@ from tracejit.trace.provenance import user_frame
 __all__ = ["check_grads", "check_jvp", "check_vjp"]
 
 _MODES = ("fwd", "rev")
-#: By the bytes of the coarsest dtype (of a part, if it is complex): the step of the differences, and
-#: what they may differ from a derivative.
+#: By the bytes of the coarsest dtype (of a part, if it is complex): the step of the differences,
+#: and what they may differ from a derivative.
 _STEPS = {2: 2.0**-3, 4: 2.0**-6, 8: 2.0**-12}
 _TOLERANCES = {2: 2e-1, 4: 2e-2, 8: 1e-6}
 

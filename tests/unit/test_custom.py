@@ -447,7 +447,7 @@ def test_wrong_jvp_rules(rule, error, message: str) -> None:
     [
         (lambda x: x, None, TreeError, "pair \\(list or tuple of length two\\)"),
         (lambda x: ((x,), None), None, TreeError, "structure matching"),
-        (lambda x: (x, "text"), None, DTypeError, "residuals"),
+        (lambda x: (x, "text"), None, DTypeError, "a residual of"),
         (lambda x: (x, None), lambda r, ct: ct, TreeError, "for each of its 1 arguments"),
         (lambda x: (x, None), lambda r, ct: (ct, ct), TreeError, "of length 2"),
         (lambda x: (x, None), lambda r, ct: ((ct,),), TreeError, "structure than the argument"),

@@ -151,3 +151,43 @@ def test_knobs() -> None:
     finally:
         tj.config.update("debug_nans", False)
     assert np.isnan(f(x)) and np.isnan(f(x))
+
+
+@tj.custom_vjp
+def ruled(x):
+    return x * 2.0
+
+
+def ruled_back(x, ct):
+    def step(_, value):
+        return value / x
+
+    return (tj.lax.fori_loop(0, 2, step, ct) * 0.0 + ct / x * x,)
+
+
+ruled.defvjp(lambda x: (x * 2.0, x), ruled_back)
+
+
+@pytest.mark.parametrize("compiled", [False, True], ids=["eager", "jit"])
+def test_a_rule_of_the_user_is_the_derivative_of_its_function(compiled) -> None:
+    gradient = tj.grad(lambda x: ruled(x))
+    text = report(tj.jit(gradient) if compiled else gradient, 0.0)
+    assert "arose backward, in the derivative of ruled (reverse mode)" in text
+    assert line_of(ruled_back, "* 0.0") in text
+
+
+def test_the_value_that_a_rule_computes_is_forward() -> None:
+    @tj.custom_jvp
+    def logarithm(x):
+        return np.log(x)
+
+    logarithm.defjvp(lambda primals, ts: (np.log(primals[0]), ts[0] / primals[0] * 0.0))
+    jvp = lambda x: tj.jvp(logarithm, (x,), (x,))
+    assert "arose forward" in report(tj.jit(jvp), -1.0)
+    infinite = lambda x: tj.jvp(logarithm, (x,), (1.0,))[1]
+    assert "in the derivative of logarithm (forward mode" in report(tj.jit(infinite), 0.0)
+
+
+def test_complex_results_are_looked_at() -> None:
+    with pytest.raises(NonFiniteError, match="sub gave nan, c128"), tj.debug_nans(True):
+        tj.jit(lambda z: z / 0.0 - z / 0.0, backend="eager")(1.0 + 1.0j)

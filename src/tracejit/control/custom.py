@@ -31,7 +31,7 @@ from tracejit.errors import GradError
 from tracejit.ir.atoms import Atom, Var, is_zero
 from tracejit.ir.builder import building
 from tracejit.ir.current import current
-from tracejit.ir.graph import Equation, Jaxpr
+from tracejit.ir.graph import Equation, Jaxpr, Provenance
 from tracejit.ir.primitive import Joint, Primitive
 from tracejit.ir.types import ArrayType, with_axis
 from tracejit.ir.walk import evaluate, inline, user_line
@@ -39,6 +39,7 @@ from tracejit.ops.structure import batch_all, reduce_sum
 from tracejit.transforms import batch as batching
 from tracejit.transforms import jvp as forward
 from tracejit.transforms.jvp import Mask
+from tracejit.transforms.linearize import live_equations
 
 Atoms = Sequence[Atom]
 
@@ -96,6 +97,33 @@ def _of_arguments(kind: str, name: str, jaxpr: Jaxpr, tangents: Atoms, num_const
     return rest
 
 
+def _inline_rule(jaxpr: Jaxpr, inputs: Atoms, values: int) -> Sequence[Atom]:
+    """Inline what a rule consists of. Its first `values` results are the function's own; what only
+    the others need comes from the derivative of the equation that the rule is for."""
+    place = current().provenance
+    own = set(live_equations(jaxpr.equations, jaxpr.outvars[:values], effects=False))
+    equations = [eqn if eqn in own else _derived(eqn, place) for eqn in jaxpr.equations]
+    return inline(Jaxpr(jaxpr.invars, tuple(equations), jaxpr.outvars), inputs)
+
+
+def _derived(eqn: Equation, place: Provenance) -> Equation:
+    """An equation of a rule, and what it holds, as part of the derivative at a place."""
+    if place.primal is None or eqn.provenance.primal is not None:
+        return eqn
+    params = {name: _derived_within(value, place) for name, value in eqn.params.items()}
+    provenance = eqn.provenance.derived(place.primal, place.role)
+    return Equation(eqn.primitive, eqn.inputs, params, eqn.outvars, provenance)
+
+
+def _derived_within(value: Any, place: Provenance) -> Any:
+    if isinstance(value, Jaxpr):
+        equations = tuple([_derived(eqn, place) for eqn in value.equations])
+        return Jaxpr(value.invars, equations, value.outvars)
+    if isinstance(value, tuple) and value and isinstance(value[0], Jaxpr):
+        return tuple([_derived_within(body, place) for body in value])
+    return value
+
+
 def _bodies_batched(size: int, jaxpr: Jaxpr, batched: Sequence[bool]) -> Jaxpr:
     """What is computed, for a batch; all results have it."""
     return batching.batch(jaxpr, size, tuple(batched), (True,) * len(jaxpr.outvars))[0]
@@ -126,8 +154,8 @@ def _jvp_of_jvp(
         params = {"jaxpr": jaxpr, "rule": rule, "num_consts": num_consts, "name": name}
         return custom_jvp_call.bind(*primals, **params), zero_tangents(jaxpr.out_types)
     pushed, live = rule.jvp(nonzero)
-    outs = inline(pushed, [*primals, *pick(ts, nonzero)])
     count = len(live)
+    outs = _inline_rule(pushed, [*primals, *pick(ts, nonzero)], count)
     return outs[:count], spread(outs[count:], live, zero_tangents(jaxpr.out_types))
 
 
@@ -198,7 +226,7 @@ def _jvp_of_vjp(
         params = {"jaxpr": jaxpr, "rule": rule, "num_consts": num_consts, "name": name}
         return custom_vjp_call.bind(*primals, **params), zero_tangents(jaxpr.out_types)
     ahead, backward = rule.forward(nonzero)
-    made = inline(ahead, primals)
+    made = _inline_rule(ahead, primals, len(jaxpr.outvars))
     outs, residuals = divide(made, len(jaxpr.outvars))
     floats = tuple(t.is_inexact for t in jaxpr.out_types)
     moved = custom_lin.bind(
@@ -252,7 +280,7 @@ def _transpose_lin(
 ) -> Sequence[Atom | None]:
     arrives = nonzero_mask(cts)
     residuals = inputs[:num_residuals]
-    back = inline(backward.pull(arrives), [*residuals, *pick(cts, arrives)])
+    back = _inline_rule(backward.pull(arrives), [*residuals, *pick(cts, arrives)], 0)
     return [*[None] * num_residuals, *back]
 
 

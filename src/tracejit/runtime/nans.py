@@ -68,7 +68,7 @@ def look(name: str, jaxpr: Jaxpr, inputs: Sequence[Any], results: Sequence[Any])
 
 def _has(test: Test, y: Any) -> bool:
     array = np.asarray(y)
-    return array.dtype.kind == "f" and bool(test(array).any())
+    return array.dtype.kind in "fc" and bool(test(array).any())
 
 
 # The search
@@ -122,7 +122,7 @@ class _Run:
             operands = eqn.inputs[:1]
         for y in operands:
             value = np.asarray(read(self.values, y))
-            if eqn.primitive.is_pointwise and value.dtype.kind == "f":
+            if eqn.primitive.is_pointwise and value.dtype.kind in "fc":
                 value = value[at]
             if _has(test, value):
                 yield y
@@ -239,7 +239,7 @@ def _direction(eqn: Equation) -> str:
     roles, place, root = [], eqn.provenance, eqn.primitive.name
     while place.primal is not None:
         roles.append(place.role)
-        root = place.primal.primitive.name
+        root = place.primal.params.get("name") or place.primal.primitive.name
         place = place.primal.provenance
     if "transpose" in roles:
         return f"backward, in the derivative of {root} (reverse mode)"
