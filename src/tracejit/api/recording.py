@@ -17,6 +17,7 @@ from typing import Any
 from tracejit import tree
 from tracejit.errors import ArgumentError, GradError, TreeError
 from tracejit.ir.graph import Jaxpr
+from tracejit.ir.interning import interned
 from tracejit.ir.types import ArrayType
 from tracejit.runtime.arguments import argument, name_of, result
 from tracejit.runtime.values import canonical, returned, type_of_value
@@ -157,8 +158,8 @@ def record(
         decider=None if outer is None else outer.decider,
     )  # fmt: skip
     return Recording(
-        name_of(fun), staged.jaxpr, staged.captured, flat.leaves, flat.in_tree, flat.out_tree,
-        _without_traced(flat.aux), flat.argument,
+        name_of(fun), interned(staged.jaxpr), staged.captured, flat.leaves, flat.in_tree,
+        flat.out_tree, _without_traced(flat.aux), flat.argument,
     )  # fmt: skip
 
 

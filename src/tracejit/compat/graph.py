@@ -31,7 +31,7 @@ from typing import Any
 import numpy as np
 
 from tracejit import tree
-from tracejit.compat.program import Program, Runner
+from tracejit.compat.program import Program
 from tracejit.config import config
 from tracejit.errors import ArgumentError, DTypeError, ShapeError
 from tracejit.ir.atoms import Atom, Var
@@ -41,6 +41,7 @@ from tracejit.ir.types import ALL, ArrayType, type_of
 from tracejit.ir.walk import Substitution, copy_equation, evaluate
 from tracejit.numpy.arrays import convert
 from tracejit.runtime.arguments import name_of
+from tracejit.runtime.runner import Runner
 from tracejit.runtime.values import returned
 from tracejit.trace.provenance import user_frame
 from tracejit.trace.stage import apply, stage

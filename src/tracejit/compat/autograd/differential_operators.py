@@ -22,6 +22,7 @@ from tracejit.api.jit import through_jit
 from tracejit.api.recording import positions
 from tracejit.errors import ArgumentError, GradError
 from tracejit.runtime.arguments import check_callable, name_of
+from tracejit.runtime.runner import compiling_repeats
 from tracejit.trace.provenance import user_frame
 
 __all__ = [
@@ -126,7 +127,8 @@ def _value_and_grad(fun: Fun, argnum: Argnum) -> Fun:
 
     @functools.wraps(fun, updated=())
     def value_and_gradient(*args: Any, **kwargs: Any) -> Any:
-        (_, value), gradient = both(*args, **kwargs)
+        with compiling_repeats():
+            (_, value), gradient = both(*args, **kwargs)
         return value, gradient
 
     return value_and_gradient
@@ -226,12 +228,14 @@ def elementwise_grad(fun: Fun, argnum: Argnum = 0) -> Fun:
 
 def jacobian(fun: Fun, argnum: Argnum = 0) -> Fun:
     """The Jacobian by reverse mode, of shape (*result, *argument)."""
-    return jacobians.jacrev(fun, _argnums(argnum))
+    check_callable(fun, "jacobian")
+    return through_jit(_repeating, fun, jacobians.jacrev, _argnums(argnum))
 
 
 def hessian(fun: Fun, argnum: Argnum = 0) -> Fun:
     """The second derivatives, of shape (*result, *argument, *argument)."""
-    return jacobians.hessian(fun, _argnums(argnum))
+    check_callable(fun, "hessian")
+    return through_jit(_repeating, fun, jacobians.hessian, _argnums(argnum))
 
 
 def hessian_tensor_product(fun: Fun, argnum: Argnum = 0) -> Fun:
@@ -240,7 +244,8 @@ def hessian_tensor_product(fun: Fun, argnum: Argnum = 0) -> Fun:
 
     def product(*args: Any, **kwargs: Any) -> Any:
         of_x, x = _unary(fun, argnum, args[:-1], kwargs)
-        return linear_maps.jvp(grad(of_x), (x,), (args[-1],))[1]
+        with compiling_repeats():
+            return linear_maps.jvp(grad(of_x), (x,), (args[-1],))[1]
 
     return functools.wraps(fun)(product)
 
@@ -259,7 +264,19 @@ hessian_vector_product = hessian_tensor_product
 vector_jacobian_product = tensor_jacobian_product
 
 
-# Arguments
+# Calls
+
+
+def _repeating(fun: Fun, transform: Callable[..., Fun], argnums: int | tuple[int, ...]) -> Fun:
+    """transform(fun, argnums), whose programs are compiled when they come again."""
+    derivative = transform(fun, argnums)
+
+    @functools.wraps(fun, updated=())
+    def at(*args: Any, **kwargs: Any) -> Any:
+        with compiling_repeats():
+            return derivative(*args, **kwargs)
+
+    return at
 
 
 def _argnums(argnum: Argnum) -> int | tuple[int, ...]:

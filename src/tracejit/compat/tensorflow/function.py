@@ -17,13 +17,13 @@ from typing import Any
 
 from tracejit import tree
 from tracejit.compat.graph import Cell, Operation, cut, reachable
-from tracejit.compat.program import Runner
 from tracejit.compat.tensorflow.dtypes import TensorSpec
 from tracejit.compat.tensorflow.state import STATE
 from tracejit.compat.tensorflow.tensor import Tensor, convert
 from tracejit.compat.tensorflow.variable import Variable
 from tracejit.errors import ArgumentError, ShapeError
 from tracejit.runtime.arguments import name_of
+from tracejit.runtime.runner import Runner
 from tracejit.trace.provenance import user_frame
 
 __all__ = ["Function", "function"]

@@ -7,11 +7,11 @@ from typing import Any
 
 from tracejit import tree
 from tracejit.compat.graph import Cell, Operation, cut, known
-from tracejit.compat.program import Runner
 from tracejit.compat.torch.kinds import enable_grad, mode
 from tracejit.compat.torch.nn.modules import Module
 from tracejit.compat.torch.tensor import Tensor, wrapped
 from tracejit.runtime.arguments import name_of
+from tracejit.runtime.runner import Runner
 
 __all__ = ["compile", "script", "trace"]
 

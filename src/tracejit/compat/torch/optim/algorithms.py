@@ -16,12 +16,12 @@ from typing import Any, ClassVar
 import numpy as np
 
 from tracejit.compat.graph import Cell
-from tracejit.compat.program import Runner
 from tracejit.compat.torch.kinds import enable_grad
 from tracejit.compat.torch.tensor import Tensor
 from tracejit.errors import ArgumentError
 from tracejit.ir.types import FLOAT64, array_type, type_of
 from tracejit.numpy import ufuncs
+from tracejit.runtime.runner import Runner
 from tracejit.trace.provenance import user_frame
 from tracejit.trace.stage import stage
 
