@@ -222,3 +222,14 @@ def test_hvp_messages() -> None:
         tj.hvp(scalar, X, X)
     with pytest.raises(GradError, match="scalar"):
         tj.hvp(np.sin, (X,), (X,))
+
+
+def test_blocks_that_are_zero_have_the_dtypes_of_the_others() -> None:
+    """Reverse mode gives the dtype of the argument, forward mode that of the result."""
+
+    def fun(x):
+        return x * 2.0, np.ones(2, np.float32)
+
+    for jacobian, dtype in ((tj.jacrev, np.float64), (tj.jacfwd, np.float32)):
+        _, block = jacobian(fun)(np.arange(3.0))
+        assert block.dtype == dtype and block.shape == (2, 3)

@@ -186,7 +186,7 @@ def _forward(jaxpr: Jaxpr, wrt: Mask, count: int, chunk_size: int | None) -> Jax
                     _swap(part, t.ndim) for part, t in zip(parts, point.in_types, strict=True)
                 ]
             else:
-                blocks += [zero(_block(out, t)) for t in point.in_types]
+                blocks += [zero(_block(out, out, t)) for t in point.in_types]
     return builder.finish(point.invars, [*point.aux, *blocks])
 
 
@@ -206,7 +206,7 @@ def _backward(jaxpr: Jaxpr, wrt: Mask, count: int, chunk_size: int | None) -> Ja
                 blocks += [cut[place] for cut in cuts]
                 place += 1
             else:
-                blocks += [zero(_block(out, t)) for t in point.in_types]
+                blocks += [zero(_block(t, out, t)) for t in point.in_types]
     return builder.finish(point.invars, [*point.aux, *blocks])
 
 
@@ -314,6 +314,7 @@ def _swap(x: Atom, count: int) -> Atom:
     return structure.permute(x, order=order)
 
 
-def _block(out: ArrayType, type: ArrayType) -> ArrayType:
-    """The type of the derivative of one with respect to the other."""
-    return out.with_shape((*out.shape, *type.shape))
+def _block(kind: ArrayType, out: ArrayType, type: ArrayType) -> ArrayType:
+    """The type of the derivative of one with respect to the other: forward mode pushes into the
+    dtype of the result, reverse mode pulls back into that of the argument; that is `kind`'s."""
+    return kind.with_shape((*out.shape, *type.shape))
