@@ -423,6 +423,13 @@ def test_the_benchmark_compares_equals() -> None:
     assert len(adam.compare(8, 16, np.float64, rounds=1, steps=1)) == 3
 
 
+@pytest.mark.parametrize("run", [lambda f: f, tj.jit])
+def test_values_are_those_before_the_first_is_written(run: Callable[..., Any]) -> None:
+    a, b, c = np.zeros(3), np.ones(3), np.full(2, 5.0)
+    run(lambda a, b, c: optim.assign((a, b, c), (b, a, a[:2])))(a, b, c)
+    np.testing.assert_array_equal((*a, *b, *c), (1, 1, 1, 0, 0, 0, 0, 0))
+
+
 # ---- mistakes
 
 

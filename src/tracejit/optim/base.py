@@ -19,6 +19,7 @@ import numpy as np
 from tracejit import tree
 from tracejit.errors import ArgumentError, DTypeError
 from tracejit.trace.provenance import user_frame
+from tracejit.trace.tracer import Tracer
 
 #: A number, or a function from the number of steps done to it.
 ScalarOrSchedule = Any
@@ -31,6 +32,23 @@ class GradientTransformation(NamedTuple):
 
     init: Callable[[Any], Any]
     update: Callable[..., tuple[Any, Any]]
+
+
+class GradientTransformationExtraArgs(GradientTransformation):
+    """A transformation whose `update` takes keywords, such as the value of the loss."""
+
+    __slots__ = ()
+
+
+def with_extra_args_support(tx: GradientTransformation) -> GradientTransformation:
+    """The same transformation; if it takes no keywords, one that leaves them unread."""
+    if isinstance(tx, GradientTransformationExtraArgs):
+        return tx
+
+    def update(updates: Any, state: Any, params: Any = None, **_: Any) -> tuple[Any, Any]:
+        return tx.update(updates, state, params)
+
+    return GradientTransformationExtraArgs(tx.init, update)
 
 
 class EmptyState(NamedTuple):
@@ -58,7 +76,8 @@ def identity() -> GradientTransformation:
 
 
 def chain(*args: GradientTransformation) -> GradientTransformation:
-    """One after the other; the state is the tuple of their states."""
+    """One after the other; the state is the tuple of their states. Keywords of `update` go to those
+    that take some."""
     for i, one in enumerate(args):
         if not isinstance(one, GradientTransformation):
             raise ArgumentError(
@@ -70,7 +89,11 @@ def chain(*args: GradientTransformation) -> GradientTransformation:
     def init(params: Any) -> tuple[Any, ...]:
         return tuple([one.init(params) for one in args])
 
-    def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, tuple[Any, ...]]:
+    parts = [with_extra_args_support(one) for one in args]
+
+    def update(
+        updates: Any, state: Any, params: Any = None, **extra: Any
+    ) -> tuple[Any, tuple[Any, ...]]:
         if not isinstance(state, tuple) or len(state) != len(args):
             raise ArgumentError(
                 f"a chain of {len(args)} got another state, of type {type(state).__name__}",
@@ -78,12 +101,14 @@ def chain(*args: GradientTransformation) -> GradientTransformation:
                 hint="states come from `init` of the same chain: update(gradients, state, params)",
             )
         news = []
-        for one, old in zip(args, state, strict=True):
-            updates, new = one.update(updates, old, params)
+        for one, old in zip(parts, state, strict=True):
+            updates, new = one.update(updates, old, params, **extra)
             news.append(new)
         return updates, tuple(news)
 
-    return GradientTransformation(init, update)
+    if any(isinstance(one, GradientTransformationExtraArgs) for one in args):
+        return GradientTransformationExtraArgs(init, update)
+    return GradientTransformation(init, lambda g, state, params=None: update(g, state, params))
 
 
 def masked(inner: GradientTransformation, mask: Mask) -> GradientTransformation:
@@ -103,16 +128,20 @@ def masked(inner: GradientTransformation, mask: Mask) -> GradientTransformation:
     def init(params: Any) -> MaskedState:
         return MaskedState(inner.init(part(flags_of(params), params)))
 
-    def update(updates: Any, state: MaskedState, params: Any = None) -> tuple[Any, MaskedState]:
+    inner = with_extra_args_support(inner)
+
+    def update(
+        updates: Any, state: MaskedState, params: Any = None, **extra: Any
+    ) -> tuple[Any, MaskedState]:
         flags = flags_of(updates)
         seen = None if params is None else part(flags, params)
-        changed, new = inner.update(part(flags, updates), state.inner_state, seen)
+        changed, new = inner.update(part(flags, updates), state.inner_state, seen, **extra)
         leaves, structure = tree.flatten(updates)
         news = iter(tree.leaves(changed))
         merged = [next(news) if f else x for x, f in zip(leaves, flags, strict=True)]
         return structure.unflatten(merged), MaskedState(new)
 
-    return GradientTransformation(init, update)
+    return GradientTransformationExtraArgs(init, update)
 
 
 def apply_updates(params: Any, updates: Any) -> Any:
@@ -128,6 +157,7 @@ def assign(target: Any, values: Any) -> None:
 
         assign((params, state), (apply_updates(params, updates), new_state))
 
+    All values are those before the first is written: `assign((a, b), (b, a))` swaps.
     Raises TreeError where the structures differ, ArgumentError for a leaf that is no array.
     """
     leaves, structure = tree.flatten(target)
@@ -140,8 +170,19 @@ def assign(target: Any, values: Any) -> None:
                 where=user_frame(),
                 hint="keep it in an array of rank 0: np.array(x)",
             )
-    for x, y in zip(leaves, news, strict=True):
+    written = {id(_root(x)) for x in leaves}
+    kept = [
+        y.copy() if isinstance(y, Tracer) or id(_root(y)) in written else y for y in news
+    ]  # as they were before; of what is traced a copy costs nothing
+    for x, y in zip(leaves, kept, strict=True):
         x[...] = y
+
+
+def _root(x: Any) -> Any:
+    """The array whose memory a view shows."""
+    while isinstance(base := getattr(x, "base", None), np.ndarray):
+        x = base
+    return x
 
 
 # ---- for those who write transformations

@@ -291,7 +291,7 @@ def _mean_of_squares(updates: Any, means: Any, decay: float) -> Any:
 
 def _unbiased(means: Any, decay: float, count: Any) -> Any:
     """The means of `count` terms that began with 0, over the sum of their weights."""
-    factor = 1 / (1 - np.float64(decay) ** count)
+    factor = 1 / (1 - like(decay, np.float64(0)) ** count)
     return tree.map(lambda m: m * like(factor, m), means)
 
 
