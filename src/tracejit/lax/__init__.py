@@ -15,6 +15,7 @@ from tracejit.control.solving import custom_linear_solve, custom_root
 from tracejit.lax import (  # noqa: F401
     convolution,
     elementwise,
+    fourier,
     linalg,
     pooling,
     reductions,
@@ -24,6 +25,7 @@ from tracejit.lax import (  # noqa: F401
 )
 from tracejit.lax.convolution import *  # noqa: F403
 from tracejit.lax.elementwise import *  # noqa: F403
+from tracejit.lax.fourier import *  # noqa: F403
 from tracejit.lax.pooling import *  # noqa: F403
 from tracejit.lax.reductions import *  # noqa: F403
 from tracejit.lax.scattering import *  # noqa: F403
@@ -39,8 +41,8 @@ _CONTROL = (
 __all__ = sorted(
     [
         *(function.__name__ for function in _CONTROL),
-        *convolution.__all__, *elementwise.__all__, *pooling.__all__, *reductions.__all__,
-        *scattering.__all__, *shapes.__all__, *windows.__all__, "linalg",
+        *convolution.__all__, *elementwise.__all__, *fourier.__all__, *pooling.__all__,
+        *reductions.__all__, *scattering.__all__, *shapes.__all__, *windows.__all__, "linalg",
     ]
 )  # fmt: skip
 

@@ -17,6 +17,7 @@ from tracejit.numpy import (
     contraction,
     creation,
     einstein,
+    fft,
     indexing,
     linalg,
     mutation,
@@ -51,12 +52,13 @@ _ROOMS = (
     sorting, static, statistics, ufuncs,
 )  # fmt: skip
 
-__all__ = sorted({"linalg", *(name for room in _ROOMS for name in room.__all__)})
+__all__ = sorted({"fft", "linalg", *(name for room in _ROOMS for name in room.__all__)})
 
 operators.answer_for(np, _ROOMS)
 world.lend()
 plain.lend()
 operators.answer_for(np.linalg, (linalg,))
+operators.answer_for(np.fft, (fft,))
 globals().update(aware_of_windows({name: globals()[name] for name in __all__}))
 
 

@@ -248,8 +248,6 @@ def function(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
 _INSTEAD = {
     "numpy.linalg": "what has complex results is not there: eigenvalues of matrices that are not "
     "symmetric; there are eigh, svd, qr, lstsq, pinv, cholesky, solve, inv, det, slogdet",
-    "numpy.fft": "FFT is not there yet: a short transform is a product with the DFT matrix, whose "
-    "real and imaginary parts are computed outside; filters are np.convolve",
 }
 
 

@@ -26,6 +26,7 @@ from tracejit.testing.rows import (
     control,
     custom,
     elementwise,
+    fourier,
     indexing,
     linalg,
     orthogonal,
@@ -37,8 +38,8 @@ from tracejit.testing.rows import (
 
 GAP = "GAP"
 FAMILIES = (
-    elementwise, special, structure, reduction, contraction, linalg, orthogonal, indexing, random,
-    control, custom, callback,
+    elementwise, special, structure, reduction, contraction, linalg, orthogonal, fourier, indexing,
+    random, control, custom, callback,
 )  # fmt: skip
 #: Eager has no table: a primitive's own value is what it runs.
 TABLES: dict[str, LoweringTable] = {"native": NATIVE, "xla": XLA}

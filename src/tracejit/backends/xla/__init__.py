@@ -11,6 +11,7 @@ from tracejit.backends.xla import (
     contraction,
     control,
     elementwise,
+    fourier,
     indexing,
     linalg,
     orthogonal,
@@ -25,7 +26,7 @@ from tracejit.backends.xla.table import LOWERINGS
 #: The files that fill the table.
 FAMILIES = (
     elementwise, structure, reduction, contraction, indexing, linalg, orthogonal, special, random,
-    control, callbacks,
+    fourier, control, callbacks,
 )  # fmt: skip
 
 __all__ = ["BACKEND", "FAMILIES", "LOWERINGS"]
