@@ -7,8 +7,9 @@
     irfft    complex -> float        its inverse; imaginary parts that a real x has not are not read
 
 Linear, so each is its own derivative. The matrices of fft and ifft are symmetric, so each is its
-own adjoint, too. The adjoint of rfft is the real part of an fft of what zeros fill up. That of irfft
-counts twice the elements that stand for two: c_k conj(rfft(ct)_k) / n, c_k = 1 at 0 and n / 2, else 2.
+own adjoint, too. The adjoint of rfft is the real part of an fft of what zeros fill up. That of
+irfft counts twice the elements that stand for two: c_k conj(rfft(ct)_k) / n, where c_k is 1 at 0
+and n / 2, else 2.
 """
 
 from __future__ import annotations
@@ -22,12 +23,15 @@ from tracejit.errors import ArgumentError, DTypeError, ShapeError
 from tracejit.ir.atoms import Atom, Literal
 from tracejit.ir.primitive import Primitive, linear
 from tracejit.ir.types import COMPLEX, COMPLEX_OF, PART_OF, ArrayType, Shape
-from tracejit.ops.complex import complex, conj, real
+from tracejit.ops.complex import conj, real
 from tracejit.ops.elementwise import and_, convert, gt, lt, select
 from tracejit.ops.structure import iota, pad
 
 #: NumPy's function for each kind, over several axes.
-_VALUES = {"fft": np.fft.fftn, "ifft": np.fft.ifftn, "rfft": np.fft.rfftn, "irfft": np.fft.irfftn}
+_VALUES: dict[str, Any] = {
+    "fft": np.fft.fftn, "ifft": np.fft.ifftn, "rfft": np.fft.rfftn, "irfft": np.fft.irfftn,
+}  # fmt: skip
+
 
 
 def _typing(x: ArrayType, *, kind: str, lengths: Shape) -> tuple[ArrayType, ...]:
