@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as onp
 import pytest
+import scipy.integrate
+import scipy.signal
 import scipy.special
 import scipy.stats
 
@@ -43,11 +45,20 @@ from tracejit.compat.autograd.extend import (
     notrace_primitive,
     vspace,
 )
-from tracejit.compat.autograd.misc import flatten, optimizers
+from tracejit.compat.autograd.misc import const_graph, flatten, optimizers
+from tracejit.compat.autograd.misc.fixed_points import fixed_point
 from tracejit.compat.autograd.misc.flatten import flatten_func
 from tracejit.compat.autograd.scipy import stats
-from tracejit.compat.autograd.test_util import check_grads, combo_check
-from tracejit.errors import ArgumentError, GradError, MissingRuleError
+from tracejit.compat.autograd.scipy.integrate import odeint
+from tracejit.compat.autograd.scipy.signal import convolve
+from tracejit.compat.autograd.test_util import check_equivalent, check_grads, combo_check
+from tracejit.errors import (
+    ArgumentError,
+    GradError,
+    MissingRuleError,
+    ShapeError,
+    UnsupportedError,
+)
 
 X = onp.array([0.5, -1.25, 2.0])
 A = onp.array([[1.0, 2.0, 0.5], [0.0, -1.0, 3.0]])
@@ -320,3 +331,156 @@ def test_outside_of_the_support() -> None:
     assert stats.gamma.logpdf(-1.0, 2.0) == -onp.inf and stats.beta.pdf(1.5, 2.0, 2.0) == 0
     assert grad(stats.gamma.pdf)(-1.0, 2.0) == 0
     assert norm is stats.norm and autograd.scipy.special.erf(0.0) == 0
+
+
+# What programs of others use
+
+
+def test_lists_with_traced_values_are_arrays():
+    near(grad(lambda x: np.mean([x, x * x]))(3.0), 3.5)
+    near(grad(lambda x: np.max((x, 2.0)))(3.0), 1.0)
+    near(grad(lambda x: np.dot([x, x], [x, 2.0]))(3.0), 8.0)
+    near(grad(lambda x: np.linalg.norm([x, x]))(3.0), 2**0.5)
+    near(grad(lambda x: np.sum(np.concatenate([[x], [x, 2.0]])))(3.0), 2.0)
+    near(grad(lambda x: np.sum(np.append([x], [x, 1.0])))(3.0), 2.0)
+    near(grad(lambda x: np.maximum.reduce(np.array([x, 2.0])))(3.0), 1.0)
+    assert np.mean([1.0, 2.0]) == 1.5
+
+
+def test_brackets_that_join():
+    near(grad(lambda x: np.sum(np.r_[x, 1.0, x * x, 0:3]))(3.0), 7.0)
+    near(grad(lambda x: np.sum(np.c_[np.array([x, x]), np.ones(2)] ** 2))(3.0), 12.0)
+    np.testing.assert_array_equal(np.r_[1:4, 0], [1, 2, 3, 0])
+    x = onp.array([[1.0, 2.0]])
+    near(jacobian(lambda a: np.r_["1", a, 2 * a])(x), jacobian(lambda a: np.hstack([a, 2 * a]))(x))
+
+
+def test_make_diagonal():
+    near(np.make_diagonal(X, axis1=-1, axis2=-2), onp.diag(X))
+    near(grad(lambda d: np.sum(np.make_diagonal(d, axis1=-1, axis2=-2) ** 2))(X), 2 * X)
+    with pytest.raises(NotImplementedError, match="axis1=-1"):
+        np.make_diagonal(X)
+
+
+def test_fixed_point():
+    def root_of(a):
+        return fixed_point(
+            lambda a: lambda x: 0.5 * (x + a / x), a, 10.0, lambda x, y: np.abs(x - y), 1e-12
+        )
+
+    near(root_of(2.0), 2**0.5)
+    onp.testing.assert_allclose(grad(root_of)(2.0), 0.5 / 2**0.5, rtol=1e-10)
+    onp.testing.assert_allclose(grad(grad(root_of))(2.0), -0.25 / 2**1.5, rtol=1e-10)
+    onp.testing.assert_allclose(tj.jit(grad(root_of))(2.0), 0.5 / 2**0.5, rtol=1e-10)
+
+
+def test_const_graph_is_recorded_once():
+    calls = []
+
+    def f(a, x):
+        calls.append(1)
+        return a * np.sum(x)
+
+    double = const_graph(f, 2.0)
+    assert double(X) == double(X) == 2.0 * X.sum() and len(calls) == 1
+
+
+@pytest.mark.parametrize("mode", ["full", "same", "valid"])
+@pytest.mark.parametrize("shapes", [((7,), (3,)), ((3,), (7,)), ((5, 6), (3, 2)), ((4, 4), (4, 4))])
+def test_convolve(mode, shapes):
+    rng = onp.random.default_rng(0)
+    a, b = (rng.normal(size=shape) for shape in shapes)
+    onp.testing.assert_allclose(
+        convolve(a, b, mode=mode), scipy.signal.convolve(a, b, mode, "direct"), atol=1e-12
+    )
+    check_grads(lambda a, b: convolve(a, b, mode=mode), (0, 1), order=1)(a, b)
+
+
+def test_convolve_over_some_axes():
+    rng = onp.random.default_rng(0)
+    images, filters = rng.normal(size=(2, 3, 5, 6)), rng.normal(size=(3, 4, 2, 3))
+    y = convolve(images, filters, axes=([2, 3], [2, 3]), dot_axes=([1], [0]), mode="valid")
+    assert y.shape == (2, 4, 4, 4)
+    one = sum(scipy.signal.convolve(images[1, k], filters[k, 2], "valid") for k in range(3))
+    onp.testing.assert_allclose(y[1, 2], one, atol=1e-12)
+    turned = convolve(filters, images, axes=([2, 3], [2, 3]), dot_axes=([0], [1]), mode="valid")
+    onp.testing.assert_allclose(turned, np.swapaxes(y, 0, 1), atol=1e-12)
+    with pytest.raises(ShapeError, match="one array must be larger"):
+        convolve(onp.ones((5, 3)), onp.ones((2, 4)), mode="valid")
+
+
+def test_odeint():
+    def flow(y, t, rate, matrix):
+        return -rate * y + matrix @ y * np.cos(t)
+
+    t = onp.linspace(0.0, 1.0, 4)
+    y0, matrix = onp.array([1.0, -0.5]), onp.array([[0.0, 0.3], [-0.2, 0.1]])
+    options = {"rtol": 1e-9, "atol": 1e-9}
+    near(odeint(flow, y0, t, (0.5, matrix), **options),
+         scipy.integrate.odeint(flow, y0, t, (0.5, matrix), **options))  # fmt: skip
+
+    def loss(y0, t, rate, matrix):
+        return np.sum(odeint(flow, y0, t, (rate, matrix), **options) ** 2)
+
+    slopes = grad(loss, (0, 1, 2, 3))(y0, t, 0.5, matrix)
+    for i, slope in enumerate(slopes):
+        args = [y0, t, onp.array(0.5), matrix]
+        at = 1e-5 * onp.cos(onp.arange(args[i].size)).reshape(args[i].shape)
+        ends = [loss(*args[:i], args[i] + s * at, *args[i + 1 :]) for s in (1, -1)]
+        onp.testing.assert_allclose(onp.sum(slope * at), (ends[0] - ends[1]) / 2, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("name", "args", "place"),
+    [("beta", (0.3, 2.0, 3.0), 0), ("chi2", (1.5, 3.0), 0), ("gamma", (1.5, 2.0), 0),
+     ("t", (0.7, 3.0, 0.1, 2.0), 0), ("poisson", (3.0, 2.5), 1)],
+)  # fmt: skip
+def test_distribution_functions(name, args, place):
+    cdf = getattr(stats, name).cdf
+    near(cdf(*args), getattr(scipy.stats, name).cdf(*args))
+    several = onp.array([args[place], 0.5])
+    slopes = jacobian(lambda x: cdf(*args[:place], x, *args[place + 1 :]))(several)
+    near(slopes[0], [grad(cdf, place)(*args), 0.0])
+    check_grads(cdf, place, order=1)(*args)
+    with pytest.raises(MissingRuleError, match="argnum 1|argnum 0"):
+        grad(cdf, 1 - place)(*args)
+
+
+def test_vector_spaces():
+    space = vspace({"a": X, "b": 2.0})
+    basis = list(space.standard_basis())
+    assert len(basis) == space.size == 4 and basis[3]["b"] == 1.0
+    assert space.inner_prod(space.ones(), space.scalar_mul(space.ones(), 3.0)) == 12.0
+    near(space.add(space.ones(), space.covector(space.ones()))["a"], 2 * onp.ones(3))
+    check_equivalent(space.ones(), space.ones())
+    with pytest.raises(AssertionError, match="Value mismatch"):
+        check_equivalent(X, X + 1)
+
+
+def test_boxes_are_refused():
+    with pytest.raises(UnsupportedError, match="there are no boxes"):
+        from tracejit.compat.autograd.extend import Box  # noqa: F401
+
+
+def test_rules_are_asked_for_what_is_differentiated():
+    @primitive
+    def scaled(x, a):
+        return x * a
+
+    defvjp(scaled, lambda ans, x, a: lambda g: g * a)
+    near(grad(scaled)(X[0], 3.0), 3.0)
+    near(tj.jit(grad(scaled))(X[0], 3.0), 3.0)
+    with pytest.raises(MissingRuleError, match="VJP of scaled wrt argnum 1"):
+        grad(scaled, 1)(X[0], 3.0)
+    defjvp(scaled, lambda t, ans, x, a: t * a)
+    near(make_jvp(lambda x: scaled(x, 3.0))(X[0])(1.0)[1], 3.0)
+    near(tj.jit(grad(scaled))(X[0], 3.0), 3.0)
+    with pytest.raises(MissingRuleError, match="JVP of scaled wrt argnum 1"):
+        grad(scaled, 1)(X[0], 3.0)
+
+
+def test_distributions_have_scipys_other_names():
+    near(norm.ppf(0.3), scipy.stats.norm.ppf(0.3))
+    assert stats.dirichlet.rvs([1.0, 2.0]).shape == (1, 2)
+    with pytest.raises(AttributeError):
+        norm.no_such_name  # noqa: B018

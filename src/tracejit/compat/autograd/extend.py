@@ -12,7 +12,7 @@ jvps are used, in reverse mode their transposes, so that both modes work.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ import numpy as np
 from tracejit import tree
 from tracejit.api.custom import custom_jvp, custom_vjp
 from tracejit.api.linear_maps import stop_gradient
+from tracejit.control.custom_values import CustomVJPPrimal, SymbolicZero
 from tracejit.control.effects import pure_callback
 from tracejit.errors import ArgumentError, MissingRuleError, TracerError, UnsupportedError
 from tracejit.runtime.arguments import check_callable, name_of
@@ -69,14 +70,23 @@ class Primitive:
         def jvp(primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
             args = put(primals)
             ans = self(*args, **kwargs)
-            return ans, push(argnums, tangents, ans, args, kwargs)
+            live = [i for i, t in enumerate(tangents) if not _all_zero(t)]
+            asked, ts = [argnums[i] for i in live], [_filled(tangents[i]) for i in live]
+            return ans, push(asked, ts, ans, args, kwargs)
 
         wrapped = custom_jvp(fun)
-        wrapped.defjvp(jvp)
+        wrapped.defjvp(jvp, symbolic_zeros=True)
         return wrapped
 
     def _with_vjp(self, fun: Fun, put: Fun, argnums: list[int], kwargs: dict[str, Any]) -> Fun:
-        def fwd(*xs: Any) -> tuple[Any, Any]:
+        live: list[int] = []
+
+        def fwd(*given: Any) -> tuple[Any, Any]:
+            xs = [tree.map(lambda x: x.value, each, is_leaf=_is_primal) for each in given]
+            live[:] = [
+                i for i, each in enumerate(given)
+                if any(x.perturbed for x in tree.leaves(each, is_leaf=_is_primal))
+            ]  # fmt: skip
             ans = self(*put(xs), **kwargs)
             return ans, (ans, xs)
 
@@ -87,10 +97,12 @@ class Primitive:
                     hint=f"give it one: defvjp({name_of(self.fun)}, ...)",
                 )  # fmt: skip
             ans, xs = residuals
-            return tuple(self.pull(argnums, ans, put(xs), kwargs)(g))
+            g = tree.map(_filled, g, is_leaf=_is_zero)
+            slopes = self.pull([argnums[i] for i in live], ans, put(xs), kwargs)(g)
+            return tuple(_put([None] * len(argnums), live, list(slopes)))
 
         wrapped = custom_vjp(fun)
-        wrapped.defvjp(fwd, bwd)
+        wrapped.defvjp(fwd, bwd, symbolic_zeros=True)
         return wrapped
 
     def __repr__(self) -> str:
@@ -217,6 +229,24 @@ def _is_float(x: Any) -> bool:
     )
 
 
+def _is_zero(t: Any) -> bool:
+    return isinstance(t, SymbolicZero)
+
+
+def _is_primal(x: Any) -> bool:
+    return isinstance(x, CustomVJPPrimal)
+
+
+def _all_zero(t: Any) -> bool:
+    """Whether a tangent, or each leaf of it, is known to be zero."""
+    return all(map(_is_zero, tree.leaves(t, is_leaf=_is_zero)))
+
+
+def _filled(t: Any) -> Any:
+    """A tangent with arrays for zeros that are known."""
+    return tree.map(lambda x: x.instantiate() if _is_zero(x) else x, t, is_leaf=_is_zero)
+
+
 def _put(args: Sequence[Any], places: Sequence[int], values: Sequence[Any]) -> list[Any]:
     given = list(args)
     for place, value in zip(places, values, strict=True):
@@ -275,6 +305,31 @@ class VSpace:
         """The vector of ones."""
         return tree.map(np.ones_like, self.value)
 
+    def standard_basis(self) -> Iterator[Any]:
+        """Vectors with one 1 each, in order."""
+        leaves, structure = tree.flatten(self.value)
+        for i, x in enumerate(leaves):
+            for place in range(x.size):
+                one = np.zeros(x.size, x.dtype)
+                one[place] = 1
+                yield structure.unflatten(_put(leaves, [i], [one.reshape(x.shape)]))
+
+    def add(self, x: Any, y: Any) -> Any:
+        """The sum of two vectors."""
+        return _add(x, y)
+
+    def scalar_mul(self, x: Any, a: Any) -> Any:
+        """A vector times a number."""
+        return tree.map(lambda leaf: leaf * a, x)
+
+    def inner_prod(self, x: Any, y: Any) -> Any:
+        """The sum of the products of the elements."""
+        return sum(np.sum(a * b) for a, b in zip(tree.leaves(x), tree.leaves(y), strict=True))
+
+    def covector(self, x: Any) -> Any:
+        """The covector of a vector: of real numbers the same."""
+        return x
+
     def randn(self) -> Any:
         """A vector of normal numbers."""
         return tree.map(lambda x: np.random.normal(size=x.shape).astype(x.dtype), self.value)
@@ -297,3 +352,12 @@ def _dtype(x: Any) -> Any:
 def vspace(value: Any) -> VSpace:
     """The vector space of a value."""
     return VSpace(value)
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("Box", "JVPNode", "VJPNode", "SparseObject"):
+        raise UnsupportedError(
+            f"autograd.extend.{name}: there are no boxes here", where=user_frame(),
+            hint="tracejit.tree.register_dataclass makes a class of yours a container of arrays",
+        )  # fmt: skip
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

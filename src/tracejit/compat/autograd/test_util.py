@@ -15,7 +15,7 @@ from tracejit.errors import ArgumentError
 from tracejit.runtime.arguments import name_of
 from tracejit.trace.provenance import user_frame
 
-__all__ = ["check_grads", "combo_check"]
+__all__ = ["check_equivalent", "check_grads", "combo_check", "scalar_close"]
 
 #: The step of a central difference: near the cube root of the rounding error.
 EPS = 6e-6
@@ -75,8 +75,22 @@ def _dot(x: Any, y: Any) -> Any:
 
 
 def _compare(exact: Any, numeric: Any, what: str, x: Any) -> None:
-    near = abs(exact - numeric) <= TOL * max(1.0, abs(exact + numeric))
+    near = scalar_close(exact, numeric)
     assert near, f"Derivative ({what}) check failed at {x}:\nanalytic: {exact}\nnumeric:  {numeric}"
+
+
+def scalar_close(x: Any, y: Any) -> bool:
+    """Whether two numbers are equal up to rounding errors."""
+    return bool(abs(x - y) <= TOL * max(1.0, abs(x + y)))
+
+
+def check_equivalent(x: Any, y: Any) -> None:
+    """AssertionError unless two values have the same structure and shapes, and the same elements
+    up to rounding errors."""
+    assert vspace(x) == vspace(y), f"VSpace mismatch:\nx: {x}\ny: {y}"
+    v = vspace(x).randn()
+    ours, theirs = _dot(x, v), _dot(y, v)
+    assert scalar_close(ours, theirs), f"Value mismatch:\nx: {x}\ny: {y}"
 
 
 def combo_check(f: Callable[..., Any], *args: Any, **kwargs: Any) -> Callable[..., None]:

@@ -1,7 +1,7 @@
-"""autograd.scipy: special functions, factorisations, and the densities of distributions."""
+"""autograd.scipy: special functions, factorisations, densities, convolution, odeint."""
 
 from __future__ import annotations
 
-from tracejit.compat.autograd.scipy import linalg, special, stats
+from tracejit.compat.autograd.scipy import integrate, linalg, signal, special, stats
 
-__all__ = ["linalg", "special", "stats"]
+__all__ = ["integrate", "linalg", "signal", "special", "stats"]

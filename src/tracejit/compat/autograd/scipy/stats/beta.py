@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
+from tracejit.compat.autograd.scipy.stats.cumulative import distribution_function, of_scipy
 from tracejit.numpy.arrays import Array, ArrayLike
 from tracejit.scipy import special
 
-__all__ = ["logpdf", "pdf"]
+__all__ = ["cdf", "logpdf", "pdf"]
 
 
 def logpdf(x: ArrayLike, a: ArrayLike, b: ArrayLike) -> Array:
@@ -22,3 +25,11 @@ def logpdf(x: ArrayLike, a: ArrayLike, b: ArrayLike) -> Array:
 def pdf(x: ArrayLike, a: ArrayLike, b: ArrayLike) -> Array:
     """The density."""
     return np.exp(logpdf(x, a, b))
+
+
+#: The probability of less than x.
+cdf = distribution_function("beta", pdf)
+
+
+def __getattr__(name: str) -> Any:
+    return of_scipy("beta", name)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
 from tracejit.compat.autograd.scipy.stats import gamma
+from tracejit.compat.autograd.scipy.stats.cumulative import distribution_function, of_scipy
 from tracejit.numpy.arrays import Array, ArrayLike
 
-__all__ = ["logpdf", "pdf"]
+__all__ = ["cdf", "logpdf", "pdf"]
 
 
 def logpdf(x: ArrayLike, df: ArrayLike) -> Array:
@@ -20,3 +22,11 @@ def logpdf(x: ArrayLike, df: ArrayLike) -> Array:
 def pdf(x: ArrayLike, df: ArrayLike) -> Array:
     """The density."""
     return np.exp(logpdf(x, df))
+
+
+#: The probability of less than x.
+cdf = distribution_function("chi2", pdf)
+
+
+def __getattr__(name: str) -> Any:
+    return of_scipy("chi2", name)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
+from tracejit.compat.autograd.scipy.stats.cumulative import of_scipy
 from tracejit.numpy.arrays import Array, ArrayLike
 from tracejit.scipy import special
 
@@ -20,3 +23,7 @@ def logpdf(x: ArrayLike, alpha: ArrayLike) -> Array:
 def pdf(x: ArrayLike, alpha: ArrayLike) -> Array:
     """The density."""
     return np.exp(logpdf(x, alpha))
+
+
+def __getattr__(name: str) -> Any:
+    return of_scipy("dirichlet", name)

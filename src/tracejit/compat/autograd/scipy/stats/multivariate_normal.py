@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
+from tracejit.compat.autograd.scipy.stats.cumulative import of_scipy
 from tracejit.numpy.arrays import Array, ArrayLike
 
 __all__ = ["entropy", "logpdf", "pdf"]
@@ -34,3 +36,7 @@ def _log_volume(factor: Array) -> Array:
     """log sqrt(det(2 pi C)), of the Cholesky factor of C."""
     half = 0.5 * factor.shape[0] * math.log(2 * math.pi)
     return np.sum(np.log(np.diagonal(factor))) + half
+
+
+def __getattr__(name: str) -> Any:
+    return of_scipy("multivariate_normal", name)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
+from tracejit.compat.autograd.scipy.stats.cumulative import of_scipy
 from tracejit.numpy.arrays import Array, ArrayLike
 from tracejit.scipy import special
 
@@ -41,3 +43,7 @@ def sf(x: ArrayLike, loc: ArrayLike = 0.0, scale: ArrayLike = 1.0) -> Array:
 def logsf(x: ArrayLike, loc: ArrayLike = 0.0, scale: ArrayLike = 1.0) -> Array:
     """The logarithm of the probability of more than x."""
     return special.log_ndtr((loc - x) / scale)
+
+
+def __getattr__(name: str) -> Any:
+    return of_scipy("norm", name)

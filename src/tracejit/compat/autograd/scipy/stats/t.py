@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
+from tracejit.compat.autograd.scipy.stats.cumulative import distribution_function, of_scipy
 from tracejit.numpy.arrays import Array, ArrayLike
 from tracejit.scipy import special
 
-__all__ = ["logpdf", "pdf"]
+__all__ = ["cdf", "logcdf", "logpdf", "pdf"]
 
 
 def logpdf(x: ArrayLike, df: ArrayLike, loc: ArrayLike = 0.0, scale: ArrayLike = 1.0) -> Array:
@@ -24,3 +26,16 @@ def logpdf(x: ArrayLike, df: ArrayLike, loc: ArrayLike = 0.0, scale: ArrayLike =
 def pdf(x: ArrayLike, df: ArrayLike, loc: ArrayLike = 0.0, scale: ArrayLike = 1.0) -> Array:
     """The density."""
     return np.exp(logpdf(x, df, loc, scale))
+
+
+#: The probability of less than x.
+cdf = distribution_function("t", pdf)
+
+
+def logcdf(x: ArrayLike, df: ArrayLike, loc: ArrayLike = 0.0, scale: ArrayLike = 1.0) -> Array:
+    """The logarithm of the probability of less than x."""
+    return np.log(cdf(x, df, loc, scale))
+
+
+def __getattr__(name: str) -> Any:
+    return of_scipy("t", name)
