@@ -160,9 +160,9 @@ def loops(f: Any, *args: Any) -> int:
 def test_memory_decides(monkeypatch: pytest.MonkeyPatch) -> None:
     x = np.linspace(0.1, 0.9, 100)
     assert loops(tj.hessian(wide), x) == 0
-    expected = tj.hessian(wide)(x)
+    expected = 2.0 * tj.hessian(wide)(x)
     monkeypatch.setattr(jacobians, "MEMORY", 30 * 8 * 100 * 100)
-    chunked = lambda x: tj.hessian(lambda y: wide(y))(x)
+    chunked = lambda x: tj.hessian(lambda y: 2.0 * wide(y))(x)  # what is known of wide, is known
     assert loops(chunked, x) == 1
     (scan,) = [e for e in tj.make_jaxpr(chunked)(x).equations if e.primitive.name == "scan"]
     assert scan.params["length"] == 4
