@@ -1,7 +1,7 @@
 """Run JAX's tests of derivatives on tracejit.
 
     python -m benchmarks.jaxtests CHECKOUT                    cases of dtypes that exist here
-    python -m benchmarks.jaxtests CHECKOUT --all              those of half and complex dtypes, too
+    python -m benchmarks.jaxtests CHECKOUT --all              those of half dtypes, too
     python -m benchmarks.jaxtests CHECKOUT --jit native       through jit, on a backend
     python -m benchmarks.jaxtests CHECKOUT Conv Window        tests whose names hold a word
 """
@@ -27,13 +27,10 @@ from benchmarks.jaxtests import harness, shim
 from benchmarks.report import markdown_table
 from benchmarks.run import progress
 
-#: What only complex numbers have.
-_COMPLEX_NAMES = {"real", "imag", "complex", "conj"}
-
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of a case. kind: passed, skipped, complex, half, failed."""
+    """What became of a case. kind: passed, skipped, half, failed."""
 
     name: str
     kind: str
@@ -75,7 +72,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("checkout", type=Path, help="a checkout of jax-ml/jax")
     parser.add_argument("words", nargs="*", help="of the names of tests (all)")
-    parser.add_argument("--all", action="store_true", help="half and complex dtypes, too")
+    parser.add_argument("--all", action="store_true", help="half dtypes, too")
     parser.add_argument("--jit", help="through jit, on this backend: native or eager")
     parser.add_argument("--seconds", type=int, default=60, help="that a case may take")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/jaxtests"))
@@ -110,26 +107,19 @@ def _too_slow(*_: Any) -> None:
 
 
 def _lacking_dtype(x: Any) -> str:
-    """What dtype that is not there a case, or its error, is about: complex, half or ''."""
+    """What dtype that is not there a case, or its error, is about: half or ''."""
     if isinstance(x, BaseException):
-        text = str(x)
-        names = {shim_name.rpartition(".")[2] for shim_name in text.split()[:1]}
-        complexes = isinstance(x, shim.Lacking) and names & _COMPLEX_NAMES or "complex" in text
-        return "complex" if complexes else "half" if "float16" in text else ""
-    kinds = set(_kinds(list(getattr(x, "case", {}).values())))
-    return "complex" if "complex" in kinds else "half" if "half" in kinds else ""
+        return "half" if "float16" in str(x) else ""
+    return "half" if any(_halves(list(getattr(x, "case", {}).values()))) else ""
 
 
-def _kinds(values: list[Any]) -> Iterator[str]:
-    """The kinds of dtypes among the settings of a case."""
+def _halves(values: list[Any]) -> Iterator[bool]:
+    """Whether each of the settings of a case is a half dtype."""
     for value in values:
         if isinstance(value, (list, tuple)):
-            yield from _kinds(list(value))
-        elif isinstance(value, type) and issubclass(value, np.generic):
-            yield "complex" if value in harness.COMPLEX else ""
-            yield "half" if value in harness.HALF else ""
-        elif getattr(value, "__name__", "") in _COMPLEX_NAMES:
-            yield "complex"
+            yield from _halves(list(value))
+        else:
+            yield value in harness.HALF if isinstance(value, type) else False
 
 
 def report(verdicts: list[Verdict]) -> str:
@@ -137,9 +127,9 @@ def report(verdicts: list[Verdict]) -> str:
     count = collections.Counter(v.kind for v in verdicts)
     asked = count["passed"] + count["failed"]
     share = 100 * count["passed"] / max(asked, 1)
-    rows = [["cases", "passed", "failed", "complex dtypes", "half dtypes", "skipped by JAX"]]
+    rows = [["cases", "passed", "failed", "half dtypes", "skipped by JAX"]]
     rows.append([str(len(verdicts)), *(
-        str(count[kind]) for kind in ("passed", "failed", "complex", "half", "skipped")
+        str(count[kind]) for kind in ("passed", "failed", "half", "skipped")
     )])  # fmt: skip
     causes = collections.Counter(
         (v.name.rstrip("0123456789"), v.cause.split("\n")[0])

@@ -187,12 +187,12 @@ def num_float_bits(dtype: Any) -> int:
 
 
 class Dtypes:
-    """The lists of dtypes from which cases are made; half and complex only where wanted."""
+    """The lists of dtypes from which cases are made; half only where wanted."""
 
     def __init__(self, everything: bool):
-        half, complexes = (HALF, COMPLEX) if everything else ((), ())
+        half = HALF if everything else ()
         self.floating, self.all_floating = list(REAL), [*half, *REAL]
-        self.complex = list(complexes)
+        self.complex = list(COMPLEX)
         self.inexact = self.floating + self.complex
         self.all_inexact = self.all_floating + self.complex
 

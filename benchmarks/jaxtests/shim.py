@@ -111,7 +111,7 @@ def _as_it_is(*_: Any) -> Iterator[None]:
 
 
 def load(checkout: Path, everything: bool, through: Callable[..., Any]) -> type[unittest.TestCase]:
-    """The class of tests. everything: half and complex dtypes, too; `through` is done to each
+    """The class of tests. everything: half dtypes, too; `through` is done to each
     function whose derivatives are checked: `tracejit.jit`, or nothing."""
     modules = _modules()
     sys.modules.update(modules)

@@ -24,7 +24,7 @@ for _case in numpy_cases.cases():
 
 #: Names that are not functions of arrays, and have no row.
 NO_ROW = {
-    "linalg", "bool", "double", "int_", "single", "uint", "diag_indices_from",
+    "cdouble", "complex64", "complex128", "complexfloating", "csingle", "linalg", "bool", "double", "int_", "single", "uint", "diag_indices_from",
     "tril_indices_from", "triu_indices_from", "einsum_path", "iterable",
     "bool_", "broadcast_shapes", "can_cast", "diag_indices", "dtype", "e", "euler_gamma", "finfo",
     "float32", "float64", "floating", "generic", "iinfo", "index_exp", "indices", "inexact",
@@ -39,8 +39,11 @@ WRITING = {"copyto", "fill_diagonal", "place", "put", "put_along_axis", "putmask
 #: Names of functions that take known arrays alone; tests/unit/test_numpy_static.py has them.
 OF_KNOWN = {
     "argwhere", "flatnonzero", "nonzero", "ix_", "unique", "unique_counts", "unique_inverse",
-    "unique_values", "intersect1d", "setdiff1d", "setxor1d", "union1d",
+    "unique_values", "intersect1d", "setdiff1d", "setxor1d", "union1d", "real_if_close",
 }  # fmt: skip
+
+#: By the bytes of a float.
+TOLERANCE = {2: 2e-3, 4: 1e-5, 8: 1e-11}
 
 
 def flat(result: Any) -> list[Any]:
@@ -76,10 +79,10 @@ def assert_same(ours: list[Any], theirs: list[Any]) -> None:
         x, y = np.asarray(x), np.asarray(y)
         expected = np.dtype(np.float32) if y.dtype == np.float16 else y.dtype
         assert (x.dtype, x.shape) == (expected, y.shape)
-        if y.dtype.kind != "f":
+        if y.dtype.kind not in "fc":
             np.testing.assert_array_equal(x, y)
             continue
-        tolerance = {2: 2e-3, 4: 1e-5, 8: 1e-11}[y.dtype.itemsize]
+        tolerance = TOLERANCE[y.real.dtype.itemsize]
         np.testing.assert_allclose(x, y, rtol=tolerance, atol=tolerance * 1e-2)
 
 

@@ -34,7 +34,7 @@ import numpy as np
 from tracejit.errors import DTypeError, ShapeError
 from tracejit.ir.atoms import Atom, Literal, Var, is_zero, zero
 from tracejit.ir.current import current
-from tracejit.ir.types import BOOL, ArrayType, tangent_type
+from tracejit.ir.types import BOOL, FLOATS, INTEGERS, ArrayType, tangent_type
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,10 +201,18 @@ def accept(name: str, types: Sequence[ArrayType], dtypes: frozenset[np.dtype]) -
         if other.shape != first.shape:
             raise ShapeError(f"{name}: operands differ in shape, {' and '.join(map(str, types))}")
     if first.dtype not in dtypes:
-        raise DTypeError(
-            f"{name} does not accept {first}",
-            hint=f"it takes {', '.join(sorted(d.name for d in dtypes))}",
-        )
+        raise not_accepted(name, first, dtypes)
+
+
+def not_accepted(name: str, type: ArrayType, dtypes: frozenset[np.dtype]) -> DTypeError:
+    """The error for an operand of another dtype than an operation takes."""
+    hint = f"it takes {', '.join(sorted(d.name for d in dtypes))}"
+    if type.is_complex and dtypes & FLOATS:
+        hint = "it takes real numbers: x.real, x.imag or abs(x)"
+        if dtypes & INTEGERS:
+            hint = "complex numbers have no order here (that of NumPy is by real parts, and by "
+            hint += "imaginary parts where those are equal): take x.real, x.imag or abs(x)"
+    return DTypeError(f"{name} does not accept {type}", hint=hint)
 
 
 def elementwise(

@@ -11,7 +11,7 @@ import numpy as np
 from tracejit import tree
 from tracejit.errors import ArgumentError, DTypeError
 from tracejit.ir.primitive import Primitive
-from tracejit.ir.types import BOOL
+from tracejit.ir.types import BOOL, COMPLEX, COMPLEX_OF, INEXACT
 from tracejit.numpy import creation, shaping, ufuncs
 from tracejit.numpy.arrays import (
     Array,
@@ -27,21 +27,21 @@ from tracejit.numpy.arrays import (
     value,
 )
 from tracejit.numpy.promotion import as_dtype, dtype_of, is_weak
+from tracejit.ops import complex as parts
 from tracejit.ops import elementwise as ops
 from tracejit.ops import special
 from tracejit.trace.tracer import bind
 
 __all__ = [
     "RoundingMethod", "abs", "acos", "acosh", "add", "asin", "asinh", "atan", "atan2", "atanh",
-    "bessel_i0e", "bessel_i1e",
-    "bitcast_convert_type", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "cbrt",
-    "ceil", "clamp", "clz", "convert_element_type", "cos", "cosh", "digamma", "div", "eq",
-    "erf", "erf_inv", "erfc", "exp", "exp2", "expm1", "floor", "ge", "gt", "integer_pow",
-    "is_finite", "le", "lgamma", "log", "log1p", "logistic", "lt", "max", "min", "mul", "ne",
-    "neg", "nextafter", "polygamma", "population_count", "pow", "reciprocal", "rem", "round",
-    "rsqrt", "select", "select_n", "shift_left", "shift_right_arithmetic",
-    "shift_right_logical", "sign", "sin", "sinh", "sqrt", "square", "stop_gradient", "sub",
-    "tan", "tanh",
+    "bessel_i0e", "bessel_i1e", "bitcast_convert_type", "bitwise_and", "bitwise_not",
+    "bitwise_or", "bitwise_xor", "cbrt", "ceil", "clamp", "clz", "complex", "conj",
+    "convert_element_type", "cos", "cosh", "digamma", "div", "eq", "erf", "erf_inv", "erfc",
+    "exp", "exp2", "expm1", "floor", "ge", "gt", "imag", "integer_pow", "is_finite", "le",
+    "lgamma", "log", "log1p", "logistic", "lt", "max", "min", "mul", "ne", "neg", "nextafter",
+    "polygamma", "population_count", "pow", "real", "reciprocal", "rem", "round", "rsqrt",
+    "select", "select_n", "shift_left", "shift_right_arithmetic", "shift_right_logical", "sign",
+    "sin", "sinh", "sqrt", "square", "stop_gradient", "sub", "tan", "tanh",
 ]  # fmt: skip
 
 def _same_dtype(name: str, xs: Sequence[Any]) -> list[Any]:
@@ -88,11 +88,11 @@ erf_inv, lgamma = _elementwise("erf_inv", special.erfinv), _elementwise("lgamma"
 digamma = _elementwise("digamma", special.digamma)
 bessel_i0e = _elementwise("bessel_i0e", special.i0e)
 bessel_i1e = _elementwise("bessel_i1e", special.i1e)
+real, imag = _elementwise("real", parts.real), _elementwise("imag", parts.imag)
 
 add, sub = _elementwise("add", ops.add, 2), _elementwise("sub", ops.sub, 2)
 div = _elementwise("div", ops.div, 2)
-rem, max = _elementwise("rem", ops.rem, 2), _elementwise("max", ops.max, 2)
-min, atan2 = _elementwise("min", ops.min, 2), _elementwise("atan2", ops.atan2, 2)
+rem, atan2 = _elementwise("rem", ops.rem, 2), _elementwise("atan2", ops.atan2, 2)
 nextafter = _elementwise("nextafter", ops.nextafter, 2)
 eq, ne = _elementwise("eq", ops.eq, 2), _elementwise("ne", ops.ne, 2)
 lt, le = _elementwise("lt", ops.lt, 2), _elementwise("le", ops.le, 2)
@@ -102,6 +102,41 @@ bitwise_xor = _elementwise("bitwise_xor", ops.xor, 2)
 shift_left = _elementwise("shift_left", ops.shift_left, 2)
 shift_right_logical = _elementwise("shift_right_logical", ops.shift_right_logical, 2)
 shift_right_arithmetic = _elementwise("shift_right_arithmetic", ops.shift_right_arithmetic, 2)
+
+
+complex = _elementwise("complex", parts.complex, 2)
+
+
+def conj(x: ArrayLike, input_dtype: DTypeLike = None) -> Array:
+    """The conjugate; of a float the complex number with that real part."""
+    x = value(x)
+    if x.dtype in COMPLEX_OF:
+        return value(x, COMPLEX_OF[x.dtype])
+    return bind(parts.conj, x)
+
+
+def _extremum(name: str, primitive: Primitive, first: Callable[..., Array]) -> Callable[..., Array]:
+    """Of complex numbers that of the real parts, or of the imaginary ones where those are equal."""
+
+    def function(x: ArrayLike, y: ArrayLike) -> Array:
+        x, y = _same_dtype(name, (operand(x), operand(y)))
+        if x.dtype not in COMPLEX:
+            return bind(primitive, x, y)
+        (x_real, y_real), (x_imag, y_imag) = (
+            (bind(part, x), bind(part, y)) for part in (parts.real, parts.imag)
+        )
+        tied = ufuncs.logical_and(ufuncs.equal(x_real, y_real), first(x_imag, y_imag))
+        ahead = ufuncs.logical_or(first(x_real, y_real), tied)
+        x, y = plain(x), plain(y)
+        return select(ufuncs.logical_or(ahead, ufuncs.isnan(x)), x, y)
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = f"{primitive.__doc__} Element by element."
+    return function
+
+
+max = _extremum("max", ops.max, ufuncs.greater)
+min = _extremum("min", ops.min, ufuncs.less)
 
 
 def mul(x: ArrayLike, y: ArrayLike, *, out_dtype: DTypeLike = None) -> Array:
@@ -120,7 +155,7 @@ def stop_gradient(x: Any) -> Any:
 def pow(x: ArrayLike, y: ArrayLike) -> Array:
     """x to the y, which is of the dtype of x, or an integer."""
     base, exponent = operand(x), operand(y)
-    if dtype_of(exponent).kind in "iu" and dtype_of(base).kind == "f":
+    if dtype_of(exponent).kind in "iu" and dtype_of(base) in INEXACT:
         return ufuncs.power(value(base), exponent)
     return bind(ops.pow, *_same_dtype("pow", (base, exponent)))
 

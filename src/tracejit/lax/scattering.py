@@ -18,7 +18,7 @@ import numpy as np
 
 from tracejit.errors import ArgumentError, ShapeError
 from tracejit.ir.primitive import Primitive
-from tracejit.ir.types import INT64
+from tracejit.ir.types import INEXACT, INT64
 from tracejit.numpy import shaping, ufuncs
 from tracejit.numpy.arrays import Array, ArrayLike, convert, fault, shape_argument, value
 from tracejit.numpy.choosing import clip, where
@@ -195,7 +195,7 @@ def gather(
 
 def _fill_of(dtype: np.dtype) -> Any:
     """What is read where nothing is."""
-    if dtype.kind == "f":
+    if dtype in INEXACT:
         return np.nan
     if dtype.kind == "b":
         return True

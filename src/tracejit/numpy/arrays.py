@@ -27,8 +27,8 @@ from tracejit.errors import (
     did_you_mean,
 )
 from tracejit.ir.atoms import Literal
-from tracejit.ir.types import ALL, BOOL, FLOAT64, Shape, array_type
-from tracejit.numpy.promotion import default_float, dtype_of, result_dtype, unknown_dtype
+from tracejit.ir.types import ALL, BOOL, Shape, array_type
+from tracejit.numpy.promotion import defaulted, dtype_of, result_dtype, unknown_dtype
 from tracejit.ops import elementwise, structure
 from tracejit.trace.provenance import user_frame
 from tracejit.trace.tracer import (
@@ -148,11 +148,9 @@ def from_sequence(xs: Sequence[Any]) -> Array:
     """The array of nested sequences: by NumPy, or stacked where they hold tracers."""
     if not _holds_tracer(xs):
         array = np.asarray(xs)
-        if array.dtype == FLOAT64 and default_float() != FLOAT64:
-            return array.astype(default_float())
         if array.dtype not in ALL:
             raise unknown_dtype(array.dtype)
-        return array
+        return array.astype(defaulted(array.dtype), copy=False)
     parts = [operand(x) for x in xs]
     shapes = {shape_of(x) for x in parts}
     if len(shapes) > 1:

@@ -24,7 +24,7 @@ from tracejit.numpy.arrays import (
 from tracejit.numpy.choosing import clip, where
 from tracejit.numpy.contraction import dot
 from tracejit.numpy.indexing import take
-from tracejit.numpy.kinds import to_float
+from tracejit.numpy.kinds import refuse_complex, to_float
 from tracejit.numpy.promotion import is_weak, quotient_dtype, result_dtype, result_float
 from tracejit.numpy.reductions import cumsum
 from tracejit.numpy.reductions import sum as sum_over
@@ -166,14 +166,19 @@ def interp(
     x: ArrayLike, xp: ArrayLike, fp: ArrayLike, left: ArrayLike | None = None,
     right: ArrayLike | None = None, period: None = None,
 ) -> Array:  # fmt: skip
-    """At x, what is linear between the points (xp, fp), xp ascending; left and right of them."""
+    """At x, what is linear between the points (xp, fp), xp ascending; left and right of them.
+
+    x and xp are real, fp may be complex.
+    """
     if period is not None:
         raise fault(UnsupportedError, "interp: period= is not supported", "use x % period")
     points, values = value(xp), value(fp)
     if points.ndim != 1 or points.shape != values.shape or not points.shape[0]:
         raise fault(ShapeError, f"interp: points {points.shape} and values {values.shape}")
-    dtype = result_float(operand(x), points, values)
-    x, points, values = value(x, dtype), value(points, dtype), value(values, dtype)
+    refuse_complex("interp between points", operand(x), points)
+    dtype = result_float(operand(x), points)
+    x, points = value(x, dtype), value(points, dtype)
+    values = value(values, result_float(x, values))
     last = points.shape[0] - 1
     if last == 0:
         inside: Array = ufuncs.add(ufuncs.multiply(x, 0), values[0])
@@ -255,8 +260,8 @@ def convolve(a: ArrayLike, v: ArrayLike, mode: str = "full") -> Array:
 
 
 def correlate(a: ArrayLike, v: ArrayLike, mode: str = "valid") -> Array:
-    """Sums of products of a and v, at each offset; mode valid, same or full."""
-    x, y = value(a), value(v)
+    """Sums of products of a and v, conjugated, at each offset; mode valid, same or full."""
+    x, y = value(a), ufuncs.conjugate(value(v))
     shift = (y.size - 1) // 2 if y.size <= x.size else x.size // 2
     return _centred(_convolution(x, flip(y)), x, y, mode, shift)
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from tracejit.errors import ArgumentError, UnsupportedError
-from tracejit.ir.types import BOOL, COMPLEX
-from tracejit.numpy import ufuncs
+from tracejit.ir.types import BOOL, COMPLEX, FLOATS, INEXACT
+from tracejit.numpy import ufuncs, views
 from tracejit.numpy.arrays import (
     Array,
     ArrayLike,
@@ -23,7 +23,7 @@ from tracejit.numpy.arrays import (
     takes_out,
     value,
 )
-from tracejit.numpy.kinds import to_float, truth
+from tracejit.numpy.kinds import refuse_complex, to_float, truth
 from tracejit.numpy.promotion import dtype_of, quotient_dtype, result_dtype
 from tracejit.ops import complex as parts
 from tracejit.ops import elementwise as ops
@@ -32,7 +32,7 @@ from tracejit.trace.tracer import bind, is_traced
 __all__ = [
     "angle", "argwhere", "around", "choose", "clip", "fix", "flatnonzero", "imag", "isclose",
     "iscomplex", "isneginf", "isposinf", "isreal", "nan_to_num", "nonzero", "piecewise", "real",
-    "round", "select", "sinc", "where",
+    "real_if_close", "round", "select", "sinc", "where",
 ]  # fmt: skip
 
 
@@ -153,9 +153,15 @@ def nan_to_num(
     x: ArrayLike, copy: bool = True, nan: ArrayLike = 0.0, posinf: ArrayLike | None = None,
     neginf: ArrayLike | None = None,
 ) -> Array:  # fmt: skip
-    """x with NaN and infinities replaced: the infinities by the largest and lowest numbers."""
+    """x with NaN and infinities replaced: the infinities by the largest and lowest numbers.
+
+    Of complex numbers it is done to both parts.
+    """
     x = value(x)
-    if x.dtype.kind != "f":
+    if x.dtype in COMPLEX:
+        both = [nan_to_num(bind(p, x), copy, nan, posinf, neginf) for p in (parts.real, parts.imag)]
+        return bind(parts.complex, *both)
+    if x.dtype not in FLOATS:
         return copied(x)
     limits = np.finfo(x.dtype)
     high = limits.max if posinf is None else posinf
@@ -182,7 +188,7 @@ def isclose(
 ) -> Array:  # fmt: skip
     """Whether |a - b| <= atol + rtol |b|; infinities are close to themselves alone."""
     a, b = operand(a), operand(b)
-    if result_dtype(a, b).kind != "f":
+    if result_dtype(a, b) not in INEXACT:
         a, b = to_float(a), to_float(b)
     bound = ufuncs.add(atol, ufuncs.multiply(rtol, ufuncs.absolute(b)))
     near = ufuncs.less_equal(ufuncs.absolute(ufuncs.subtract(a, b)), bound)
@@ -202,12 +208,14 @@ def angle(z: ArrayLike, deg: bool = False) -> Array:
 @takes_out
 def isposinf(x: ArrayLike, out: Array = None) -> Array:
     """Whether x is inf."""
+    refuse_complex("isposinf", operand(x))
     return ufuncs.equal(x, np.inf)
 
 
 @takes_out
 def isneginf(x: ArrayLike, out: Array = None) -> Array:
     """Whether x is -inf."""
+    refuse_complex("isneginf", operand(x))
     return ufuncs.equal(x, -np.inf)
 
 
@@ -222,17 +230,24 @@ def iscomplex(x: ArrayLike) -> Array:
 
 
 def real(x: ArrayLike) -> Array:
-    """The real part; x itself if it is real."""
+    """The real part, a view of x; x itself if it is real."""
     x = value(x)
-    return bind(parts.real, x) if x.dtype in COMPLEX else x
+    return views.of(x, views.RealPart()) if x.dtype in COMPLEX else x
 
 
 def imag(x: ArrayLike) -> Array:
-    """The imaginary part; zeros if x is real."""
+    """The imaginary part, a view of x; zeros if x is real."""
     x = operand(x)
     if dtype_of(x) in COMPLEX:
-        return bind(parts.imag, value(x))
+        return views.of(value(x), views.ImaginaryPart())
     return full_of(0, dtype_of(x), shape_of(x))
+
+
+def real_if_close(a: ArrayLike, tol: float = 100) -> Array:
+    """The real part of a known complex array whose imaginary parts are about 0, else the array."""
+    if dtype_of(operand(a)) not in COMPLEX:
+        return value(a)
+    return np.real_if_close(known(a, "real_if_close"), tol)
 
 
 @takes_out
@@ -241,8 +256,8 @@ def round(a: ArrayLike, decimals: int = 0, out: Array = None) -> Array:
     x = value(a)
     if x.dtype == BOOL:
         x = value(x, np.dtype(np.int8))
-    if decimals == 0 or (x.dtype.kind != "f" and decimals > 0):
-        return ufuncs.rint(x) if x.dtype.kind == "f" else copied(x)
+    if decimals == 0 or (x.dtype not in INEXACT and decimals > 0):
+        return ufuncs.rint(x) if x.dtype in INEXACT else copied(x)
     scale = 10.0 ** abs(decimals)
     up, down = ufuncs.multiply, ufuncs.divide
     if decimals < 0:

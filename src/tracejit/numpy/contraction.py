@@ -110,7 +110,7 @@ def _last_axes(x: Any, y: Any, name: str) -> Array:
 
 
 def _vecdot(x: Any, y: Any) -> Array:
-    return _last_axes(x, y, "vecdot")
+    return _last_axes(ufuncs.conjugate.body(x), y, "vecdot")
 
 
 def _matvec(x: Any, y: Any) -> Array:
@@ -120,6 +120,7 @@ def _matvec(x: Any, y: Any) -> Array:
 
 
 def _vecmat(x: Any, y: Any) -> Array:
+    x = ufuncs.conjugate.body(x)
     if len(shape_of(x)) == 1:
         return _matmul(x, y)
     z = _matmul(reshape_to(value(x), (*x.shape[:-1], 1, x.shape[-1])), y)
@@ -127,20 +128,22 @@ def _vecmat(x: Any, y: Any) -> Array:
 
 
 matvec = ufuncs.Ufunc("matvec", _matvec, 2, "Matrices by vectors, in the last axes.")
-vecmat = ufuncs.Ufunc("vecmat", _vecmat, 2, "Vectors by matrices, in the last axes.")
-_vecdot_ufunc = ufuncs.Ufunc("vecdot", _vecdot, 2, "Sums of products along the last axis.")
+vecmat = ufuncs.Ufunc("vecmat", _vecmat, 2, "Vectors, conjugated, by matrices, in the last axes.")
+_vecdot_ufunc = ufuncs.Ufunc(
+    "vecdot", _vecdot, 2, "Sums of products along the last axis, the first factor conjugated."
+)
 
 
 def vecdot(x1: ArrayLike, x2: ArrayLike, /, *, axis: int = -1) -> Array:
-    """Sums of products along an axis, the rest broadcast."""
+    """Sums of products along an axis, the first factor conjugated; the rest broadcast."""
     if axis == -1:
         return _vecdot_ufunc(x1, x2)
     return _vecdot_ufunc(moveaxis(x1, axis, -1), moveaxis(x2, axis, -1))
 
 
 def vdot(a: ArrayLike, b: ArrayLike) -> Array:
-    """The sum of the products of all elements."""
-    return contract(ravel(a), ravel(b), ((0,), (0,)), name="vdot")
+    """The sum of the products of all elements, those of a conjugated."""
+    return contract(ravel(ufuncs.conjugate(a)), ravel(b), ((0,), (0,)), name="vdot")
 
 
 def inner(a: ArrayLike, b: ArrayLike) -> Array:

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from tracejit.errors import ArgumentError, TracedConversionError
-from tracejit.ir.types import FLOAT64
 from tracejit.numpy import ufuncs
 from tracejit.numpy.arrays import (
     Array,
@@ -32,7 +31,14 @@ from tracejit.numpy.arrays import (
 )
 from tracejit.numpy.choosing import where
 from tracejit.numpy.kinds import truth
-from tracejit.numpy.promotion import as_dtype, default_float, dtype_of, result_dtype, result_float
+from tracejit.numpy.promotion import (
+    as_dtype,
+    default_float,
+    defaulted,
+    dtype_of,
+    result_dtype,
+    result_float,
+)
 from tracejit.ops import structure
 from tracejit.trace.tracer import Tracer, bind, is_traced
 
@@ -145,10 +151,8 @@ def _known(name: str, *xs: Any) -> None:
 
 
 def _by_numpy(result: np.ndarray, dtype: DTypeLike) -> np.ndarray:
-    """What NumPy made, in the default float dtype unless the user asked for another."""
-    if dtype is None and result.dtype == FLOAT64:
-        return result.astype(default_float(), copy=False)
-    return result
+    """What NumPy made, in the default dtype of floats unless the user asked for another."""
+    return result.astype(defaulted(result.dtype), copy=False) if dtype is None else result
 
 
 def arange(
@@ -209,12 +213,13 @@ def geomspace(
     start: ArrayLike, stop: ArrayLike, num: int = 50, endpoint: bool = True,
     dtype: DTypeLike = None, axis: int = 0,
 ) -> Array:  # fmt: skip
-    """Numbers with equal ratios from start to stop."""
+    """Numbers with equal ratios from start to stop; complex ones on a spiral."""
     start, stop = operand(start), operand(stop)
     if not is_traced(start, stop):
         return _by_numpy(np.geomspace(start, stop, num, endpoint, dtype, axis), dtype)
-    sign = ufuncs.sign(start)
-    logs = [ufuncs.log10(ufuncs.multiply(x, sign)) for x in (start, stop)]
+    dtype_of_both = result_float(start, stop)  # one of them complex, the other's logarithm is, too
+    sign = ufuncs.sign(value(start, dtype_of_both))
+    logs = [ufuncs.log10(ufuncs.divide(x, sign)) for x in (start, stop)]
     result = ufuncs.multiply(logspace(logs[0], logs[1], num, endpoint, axis=axis), sign)
     return result if dtype is None else astype(result, dtype)
 

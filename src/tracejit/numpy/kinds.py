@@ -9,7 +9,7 @@ import numpy as np
 
 from tracejit.errors import DTypeError
 from tracejit.ir.primitive import Primitive
-from tracejit.ir.types import BITS, BOOL, FLOAT64
+from tracejit.ir.types import BITS, BOOL, COMPLEX, FLOAT64, INEXACT
 from tracejit.numpy.arrays import (
     Array,
     fault,
@@ -38,6 +38,20 @@ def binds_floats(primitive: Primitive, body: Body) -> Body:
 def to_float(x: Any) -> Array:
     """x in the float dtype that sin or sqrt compute in."""
     return value(x, float_dtype(dtype_of(x)))
+
+
+def refuse_complex(name: str, *xs: Any) -> None:
+    """DTypeError for complex operands of a function of real numbers."""
+    for x in xs:
+        if dtype_of(x) in COMPLEX:
+            hint = "take the parts, x.real and x.imag, or the size, abs(x)"
+            raise fault(DTypeError, f"{name} of complex numbers is not defined", hint)
+
+
+def to_real(x: Any, name: str) -> Array:
+    """As `to_float`, of what is no complex number."""
+    refuse_complex(name, x)
+    return to_float(x)
 
 
 def of_float(primitive: Primitive) -> Body:
@@ -126,6 +140,6 @@ def of_bits(primitive: Primitive, name: str) -> Body:
 
 def of_float_or_identity(primitive: Primitive) -> Body:
     """Rounding: integers and bools are round already."""
-    return lambda x: bind(primitive, value(x)) if dtype_of(x).kind == "f" else value(x)
+    return lambda x: bind(primitive, value(x)) if dtype_of(x) in INEXACT else value(x)
 
 

@@ -50,6 +50,13 @@ def default_complex() -> np.dtype:
     return COMPLEX_OF[default_float()]
 
 
+def defaulted(dtype: np.dtype) -> np.dtype:
+    """The dtype of what NumPy made of Python's numbers: of floats and complex ones the default."""
+    if dtype == FLOAT64:
+        return default_float()
+    return default_complex() if dtype == COMPLEX128 else dtype
+
+
 def as_dtype(dtype: Any) -> np.dtype:
     """The dtype that the user names: a dtype, a scalar type, a text; `float` is the default one,
     and `complex` that of its numbers."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from tracejit.errors import ArgumentError, ShapeError
 from tracejit.ir.primitive import Primitive
-from tracejit.ir.types import BOOL, INT64, Shape, without_axes
+from tracejit.ir.types import BOOL, COMPLEX, INT64, Shape, without_axes
 from tracejit.numpy import ufuncs
 from tracejit.numpy.arrays import (
     Array,
@@ -25,7 +25,7 @@ from tracejit.numpy.arrays import (
     takes_out,
     value,
 )
-from tracejit.numpy.choosing import isclose
+from tracejit.numpy.choosing import imag, isclose, real
 from tracejit.numpy.choosing import where as choose_where
 from tracejit.numpy.kinds import to_float, truth
 from tracejit.numpy.promotion import as_dtype, quotient_dtype, sum_dtype
@@ -264,15 +264,23 @@ def var(
     a: ArrayLike, axis: Axis = None, dtype: DTypeLike = None, out: Array = None, ddof: float = 0,
     keepdims: bool = False, *, where: ArrayLike = True, correction: float | None = None,
 ) -> Array:  # fmt: skip
-    """The mean square distance from the mean; the sum is divided by the count less ddof."""
+    """The mean square distance from the mean, which is real of complex numbers, too; the sum is
+    divided by the count less ddof."""
     x = value(a)
     x = convert(x, quotient_dtype(x) if dtype is None else as_dtype(dtype))
     axes = some_axes(axis, x.ndim)
-    off = ufuncs.square(ufuncs.subtract(x, _mean(x, axes, where, True)))
+    off = size_squared(ufuncs.subtract(x, _mean(x, axes, where, True)))
     total = reduce_with(structure.reduce_sum, _masked(off, where, 0), axes, keepdims)
     count = _count(x, axes, where, keepdims)
     free = ufuncs.maximum(ufuncs.subtract(count, ddof if correction is None else correction), 0)
-    return ufuncs.divide(total, value(free, x.dtype))
+    return ufuncs.divide(total, value(free, off.dtype))
+
+
+def size_squared(x: Array) -> Array:
+    """x x, of complex numbers x conj(x): a float."""
+    if x.dtype not in COMPLEX:
+        return ufuncs.square(x)
+    return ufuncs.add(ufuncs.square(real(x)), ufuncs.square(imag(x)))
 
 
 def root(x: Array) -> Array:

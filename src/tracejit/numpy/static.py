@@ -14,26 +14,29 @@ from tracejit.numpy.promotion import as_dtype, default_float, dtype_of, promote_
 from tracejit.trace.tracer import Tracer
 
 __all__ = [
-    "bartlett", "blackman", "bool", "bool_", "broadcast_shapes", "can_cast", "diag_indices",
-    "diag_indices_from", "double", "dtype", "e", "einsum_path", "euler_gamma", "finfo",
-    "float32", "float64", "floating", "generic", "hamming", "hanning", "iinfo", "index_exp",
-    "indices", "inexact", "inf", "int8", "int16", "int32", "int64", "int_", "integer",
-    "intersect1d", "iscomplexobj", "isdtype", "isrealobj", "isscalar", "issubdtype", "iterable",
-    "kaiser", "mask_indices", "mgrid", "nan", "ndarray", "newaxis", "number", "ogrid", "pi",
-    "promote_types", "result_type", "s_", "set_printoptions", "setdiff1d", "setxor1d",
-    "signedinteger", "single", "tril_indices", "tril_indices_from", "triu_indices",
-    "triu_indices_from", "uint", "uint8", "uint16", "uint32", "uint64", "union1d", "unique",
-    "unique_counts", "unique_inverse", "unique_values", "unsignedinteger",
+    "bartlett", "blackman", "bool", "bool_", "broadcast_shapes", "can_cast", "cdouble",
+    "complex64", "complex128", "complexfloating", "csingle", "diag_indices", "diag_indices_from",
+    "double", "dtype", "e", "einsum_path", "euler_gamma", "finfo", "float32", "float64",
+    "floating", "generic", "hamming", "hanning", "iinfo", "index_exp", "indices", "inexact",
+    "inf", "int8", "int16", "int32", "int64", "int_", "integer", "intersect1d", "iscomplexobj",
+    "isdtype", "isrealobj", "isscalar", "issubdtype", "iterable", "kaiser", "mask_indices",
+    "mgrid", "nan", "ndarray", "newaxis", "number", "ogrid", "pi", "promote_types", "result_type",
+    "s_", "set_printoptions", "setdiff1d", "setxor1d", "signedinteger", "single", "tril_indices",
+    "tril_indices_from", "triu_indices", "triu_indices_from", "uint", "uint8", "uint16", "uint32",
+    "uint64", "union1d", "unique", "unique_counts", "unique_inverse", "unique_values",
+    "unsignedinteger",
 ]  # fmt: skip
 
 pi, e, inf, nan, euler_gamma, newaxis = np.pi, np.e, np.inf, np.nan, np.euler_gamma, None
 
 bool_ = bool = np.bool_  # the name that NumPy has, too
 single, double, int_, uint = np.float32, np.float64, np.int64, np.uint64
+complex64, complex128 = csingle, cdouble = np.complex64, np.complex128
 float32, float64 = np.float32, np.float64
 int8, int16, int32, int64 = np.int8, np.int16, np.int32, np.int64
 uint8, uint16, uint32, uint64 = np.uint8, np.uint16, np.uint32, np.uint64
 generic, number, inexact, floating = np.generic, np.number, np.inexact, np.floating
+complexfloating = np.complexfloating
 integer, signedinteger, unsignedinteger = np.integer, np.signedinteger, np.unsignedinteger
 dtype = np.dtype
 
@@ -107,12 +110,12 @@ def isscalar(element: Any) -> builtins.bool:
 
 
 def iscomplexobj(x: ArrayLike) -> builtins.bool:
-    """False: all numbers are real here."""
+    """Whether x is of a complex dtype."""
     return np.iscomplexobj(x) if not isinstance(x, Tracer) else dtype_of(x).kind == "c"
 
 
 def isrealobj(x: ArrayLike) -> builtins.bool:
-    """True: all numbers are real here."""
+    """Whether x is of no complex dtype."""
     return not iscomplexobj(x)
 
 

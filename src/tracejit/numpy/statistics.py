@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tracejit.errors import ArgumentError, ShapeError, UnsupportedError
-from tracejit.ir.types import INT64
+from tracejit.ir.types import COMPLEX, FLOATS, INEXACT, INT64, PART_OF
 from tracejit.numpy import ufuncs
 from tracejit.numpy.arrays import (
     Array,
@@ -27,11 +27,11 @@ from tracejit.numpy.arrays import (
     takes_out,
     value,
 )
-from tracejit.numpy.choosing import clip, where
+from tracejit.numpy.choosing import clip, imag, real, where
 from tracejit.numpy.contraction import diagonal, matmul
 from tracejit.numpy.creation import linspace
 from tracejit.numpy.indexing import take, take_along_axis
-from tracejit.numpy.kinds import to_float
+from tracejit.numpy.kinds import refuse_complex, to_real
 from tracejit.numpy.promotion import default_float, promote_dtypes, quotient_dtype
 from tracejit.numpy.reductions import (
     any as any_over,
@@ -69,7 +69,8 @@ from tracejit.numpy.shaping import (
 )
 from tracejit.numpy.sorting import searchsorted, sort
 from tracejit.numpy.updates import At
-from tracejit.trace.tracer import Tracer, is_traced
+from tracejit.ops.complex import complex as complex_of
+from tracejit.trace.tracer import Tracer, bind, is_traced
 
 __all__ = [
     "average", "bincount", "corrcoef", "cov", "histogram", "histogram_bin_edges", "median",
@@ -107,13 +108,16 @@ def cov(
     m: ArrayLike, y: ArrayLike | None = None, rowvar: bool = True, bias: bool = False,
     ddof: int | None = None, fweights: ArrayLike | None = None, aweights: ArrayLike | None = None,
 ) -> Array:  # fmt: skip
-    """The covariances of variables, one in each row (or column, if not rowvar)."""
+    """The covariances of variables, one in each row (or column, if not rowvar): means of products,
+    the second factor conjugated."""
     x = _variables(m, rowvar)
     if y is not None:
         x = concatenate((x, _variables(y, rowvar)), 0)
     x = value(x, promote_dtypes(quotient_dtype(x), default_float()))  # float64, as NumPy
+    real_dtype = PART_OF.get(x.dtype, x.dtype)
     ddof = (0 if bias else 1) if ddof is None else ddof
     weights = fweights
+    refuse_complex("a weight", *[operand(w) for w in (fweights, aweights) if w is not None])
     if aweights is not None:
         weights = aweights if weights is None else ufuncs.multiply(weights, aweights)
     count: Any = x.shape[1]
@@ -121,7 +125,7 @@ def cov(
         centred = scaled = ufuncs.subtract(x, mean(x, 1, keepdims=True))
         free = count - ddof
     else:
-        w = value(weights, x.dtype)
+        w = value(weights, real_dtype)
         count = sum_over(w)
         centre = ufuncs.divide(sum_over(ufuncs.multiply(x, w), 1, keepdims=True), count)
         centred = ufuncs.subtract(x, centre)
@@ -131,8 +135,8 @@ def cov(
             squares = sum_over(ufuncs.multiply(w, aweights))
             taken = ufuncs.divide(ufuncs.multiply(squares, ddof), count)
         free = ufuncs.subtract(count, taken)
-    products = matmul(scaled, transpose(centred))
-    return squeeze(ufuncs.divide(products, value(ufuncs.maximum(free, 0), x.dtype)))
+    products = matmul(scaled, transpose(ufuncs.conjugate(centred)))
+    return squeeze(ufuncs.divide(products, value(ufuncs.maximum(free, 0), real_dtype)))
 
 
 def _variables(m: ArrayLike, rowvar: bool) -> Array:
@@ -148,9 +152,12 @@ def corrcoef(x: ArrayLike, y: ArrayLike | None = None, rowvar: bool = True) -> A
     c = cov(x, y, rowvar)
     if not c.ndim:
         return ufuncs.divide(c, c)
-    deviation = ufuncs.sqrt(diagonal(c))
+    deviation = ufuncs.sqrt(real(diagonal(c)))
     c = ufuncs.divide(c, reshape_to(deviation, (c.shape[0], 1)))
-    return clip(ufuncs.divide(c, deviation), -1, 1)
+    c = ufuncs.divide(c, deviation)
+    if c.dtype not in COMPLEX:
+        return clip(c, -1, 1)
+    return bind(complex_of, clip(real(c), -1, 1), clip(imag(c), -1, 1))
 
 
 # Quantiles
@@ -161,7 +168,7 @@ def quantile(
     a: ArrayLike, q: ArrayLike, axis: Axis = None, out: Array = None, overwrite_input: bool = False,
     method: str = "linear", keepdims: bool = False,
 ) -> Array:  # fmt: skip
-    """The q-quantiles over axes; those of several q come along a new first axis.
+    """The q-quantiles over axes, of real numbers; those of several q come along a new first axis.
 
     method: linear, lower, higher, midpoint, nearest. NaN where there is one.
     """
@@ -266,7 +273,7 @@ def _no_median(x: Array, axes: tuple[int, ...], keepdims: bool) -> Array:
 
 def _without_nan(a: ArrayLike, number: Any) -> Array:
     x = value(a)
-    return where(ufuncs.isnan(x), value(number, x.dtype), x) if x.dtype.kind == "f" else x
+    return where(ufuncs.isnan(x), value(number, x.dtype), x) if x.dtype in INEXACT else x
 
 
 def _present(a: ArrayLike) -> Array:
@@ -323,7 +330,7 @@ def _nan_extreme(
     a: ArrayLike, identity: float, reduce: Any, axis: Axis, keepdims: bool, initial: Any, mask: Any
 ) -> Array:
     x = value(a)
-    if x.dtype.kind != "f":
+    if x.dtype not in FLOATS:
         return reduce(x, axis, keepdims=keepdims, initial=initial, where=mask)
     found = reduce(_without_nan(x, identity), axis, keepdims=keepdims, initial=initial, where=mask)
     return where(any_over(_present(x), axis, keepdims=keepdims), found, math.nan)
@@ -431,7 +438,9 @@ def bincount(
         length = max(size_argument(minlength, "minlength"), int(x.max()) + 1 if x.size else 0)
     elif isinstance(x, Tracer):
         x = where(ufuncs.less(x, 0), length, x)
-    counted = full_of(1, INT64, x.shape) if weights is None else to_float(value(weights))
+    counted = (
+        full_of(1, INT64, x.shape) if weights is None else to_real(value(weights), "bincount")
+    )
     empty = full_of(0, counted.dtype, (length,))
     return At(empty)[x].add(counted)
 

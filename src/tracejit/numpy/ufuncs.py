@@ -9,7 +9,17 @@ import numpy as np
 
 from tracejit.errors import ArgumentError, DTypeError
 from tracejit.ir.primitive import Primitive
-from tracejit.ir.types import BOOL, COMPLEX, FLOAT32, FLOAT64, INEXACT, INT32, INT64, SIGNED
+from tracejit.ir.types import (
+    BOOL,
+    COMPLEX,
+    COMPLEX128,
+    FLOAT32,
+    FLOAT64,
+    INEXACT,
+    INT32,
+    INT64,
+    SIGNED,
+)
 from tracejit.numpy.arrays import (
     Array,
     convert,
@@ -33,11 +43,12 @@ from tracejit.numpy.kinds import (
     of_number,
     of_numbers,
     of_truth,
+    refuse_complex,
     to_float,
+    to_real,
 )
 from tracejit.numpy.promotion import (
     dtype_of,
-    float_dtype,
     is_weak,
     quotient_dtype,
     result_dtype,
@@ -201,7 +212,8 @@ def _power(x: Any, y: Any) -> Array:
 
 
 def _float_power(x: Any, y: Any) -> Array:
-    return _power(value(x, FLOAT64), y if is_weak(y) else value(y, FLOAT64))
+    dtype = COMPLEX128 if {dtype_of(x), dtype_of(y)} & COMPLEX else FLOAT64
+    return _power(value(x, dtype), y if is_weak(y) else value(y, dtype))
 
 
 def _square(x: Any) -> Array:
@@ -216,7 +228,7 @@ def _reciprocal(x: Any) -> Array:
 
 power = _binary("power", _power, "x ** y.")
 pow = power
-float_power = _binary("float_power", _float_power, "x ** y in float64.")
+float_power = _binary("float_power", _float_power, "x ** y in float64, or complex128.")
 square = _unary("square", binds_floats(ops.square, _square), "x * x.")
 sqrt = _unary("sqrt", of_float(ops.sqrt), "The square root; NaN below 0.")
 cbrt = _unary("cbrt", of_float(ops.cbrt), "The cube root.")
@@ -251,7 +263,7 @@ def _heaviside(x: Any, y: Any) -> Array:
 
 
 def _spacing(x: Any) -> Array:
-    x = to_float(x)
+    x = to_real(x, "spacing")
     size = bind(ops.abs, x)
     gap = bind(ops.sub, bind(ops.nextafter, size, splat(math.inf, x.dtype, x.shape)), size)
     return _copysign(gap, x)
@@ -259,24 +271,36 @@ def _spacing(x: Any) -> Array:
 
 def _modf(x: Any) -> tuple[Array, Array]:
     """The fraction and the whole part, both with the sign of x."""
-    x = to_float(x)
+    x = to_real(x, "modf")
     whole = bind(ops.trunc, x)
     infinite = bind(ops.eq, bind(ops.abs, x), splat(math.inf, x.dtype, x.shape))
     rest = bind(ops.select, infinite, splat(0, x.dtype, x.shape), bind(ops.sub, x, whole))
     return _copysign(rest, x), whole
 
 
+def _rint(x: Any) -> Array:
+    x = to_float(x)
+    if x.dtype not in COMPLEX:
+        return bind(ops.round_even, x)
+    both = [bind(ops.round_even, bind(part, x)) for part in (parts.real, parts.imag)]
+    return bind(parts.complex, *both)
+
+
 absolute = _unary("absolute", _absolute, "|x|; its derivative at 0 is 0.")
 abs = absolute
-fabs = _unary("fabs", of_float(ops.abs), "|x|, in floats.")
-sign = _unary("sign", _sign, "-1, 0 or 1 by the sign of x.")
+fabs = _unary(
+    "fabs", binds_floats(ops.abs, lambda x: bind(ops.abs, to_real(x, "fabs"))), "|x|, in floats."
+)
+sign = _unary("sign", _sign, "-1, 0 or 1 by the sign of x; x / |x| of a complex number.")
 signbit = _unary("signbit", of_float(ops.sign_bit), "Whether the sign bit is set.")
 copysign = _binary("copysign", _copysign, "The size of x with the sign of y.")
 heaviside = _binary("heaviside", _heaviside, "0 below 0, 1 above, y at 0.")
 floor = _unary("floor", of_float_or_identity(ops.floor), "The largest whole number up to x.")
 ceil = _unary("ceil", of_float_or_identity(ops.ceil), "The smallest whole number from x on.")
 trunc = _unary("trunc", of_float_or_identity(ops.trunc), "x rounded toward 0.")
-rint = _unary("rint", of_float(ops.round_even), "x rounded to the nearest, ties to even.")
+rint = _unary(
+    "rint", binds_floats(ops.round_even, _rint), "x rounded to the nearest, ties to even."
+)
 nextafter = _binary("nextafter", of_floats(ops.nextafter), "The float next to x toward y.")
 spacing = _unary("spacing", _spacing, "The distance to the next float away from 0.")
 modf = _unary("modf", _modf, "The fraction and the whole part of x.", nout=2)
@@ -343,9 +367,9 @@ logaddexp2 = _binary("logaddexp2", _logaddexp2, "log2(2**x + 2**y), without over
 # Trigonometric and hyperbolic functions
 
 
-def _scaled(factor: float) -> Body:
+def _scaled(factor: float, name: str) -> Body:
     def body(x: Any) -> Array:
-        x = to_float(x)
+        x = to_real(x, name)
         return bind(ops.mul, x, splat(factor, x.dtype, x.shape))
 
     return body
@@ -353,6 +377,7 @@ def _scaled(factor: float) -> Body:
 
 def _hypot(x: Any, y: Any) -> Array:
     """sqrt(x x + y y), scaled by the larger so that it cannot overflow; derivative 0 at (0, 0)."""
+    refuse_complex("hypot", x, y)
     x, y = (bind(ops.abs, z) for z in unify((x, y), result_float(x, y)))
     dtype, shape = dtype_of(x), shape_of(x)
     nothing, one, inf = (splat(n, dtype, shape) for n in (0, 1, math.inf))
@@ -382,10 +407,10 @@ tanh = _unary("tanh", of_float(ops.tanh), "The hyperbolic tangent.")
 arcsinh = _unary("arcsinh", of_float(ops.asinh), "The inverse hyperbolic sine.")
 arccosh = _unary("arccosh", of_float(ops.acosh), "The inverse hyperbolic cosine.")
 arctanh = _unary("arctanh", of_float(ops.atanh), "The inverse hyperbolic tangent.")
-degrees = _unary("degrees", _scaled(180 / math.pi), "Radians as degrees.")
-radians = _unary("radians", _scaled(math.pi / 180), "Degrees as radians.")
-rad2deg = _unary("rad2deg", _scaled(180 / math.pi), "Radians as degrees.")
-deg2rad = _unary("deg2rad", _scaled(math.pi / 180), "Degrees as radians.")
+degrees = _unary("degrees", _scaled(180 / math.pi, "degrees"), "Radians as degrees.")
+radians = _unary("radians", _scaled(math.pi / 180, "radians"), "Degrees as radians.")
+rad2deg = _unary("rad2deg", _scaled(180 / math.pi, "rad2deg"), "Radians as degrees.")
+deg2rad = _unary("deg2rad", _scaled(math.pi / 180, "deg2rad"), "Degrees as radians.")
 asin, acos, atan, atan2 = arcsin, arccos, arctan, arctan2
 asinh, acosh, atanh = arcsinh, arccosh, arctanh
 
@@ -450,7 +475,7 @@ def _bitwise_count(x: Any) -> Array:
     x = _absolute(x)
     if x.dtype == BOOL:
         return convert(x, np.dtype(np.uint8))
-    if x.dtype.kind == "f":
+    if x.dtype in INEXACT:
         raise fault(DTypeError, f"bitwise_count takes integers, not {x.dtype}")
     return convert(bind(ops.population_count, x), np.dtype(np.uint8))
 
@@ -470,9 +495,9 @@ bitwise_count = _unary("bitwise_count", _bitwise_count, "The number of bits set 
 
 def _ldexp(x: Any, n: Any) -> Array:
     """x 2**n, in two steps, so that neither factor overflows where the result does not."""
-    if dtype_of(n).kind == "f":
+    if dtype_of(n) in INEXACT:
         raise fault(DTypeError, "ldexp: the exponent must be an integer")
-    dtype = float_dtype(dtype_of(x))
+    dtype = to_real(x, "ldexp").dtype
     x, n = unify((value(x, dtype), value(n, dtype)), dtype)
     half = bind(ops.trunc, bind(ops.mul, n, splat(0.5, dtype, shape_of(n))))
     first, second = bind(ops.exp2, half), bind(ops.exp2, bind(ops.sub, n, half))
@@ -485,7 +510,7 @@ _FIELDS = {FLOAT64: (INT64, 52, 2047, 1022), FLOAT32: (INT32, 23, 255, 126)}
 
 def _frexp(x: Any) -> tuple[Array, Array]:
     """(m, e) with x = m 2**e and 1/2 <= |m| < 1: e from the bits of x, scaled if subnormal."""
-    x = to_float(x)
+    x = to_real(x, "frexp")
     dtype, shape = x.dtype, x.shape
     bits, width, mask, bias = _FIELDS[dtype]
     tiny = bind(ops.lt, bind(ops.abs, x), splat(np.finfo(dtype).tiny, dtype, shape))

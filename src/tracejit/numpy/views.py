@@ -6,6 +6,7 @@
     Turned(axes)       np.flip(x, axes)
     Sliced(axis, ...)  a part of np.split
     ReadOnly(read)     np.broadcast_to and np.diagonal
+    RealPart()         x.real of complex numbers; ImaginaryPart() is x.imag
 
 `of(x, way)` is the view; of what is not traced it is an array of its own, by NumPy.
 """
@@ -19,6 +20,7 @@ from dataclasses import dataclass
 
 from tracejit.ir.types import INT64, Shape
 from tracejit.numpy.arrays import Array, reshape_to, splat
+from tracejit.ops import complex as parts
 from tracejit.ops import indexing, structure
 from tracejit.ops.structure import inverse_order
 from tracejit.trace.tracer import Tracer, bind
@@ -114,6 +116,31 @@ class ReadOnly:
 
     def strides(self, shape: Shape, strides: Shape) -> Shape | None:
         return None
+
+
+@dataclass(frozen=True, slots=True)
+class RealPart:
+    """The real parts: every other of the floats that complex numbers are."""
+
+    def read(self, base: Array) -> Array:
+        return bind(parts.real, base)
+
+    def write(self, base: Array, new: Array) -> Array:
+        return bind(parts.complex, new, bind(parts.imag, base))
+
+    def strides(self, shape: Shape, strides: Shape) -> Shape | None:
+        return tuple([2 * s for s in strides])
+
+
+@dataclass(frozen=True, slots=True)
+class ImaginaryPart(RealPart):
+    """The imaginary parts."""
+
+    def read(self, base: Array) -> Array:
+        return bind(parts.imag, base)
+
+    def write(self, base: Array, new: Array) -> Array:
+        return bind(parts.complex, bind(parts.real, base), new)
 
 
 def is_plain(x: Array) -> bool:

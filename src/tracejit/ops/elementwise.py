@@ -156,14 +156,15 @@ abs = Primitive(
 
 
 def _sign_jvp(primals: Any, tangents: Any, outs: Any) -> tuple[Atom]:
-    """Of a complex number, i z Im(t conj(z)) / |x| with z = x / |x|: what moves its angle."""
+    """Of complex numbers, i z Im(t conj(z)) / |x| with z = x / |x|: it moves the angle; 0 at 0."""
     (x,), (t,), (z,) = primals, tangents, outs
     if is_zero(t) or not x.type.is_complex:
         return (zero(tangent_type(z.type)),)
     size = abs(x)
-    safe = select(eq(size, zero(size.type)), ones(size.type), size)
+    null = eq(size, zero(size.type))
+    rate = select(null, zero(size.type), 1.0 / select(null, ones(size.type), size))
     across = t - z * complex_of(real(t * conj(z)), zero(size.type))
-    return (across / complex_of(safe, zero(size.type)),)
+    return (across * complex_of(rate, zero(size.type)),)
 
 
 sign: Primitive = elementwise(

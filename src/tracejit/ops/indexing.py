@@ -15,7 +15,7 @@ import numpy as np
 
 from tracejit.errors import DTypeError, IndexingError, ShapeError
 from tracejit.ir.atoms import Atom, Literal, is_zero, ones, zero
-from tracejit.ir.primitive import Primitive, Unknown, linear
+from tracejit.ir.primitive import Primitive, Unknown, linear, not_accepted
 from tracejit.ir.types import (
     ALL,
     BOOL,
@@ -70,7 +70,7 @@ def _scatter_typing(name: str, accepts: frozenset[np.dtype]) -> Callable[..., An
     ) -> tuple[ArrayType, ...]:
         shape = gathered_shape(name, x, indices, axes, batch)
         if x.dtype not in accepts:
-            raise DTypeError(f"{name} does not accept {x}")
+            raise not_accepted(name, x, accepts)
         if updates != x.with_shape(shape):
             raise ShapeError(f"{name}: the updates must be {x.with_shape(shape)}, got {updates}")
         return (x,)

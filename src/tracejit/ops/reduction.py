@@ -21,7 +21,7 @@ import numpy as np
 
 from tracejit.errors import ArgumentError, DTypeError, ShapeError
 from tracejit.ir.atoms import Atom, Literal, is_zero, scalar, zero
-from tracejit.ir.primitive import ZERO, Joint, Jvp, Primitive, linear
+from tracejit.ir.primitive import ZERO, Joint, Jvp, Primitive, linear, not_accepted
 from tracejit.ir.types import (
     ALL,
     BITS,
@@ -153,7 +153,9 @@ reduce_xor = _reduction(
 def _index_of(name: str, find: Callable[..., Any], doc: str) -> Primitive:
     def typing(x: ArrayType, *, axis: int, dtype: np.dtype) -> tuple[ArrayType, ...]:
         check_axes(name, (axis,), x.ndim)
-        if x.dtype not in ORDERED or dtype not in INTEGERS:
+        if x.dtype not in ORDERED:
+            raise not_accepted(name, x, ORDERED)
+        if dtype not in INTEGERS:
             raise DTypeError(f"{name}: no index of dtype {dtype} into {x}")
         if x.shape[axis] == 0:
             raise ShapeError(f"{name}: axis {axis} of {x} is empty, so there is no extremum")
@@ -221,7 +223,7 @@ def _running_rules(name: str, accepts: frozenset[np.dtype], ufunc: np.ufunc) -> 
     def typing(x: ArrayType, *, axis: int, reverse: bool) -> tuple[ArrayType, ...]:
         check_axes(name, (axis,), x.ndim)
         if x.dtype not in accepts:
-            raise DTypeError(f"{name} does not accept {x}")
+            raise not_accepted(name, x, accepts)
         return (x,)
 
     def batch(size: int, inputs: Any, batched: Any, *, axis: int, reverse: bool) -> Any:
@@ -322,8 +324,8 @@ def _sort_typing(*types: ArrayType, axis: int, keys: int) -> tuple[ArrayType, ..
         raise ArgumentError(f"sort: {keys} keys out of {len(types)} operands")
     check_axes("sort", (axis,), types[0].ndim)
     for place, operand in enumerate(types):
-        if operand.dtype not in (ORDERED if place < keys else ALL):
-            raise DTypeError(f"sort does not accept {operand}")
+        if operand.dtype not in (accepted := ORDERED if place < keys else ALL):
+            raise not_accepted("sort", operand, accepted)
         if operand.shape != types[0].shape:
             raise ShapeError(f"sort: operands differ in shape, {types[0]} and {operand}")
     return types

@@ -15,7 +15,7 @@ import numpy as np
 
 from tracejit.errors import ArgumentError, AxisError, DTypeError, ShapeError
 from tracejit.ir.atoms import Atom, Literal, zero
-from tracejit.ir.primitive import ZERO, Primitive, Unknown, linear
+from tracejit.ir.primitive import ZERO, Primitive, Unknown, linear, not_accepted
 from tracejit.ir.types import ALL, BOOL, NUMBERS, ArrayType, Shape, array_type, without_axes
 from tracejit.ops.elementwise import select
 
@@ -75,7 +75,7 @@ def reduce_typing(name: str, accepts: frozenset[np.dtype]) -> Any:
     def typing(x: ArrayType, *, axes: Axes, **params: Any) -> tuple[ArrayType, ...]:
         check_axes(name, axes, x.ndim)
         if x.dtype not in accepts:
-            raise DTypeError(f"{name} does not accept {x}")
+            raise not_accepted(name, x, accepts)
         return (x.with_shape(without_axes(x.shape, axes)),)
 
     return typing
