@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 from scipy import optimize as scipy
+from scipy import sparse
 
 import tracejit as tj
 from tracejit import tree
@@ -351,3 +352,63 @@ def test_the_module_is_there_and_loads_late() -> None:
     with pytest.raises(AttributeError, match="special"):
         _ = tj.scipy.optimise
     assert tree.structure(minimize(rosenbrock, START).x).kind == "leaf"
+
+
+# ---- sparse derivatives
+
+
+def broyden(x: Any) -> Any:
+    """Broyden's tridiagonal equations."""
+    before, after = np.append(0.0, x[:-1]), np.append(x[1:], 0.0)
+    return (3.0 - 2.0 * x) * x - before - 2.0 * after + 1.0
+
+
+def chained(x: Any) -> Any:
+    return np.sum(100.0 * (x[1:] - x[:-1] ** 2) ** 2 + (1.0 - x[:-1]) ** 2)
+
+
+BAND = sparse.diags_array(np.ones((3, 12)), offsets=[-1, 0, 1], shape=(12, 12))
+
+
+@pytest.mark.parametrize("asked", [{"jac": "sparse"}, {"jac_sparsity": BAND}])
+def test_least_squares_with_a_sparse_jacobian(asked: dict[str, Any]) -> None:
+    fit = least_squares(broyden, -np.ones(12), **asked)
+    assert fit.cost < 1e-15 and sparse.issparse(fit.jac) and fit.jac.nnz == 34
+    dense = least_squares(broyden, -np.ones(12))
+    np.testing.assert_allclose(fit.x, dense.x, rtol=1e-6)
+
+
+def test_root_with_a_jacobian_computed_as_a_sparse_one() -> None:
+    for method in ("hybr", "lm"):
+        found = root(broyden, -np.ones(12), jac="sparse", method=method)
+        assert found.success
+        np.testing.assert_allclose(broyden(found.x), 0.0, atol=1e-6)
+    found = root(broyden, -np.ones(12), jac=tj.sparse_jacobian(broyden))
+    assert found.success
+
+
+@pytest.mark.parametrize("method", ["trust-constr", "Newton-CG"])
+def test_minimize_with_a_sparse_hessian(method: str) -> None:
+    fit = minimize(chained, np.full(12, 0.9), method=method, hess="sparse")
+    np.testing.assert_allclose(fit.x, 1.0, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "asked", [{"jac": "sparse"}, {"finite_diff_jac_sparsity": np.eye(11, 12) + np.eye(11, 12, 1)}]
+)
+def test_constraints_with_sparse_derivatives(asked: dict[str, Any]) -> None:
+    def products(x: Any) -> Any:
+        return x[1:] * x[:-1]
+
+    fits = [
+        minimize(chained, np.full(12, 0.5), method="trust-constr", hess="sparse",
+                 constraints=scipy.NonlinearConstraint(products, -np.inf, 0.5, **given))
+        for given in (asked, {})
+    ]  # fmt: skip
+    assert sparse.issparse(fits[0].jac[0])
+    np.testing.assert_allclose(fits[0].x, fits[1].x, atol=1e-5)
+
+
+def test_there_has_to_be_something_to_find() -> None:
+    with pytest.raises(ArgumentError, match="x0 of minimize holds no number"):
+        minimize(chained, np.zeros(0))

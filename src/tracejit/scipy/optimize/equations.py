@@ -20,10 +20,13 @@ from tracejit.scipy.optimize.vectors import (
     Fused,
     Problem,
     Vector,
+    for_scipy,
     fused,
     jacobian_of,
     number,
     numbers,
+    sparse_jacobian_of,
+    with_pattern,
 )
 
 #: The methods of `root` that take a Jacobian.
@@ -37,15 +40,16 @@ def root(
 ) -> scipy.OptimizeResult:  # fmt: skip
     """`scipy.optimize.root` of a NumPy function of a tree, with the Jacobian of its program.
 
-    fun: (x, *args) to a tree of as many numbers as x has. jac: None for the Jacobian, a function
-    of (x, *args), or as in SciPy. `result.x` has the structure of x0; fun and fjac are SciPy's.
+    fun: (x, *args) to a tree of as many numbers as x has. jac: None for the Jacobian, "sparse" for
+    one that is computed as a sparse one, a function of (x, *args), or as in SciPy. `result.x` has
+    the structure of x0; fun and fjac are SciPy's.
     """
     vector = Vector(x0, "root")
     problem = Problem(fun, vector, args, "root")
     takes = method.lower() in JACOBIANS
     result = scipy.root(
         problem.program(numbers), vector.start, method=method, tol=tol, options=options,
-        jac=_jacobian(problem, args, jac) if takes else jac,
+        jac=_dense(_jacobian(problem, args, jac)) if takes else jac,
         callback=callback and (lambda x, f: callback(vector.tree(x), f)),
     )  # fmt: skip
     return unflattened(vector, result)
@@ -58,16 +62,18 @@ def least_squares(
     """`scipy.optimize.least_squares` of a NumPy function of a tree, with its program's Jacobian.
 
     fun: (x, *args, **kwargs) to a tree of residuals. jac: None for the Jacobian, by the mode with
-    fewer directions; a function, or SciPy's names. bounds: SciPy's, or a pair of trees for a tree.
-    options: the other arguments of SciPy. `result.x` has the structure of x0; the rest is SciPy's.
+    fewer directions; "sparse" for a sparse one; a function, or SciPy's names. bounds: SciPy's, or a
+    pair of trees for a tree. jac_sparsity: its pattern, which makes it sparse. options: the other
+    arguments of SciPy. `result.x` has the structure of x0; the rest is SciPy's.
     """
     vector = Vector(x0, "least_squares")
     bound = functools.partial(fun, **kwargs) if kwargs else fun
     problem = Problem(bound, vector, args, "least_squares")
+    pattern = options.pop("jac_sparsity", None) if jac is None and method != "lm" else None
     if callback := options.pop("callback", None):
         options["callback"] = callback_of(vector, callback)
     result = scipy.least_squares(
-        problem.program(numbers), vector.start, jac=_jacobian(problem, args, jac),
+        problem.program(numbers), vector.start, jac=_jacobian(problem, args, jac, pattern),
         bounds=bounds_of(vector, bounds),
         method=method, **options,
     )  # fmt: skip
@@ -160,10 +166,26 @@ def _plain(problem: Problem) -> Callable[..., Any]:
     return problem.whole
 
 
-def _jacobian(problem: Problem, args: Any, jac: Any) -> Any:
+def _jacobian(problem: Problem, args: Any, jac: Any, pattern: Any = None) -> Any:
+    if pattern is not None:
+        return for_scipy(problem.program(with_pattern(pattern)))
     if jac is None:
         return problem.program(jacobian_of)
+    if isinstance(jac, str) and jac == "sparse":
+        return for_scipy(problem.program(sparse_jacobian_of))
     if callable(jac):
         vector, rest = problem.vector, args if isinstance(args, tuple) else (args,)
         return lambda x: jac(vector.tree(x), *rest)
     return jac
+
+
+def _dense(jac: Any) -> Any:
+    """A Jacobian for solvers that take dense ones alone."""
+    if not callable(jac):
+        return jac
+
+    def dense(x: Any) -> Any:
+        found = jac(x)
+        return found.toarray() if hasattr(found, "toarray") else found
+
+    return dense

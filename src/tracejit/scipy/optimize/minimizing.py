@@ -14,6 +14,8 @@ from tracejit.scipy.optimize.vectors import (
     Problem,
     Vector,
     combined_hessian,
+    combined_sparse_hessian,
+    for_scipy,
     fused,
     given_gradient,
     hessian_of,
@@ -21,6 +23,9 @@ from tracejit.scipy.optimize.vectors import (
     jacobian_of,
     number,
     numbers,
+    sparse_hessian_of,
+    sparse_jacobian_of,
+    with_pattern,
 )
 
 #: Methods that take no gradient; those that take products with the Hessian; those that need all.
@@ -45,10 +50,12 @@ def minimize(
     jac:     None for the gradient by reverse mode; a function, True, or SciPy's names as in SciPy.
     hess, hessp: None gives methods that take second derivatives products with the Hessian (forward
              over reverse), those that need the matrix (dogleg, trust-exact) the matrix. True asks
-             for the one or the other. Functions and SciPy's names as in SciPy.
+             for the one or the other, hess="sparse" for a sparse matrix (trust-constr, Newton-CG).
+             Functions and SciPy's names as in SciPy.
     bounds:  as in SciPy; for a tree also a pair of trees (lower, upper), each a prefix of x0.
     constraints: as in SciPy; Jacobians (and for trust-constr Hessians) that are not given come from
-             the constraint's program, too.
+             the constraint's program, too. NonlinearConstraint(..., jac="sparse"), or with a
+             finite_diff_jac_sparsity, has sparse ones.
 
     The other arguments are SciPy's. Raises ShapeError where `fun` returns more than one number,
     ArgumentError where x0 is traced, and what tracing and SciPy raise.
@@ -122,6 +129,8 @@ def _second(problem: Problem, args: Any, method: Any, hess: Any, hessp: Any) -> 
     given, product = hess, hessp
     if given is True:
         hess = problem.program(hessian_of)
+    elif _is_sparse(given):
+        hess = for_scipy(problem.program(sparse_hessian_of))
     elif callable(given) and not isinstance(given, scipy.HessianUpdateStrategy):
         hess = lambda x: given(vector.tree(x), *rest)
     if product is True:
@@ -168,8 +177,14 @@ def _constraint(vector: Vector, constraint: Any, method: Any) -> Any:
 def _nonlinear(vector: Vector, given: scipy.NonlinearConstraint) -> scipy.NonlinearConstraint:
     """A constraint whose derivatives nobody gave, '2-point' being SciPy's default, gets ours."""
     problem = Problem(given.fun, vector, (), "a constraint")
-    jac, hess = given.jac, given.hess
-    if jac == "2-point":
+    jac, hess, pattern = given.jac, given.hess, given.finite_diff_jac_sparsity
+    sparse = _is_sparse(jac) or (pattern is not None and _is_default(jac))
+    if sparse:
+        make = sparse_jacobian_of if pattern is None else with_pattern(pattern)
+        jac = for_scipy(problem.program(make))
+        if isinstance(hess, scipy.BFGS) or _is_sparse(hess):
+            hess = for_scipy(problem.program(combined_sparse_hessian))
+    elif _is_default(jac):
         jac = problem.program(jacobian_of)
         if isinstance(hess, scipy.BFGS):
             hess = problem.program(combined_hessian)
@@ -178,8 +193,16 @@ def _nonlinear(vector: Vector, given: scipy.NonlinearConstraint) -> scipy.Nonlin
     return scipy.NonlinearConstraint(
         problem.program(numbers), given.lb, given.ub, jac=jac, hess=hess,
         keep_feasible=given.keep_feasible, finite_diff_rel_step=given.finite_diff_rel_step,
-        finite_diff_jac_sparsity=given.finite_diff_jac_sparsity,
+        finite_diff_jac_sparsity=None if sparse else pattern,
     )  # fmt: skip
+
+
+def _is_sparse(given: Any) -> bool:
+    return isinstance(given, str) and given == "sparse"
+
+
+def _is_default(jac: Any) -> bool:
+    return isinstance(jac, str) and jac == "2-point"
 
 
 def callback_of(vector: Vector, callback: Callable[..., Any] | None) -> Any:

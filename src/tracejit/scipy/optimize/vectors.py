@@ -18,6 +18,7 @@ from tracejit.api.gradients import grad, value_and_grad
 from tracejit.api.jacobians import hessian, jacfwd, jacrev
 from tracejit.api.jit import JitFunction, jit
 from tracejit.api.linear_maps import jvp
+from tracejit.api.sparse import sparse_hessian, sparse_jacobian
 from tracejit.errors import ArgumentError, DTypeError, ShapeError
 from tracejit.runtime.arguments import check_callable, name_of
 from tracejit.trace.provenance import user_frame
@@ -48,6 +49,10 @@ class Vector:
                 raise DTypeError(f"{name} has dtype {x.dtype}, not a float", where=user_frame())
         self.shapes = tuple([x.shape for x in arrays])
         self.dtypes = tuple([x.dtype if x.dtype.kind == "f" else np.dtype(float) for x in arrays])
+        if not sum(x.size for x in arrays):
+            raise ArgumentError(
+                f"x0 of {what} holds no number", where=user_frame(), hint="there is nothing to find"
+            )
         self.ends = np.cumsum([0, *[x.size for x in arrays]]).tolist()
         self.start = self.flat(x0)
 
@@ -232,6 +237,32 @@ def jacobian_of(problem: Problem) -> Callable[..., Any]:
     """(x, ...) to the matrix of derivatives, by the mode with fewer directions."""
     rows = problem.program(numbers)(problem.vector.start).shape[0]
     return (jacfwd if problem.vector.size <= rows else jacrev)(numbers(problem))
+
+
+def sparse_jacobian_of(problem: Problem) -> Callable[..., Any]:
+    """(x, ...) to the same, as a sparse matrix whose pattern is found."""
+    return sparse_jacobian(numbers(problem))
+
+
+def with_pattern(sparsity: Any) -> Callable[[Problem], Callable[..., Any]]:
+    """The same, its pattern given."""
+    return lambda problem: sparse_jacobian(numbers(problem), sparsity=sparsity)
+
+
+def sparse_hessian_of(problem: Problem) -> Callable[..., Any]:
+    """(x, ...) to the second derivatives as a sparse matrix."""
+    return sparse_hessian(number(problem))
+
+
+def combined_sparse_hessian(problem: Problem) -> Callable[..., Any]:
+    """As `combined_hessian`, sparse."""
+    fun = numbers(problem)
+    return sparse_hessian(lambda x, weights, *rest: weights @ fun(x, *rest))
+
+
+def for_scipy(program: Callable[..., Any]) -> Callable[..., Any]:
+    """A program that gives a sparse array, with SciPy's."""
+    return lambda *args: program(*args).to_scipy()
 
 
 def combined_hessian(problem: Problem) -> Callable[..., Any]:
