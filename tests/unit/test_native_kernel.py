@@ -9,6 +9,7 @@ import pytest
 from native_guarded import numbers, program
 
 from tracejit.backends.native.compile import NativeExecutable, emit_kernel
+from tracejit.backends.native.nest import Nest
 from tracejit.ir.types import FLOAT32, FLOAT64, INT64, array_type
 from tracejit.ir.walk import evaluate
 from tracejit.ops import elementwise, reduction, structure
@@ -147,6 +148,27 @@ def test_long_bodies_run_under_masks(n, dtype, rng) -> None:
     jaxpr = program(fun, t)
     rtol = 2e-6 if dtype == FLOAT32 else 1e-13
     assert_close("masks", n, NativeExecutable(jaxpr)(x), evaluate(jaxpr, x), rtol=rtol)
+
+
+@pytest.mark.parametrize("n", [24, 64, 67, 79, 80, 160, 1000, 1003])
+def test_chains_that_take_turns(n, rng, monkeypatch) -> None:
+    """One body for two chains: the same bits as a body for each, from less code."""
+
+    def fun(x):
+        y = elementwise.exp(x) * elementwise.exp(x + 1)
+        return [structure.reduce_sum(y, axes=(0,)), reduction.reduce_max(y, axes=(0,)), y]
+
+    t = array_type(FLOAT64, (n,))
+    jaxpr, x = program(fun, t), numbers(rng, t)
+
+    def run() -> tuple[list[bytes], int]:
+        return [y.tobytes() for y in NativeExecutable(jaxpr)(x)], len(str(emit_kernel(jaxpr, 0)[0]))
+
+    bits, length = run()
+    monkeypatch.setattr(Nest, "in_turns", property(lambda nest: False, lambda nest, on: None), raising=False)
+    others, longer = run()
+    assert bits == others
+    assert n < 32 or length < 0.8 * longer
 
 
 @pytest.mark.parametrize("shape", [(5, 3), (40, 3, 3), (7, 1, 11), (2, 9, 2, 5)], ids=str)

@@ -38,6 +38,9 @@ LIGHT = 8
 #: up to half of the time to compile, for 0 to 10 % of the time to run.
 HEAVY = 30
 FEW_TURNS = 4
+#: The cost of a body above which it is emitted once for all chains, which take turns: up to half of
+#: the time to compile. Its iterations are as far apart as the machine looks ahead.
+MIDDLE = 16
 
 
 @dataclass(slots=True, eq=False)
@@ -137,6 +140,7 @@ class Kernel:
             chains = self._unroll(loops, order, lanes, chains)
         self.nest = nest = Nest(self.program, order, lanes=lanes, chains=chains)
         nest.masked, nest.few = survey.cost >= HEAVY, around
+        nest.in_turns = survey.cost > MIDDLE
         # Flat: of row-major arrays the last index alone, running through all of them, is the place.
         before = (ORIGIN,) * (len(self.space) - 1) if flat else ()
         own = [i.shift(n) for i, n in zip(nest.index_of(loops), shifts, strict=True)]
@@ -372,7 +376,7 @@ def _chains(cost: int, keeps_sums: bool) -> int:
     """
     if cost > 60:
         return 1
-    if cost > 16:
+    if cost > MIDDLE:
         return 2
     return 8 if keeps_sums else 4
 

@@ -5,9 +5,9 @@ value knows its depth, and `hoisted` appends to that depth's block, which is clo
 rendered.
 
 One loop may be the vector loop: its body works on `lanes` elements at once, in `chains` independent
-copies that hide latency. The iterations that do not fill a whole step come behind the loop, once,
-the last vector under a mask; or, where the body is long and few lanes would be idle, all run under
-masks in one loop.
+copies that hide latency: or in one, where the body is long, and the copies' sums take turns in it.
+The iterations that do not fill a whole step come behind the loop, once, the last vector under a
+mask; or, where the body is long and few lanes would be idle, all run under masks in one loop.
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ class Loops:
         self.active: list[int] = [0]
         self.masks: dict[int, Value] = {}  # of chains of which not all lanes exist
         self.masked = False
+        self.in_turns = False  # the chains of a vector loop inside of all others
         self.few = False  # of computed ends: so few turns that all are run under masks
         self.memo: dict[Any, Emitted] = {}
         self.carried: dict[Any, Value] = {}
@@ -87,6 +88,9 @@ class Loops:
 
     def _vector_loop(self, depth: int) -> None:
         loop = self.loops[depth]
+        if self.in_turns and self.chains > 1 and depth == len(self.loops) - 1:
+            self._vectors_in_turn(depth, loop)
+            return
         step = self.lanes * self.chains
         whole, rest = divmod(loop.extent, step)
         self.active, self.masks = list(range(self.chains)), {}
@@ -101,11 +105,37 @@ class Loops:
             vectors, short = divmod(rest, self.lanes)
             self.active = list(range(vectors + bool(short)))
             if short:
-                mask = register_type(np.dtype(bool), self.lanes)
-                exists: list[float | int | bool] = [i < short for i in range(self.lanes)]
-                self.masks = {vectors: lanes_constant(mask, exists)}
+                self.masks = {vectors: self._first_lanes(short)}
             self._counted(depth, loop, whole * step, loop.extent, loop.extent)
         self.active, self.masks = [0], {}
+
+    def _vectors_in_turn(self, depth: int, loop: Loop) -> None:
+        """One vector an iteration: the body is emitted once, and the chains take turns."""
+        whole, rest = divmod(loop.extent, self.lanes)
+        under_mask = self.masked and rest and 8 * (self.lanes - rest) <= loop.extent
+        stop = loop.extent if under_mask else whole * self.lanes
+        self.active = [0]
+        if stop:
+            self._counted(depth, loop, 0, stop, self.lanes, turns=True)
+        turns = -(-stop // self.lanes)
+        if stop < loop.extent:
+            self.masks = {0: self._first_lanes(rest)}
+            self._counted(depth, loop, stop, loop.extent, loop.extent, turns=True)
+            turns += 1
+        self.masks = {}
+        for _ in range(-turns % self.chains):
+            self._turn()
+
+    def _turn(self) -> None:
+        """Chain 0 is what chain 1 was, and the last is what chain 0 was."""
+        before = dict(self.carried)
+        for what, chain, copy in before:
+            self.carried[what, chain, copy] = before[what, (chain + 1) % self.chains, copy]
+
+    def _first_lanes(self, count: int) -> Value:
+        """The mask of so many lanes."""
+        exists: list[float | int | bool] = [i < count for i in range(self.lanes)]
+        return lanes_constant(register_type(np.dtype(bool), self.lanes), exists)
 
     def _between(self, depth: int, loop: Loop) -> None:
         """A loop whose ends are computed: as many whole turns as there are, then vector by vector,
@@ -171,7 +201,9 @@ class Loops:
             masks[chain] = fn.less(lanes_constant(I64.vector(lanes), steps), left)
         return masks
 
-    def _counted(self, depth: int, loop: Loop, start: int, stop: int, step: int) -> None:
+    def _counted(
+        self, depth: int, loop: Loop, start: int, stop: int, step: int, *, turns: bool = False
+    ) -> None:
         """The loop from start to stop; a block without a back edge if there is one iteration."""
         fn, level = self.fn, self.levels[depth]
         before, inside = fn.here, fn.block("loop")
@@ -194,6 +226,8 @@ class Loops:
         base = loop.base
         for copy in range(loop.copies if loop.unrolling else 1):
             self._once(depth, loop, base, copy)
+        if turns:
+            self._turn()
         if repeats:
             following = fn.add(base, constant(I64, step))
             counter.add(following, fn.here)
