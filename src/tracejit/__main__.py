@@ -63,7 +63,8 @@ def _add_compare(commands: Any) -> None:
 
 def _explained(options: argparse.Namespace) -> Any:
     fun = _function(options.function)
-    _check_count(fun, options.function, options.arguments)
+    hint = f"give a type for each argument: tracejit explain {options.function} f64[100,3] f64[]"
+    _check_count(fun, options.function, options.arguments, hint)
     fun = tracejit.value_and_grad(fun) if options.grad else fun
     return tracejit.explain(fun, backend=options.backend)(*map(_argument, options.arguments))
 
@@ -71,11 +72,18 @@ def _explained(options: argparse.Namespace) -> Any:
 def _compared(options: argparse.Namespace) -> Any:
     fun = _function(options.function)
     backends = options.backends.split(",") if options.backends else None
+    values = _values(fun, options)
+    hint = f'give each argument: tracejit compare {options.function} --args "np.ones(3), 2.0"'
+    _check_count(fun, options.function, values, hint)
     found = tracejit.compare(
-        fun, *_values(fun, options), grad=options.grad, backends=backends, rounds=options.rounds
+        fun, *values, grad=options.grad, backends=backends, rounds=options.rounds
     )
     if options.plot:
-        found.plot(options.plot)
+        try:
+            found.plot(options.plot)
+        except (OSError, ValueError) as error:  # no such folder; no such format
+            print(found)
+            raise ArgumentError(f"--plot {options.plot!r}: {error}") from None
     return found
 
 
@@ -86,7 +94,7 @@ def _values(fun: Callable[..., Any], options: argparse.Namespace) -> tuple[Any, 
         return tuple(given() if callable(given) else given)
     names = {"np": numpy, "numpy": numpy, "tj": tracejit}
     try:
-        return tuple(eval(f"({options.args},)", names))
+        return tuple(eval(f"({options.args},)", names)) if options.args.strip() else ()
     except Exception as error:
         what = f"--args {options.args!r}: {type(error).__name__}: {error}"
         raise ArgumentError(what, hint='such as --args "np.ones(3), 2.0"') from None
@@ -104,7 +112,9 @@ def _function(text: str) -> Callable[..., Any]:
     return fun  # type: ignore[no-any-return]
 
 
-def _check_count(fun: Callable[..., Any], name: str, arguments: Sequence[str]) -> None:
+def _check_count(
+    fun: Callable[..., Any], name: str, arguments: Sequence[Any], hint: str
+) -> None:
     """ArgumentError where a function, if Python knows its parameters, cannot take so many."""
     try:
         signature = inspect.signature(fun)
@@ -113,7 +123,6 @@ def _check_count(fun: Callable[..., Any], name: str, arguments: Sequence[str]) -
     try:
         signature.bind(*arguments)
     except TypeError as error:
-        hint = f"give a type for each argument: tracejit explain {name} f64[100,3] f64[]"
         raise ArgumentError(f"{name}{signature}: {error}", hint=hint) from None
 
 

@@ -201,3 +201,11 @@ def test_the_command(
     assert "native" in capsys.readouterr().out
     assert main([*command, "--args", "np.wons(5)"]) == 2
     assert "such as --args" in capsys.readouterr().err
+    assert main([*command, "--args", "np.ones(5)"]) == 2
+    told = capsys.readouterr().err
+    assert "compared_model:loss(x, y): missing a required argument: 'y'" in told
+    assert main([*command, "--args", ""]) == 2
+    assert "give each argument" in capsys.readouterr().err
+    assert main([*command, "--plot", str(tmp_path / "no" / "where.png")]) == 2
+    shown = capsys.readouterr()
+    assert "native" in shown.out and "--plot" in shown.err
