@@ -19,6 +19,7 @@ from tracejit.control.call import call
 from tracejit.control.custom import STANDS_FOR as FUNCTIONS_WITH_RULES
 from tracejit.control.extension import EXTENSIONS
 from tracejit.control.implicit import STANDS_FOR
+from tracejit.control.linear_call import linear
 from tracejit.control.remat import checkpoint, name, unnamed
 from tracejit.control.rewind import plain, rewind
 from tracejit.control.slots import as_while, plain_replay, replay, slotted
@@ -33,6 +34,7 @@ BODIES = {
     **FUNCTIONS_WITH_RULES,
     call: lambda eqn: eqn.params["jaxpr"],
     checkpoint: lambda eqn: eqn.params["jaxpr"],
+    linear: lambda eqn: eqn.params["jaxpr"],
     name: unnamed,
     rewind: plain,
     slotted: as_while,

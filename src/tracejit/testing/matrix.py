@@ -56,7 +56,8 @@ REMOVED_BY_PASSES = {
 } | {
     ("pinv", backend): "by svd" for backend in ("native", "xla")
 } | {
-    (f"custom_{kind}_call", backend): "inlined" for kind in ("jvp", "vjp", "vmap")
+    (f"{kind}_call", backend): "inlined"
+    for kind in ("custom_jvp", "custom_vjp", "custom_vmap", "linear")
     for backend in ("native", "xla")
 }  # fmt: skip
 HEADER = ("primitive", "jvp", "transpose", "batch", "eager", "native", "xla", "rows")

@@ -13,8 +13,10 @@ import numpy as np
 
 from tracejit.control.custom import custom_jvp_call, custom_vjp_call, custom_vmap_call
 from tracejit.control.custom_closure import Held, constant
+from tracejit.control.linear_call import linear
 from tracejit.ir.graph import Jaxpr
 from tracejit.ops.elementwise import cos, exp, sin
+from tracejit.ops.structure import broadcast, reduce_sum
 from tracejit.testing.domains import integers, reals
 from tracejit.testing.rows.control import body
 from tracejit.testing.samples import Sample
@@ -53,6 +55,15 @@ def _rows() -> Iterator[Sample]:
         ):
             params = {"jaxpr": jaxpr, "rule": _Honest(jaxpr), "num_consts": 0, "name": name}
             yield Sample(primitive, args, params, note=name, **rest)
+    weighted = body("f64[3] f64[3]", lambda r, x: [reduce_sum(sin(r) * x, axes=(0,)), x * r])
+    turned = body(
+        "f64[3] f64[] f64[3]",
+        lambda r, ct, cts: [sin(r) * broadcast(ct, shape=(3,), dims=()) + cts * r],
+    )
+    maps = {"num_residuals": 1, "name": "weighted"}
+    r, x, ct = X("f64[3]"), X("f64[3]"), X("f64[]")
+    yield Sample(linear, (r, x), {"jaxpr": weighted, "back": turned, **maps})
+    yield Sample(linear, (r, ct, x), {"jaxpr": turned, "back": weighted, **maps}, note="turned")
     yield Sample(constant, (), {"value": Held(np.arange(6.0).reshape(2, 3))}, has_text=False)
 
 
