@@ -149,3 +149,19 @@ def test_what_would_go_to_memory_is_computed_again(rng) -> None:
         assert len(plan.stored) == stored
         got = tj.jit(twice_smoothed, backend="native")(x)
         assert_close("recomputed", shape, [got], [twice_smoothed(x)], rtol=1e-12)
+
+
+def test_what_is_turned_in_the_end_is_computed_again() -> None:
+    """A Hessian by forward mode has its columns for rows at first: those of a large one, read at
+    several indices, would go to memory and be read against the grain."""
+
+    def chained(x):
+        return np.sum((x[1:] - x[:-1] ** 2) ** 2)
+
+    for n, stored in ((20, 2), (600, 1)):
+        x = np.linspace(-1, 1, n)
+        plan = Plan(SIMPLIFY(tj.make_jaxpr(tj.hessian(chained))(x)))
+        assert len(plan.stored) == stored
+    got = tj.jit(tj.hessian(chained), backend="native")(x)
+    want = tj.jit(tj.jacrev(tj.jacrev(chained)), backend="native")(x)
+    assert_close("hessian", "turned", [got], [want], rtol=1e-12)

@@ -32,7 +32,7 @@ from tracejit.ir.graph import Equation, Jaxpr
 from tracejit.ir.types import BOOL
 from tracejit.ir.walk import count_equations, held_jaxprs
 from tracejit.ops.indexing import dynamic_slice
-from tracejit.ops.structure import pad, slice
+from tracejit.ops.structure import pad, permute, slice
 
 #: Computing in place again is given up for a store and a load above this cost.
 DEAR = 8
@@ -183,13 +183,27 @@ class Plan:
                     places.setdefault(x, set()).add(at)
                     if x in often and self.costs[x] > DEAR:
                         self.stored[x] = f"dear, and read again and again by {eqn.primitive.name}"
+        turned = self._turned()
         for x, where in places.items():
-            limit = DISTANT if _is_distant(x, where) else DEAR
+            limit = DISTANT if _is_distant(x, where, x in turned) else DEAR
             if limit == DISTANT:
                 self.distant.add(x)
             if len(where) > 1 and self.costs[x] * (len(where) - 1) > limit:
                 self.stored.setdefault(x, f"read at {len(where)} indices")
         self.costs = self._costs()
+
+    def _turned(self) -> set[Any]:
+        """What is computed in place of arrays whose last axis goes elsewhere: their rows are not
+        read as they would be made."""
+        turned: set[Any] = set()
+        for eqn in reversed(self.jaxpr.equations):
+            if eqn.primitive is permute and eqn.params["order"][-1] != eqn.inputs[0].ndim - 1:
+                turned.add(eqn.inputs[0])
+            elif isinstance(self.rules[eqn], (Pointwise, Reader)) and any(
+                v in turned and v not in self.stored for v in eqn.outvars
+            ):
+                turned.update(eqn.inputs)
+        return turned
 
     def store(self, found: dict[Var, str]) -> None:
         """Store these too, for the reasons given, and make the steps again."""
@@ -380,10 +394,10 @@ class Plan:
         return several - inner
 
 
-def _is_distant(x: Var, readers: Iterable[Any]) -> bool:
+def _is_distant(x: Var, readers: Iterable[Any], turned: bool) -> bool:
     """Whether storing an array that is read at several indices takes it to memory and back."""
     nbytes = x.type.nbytes
-    return nbytes > CACHE and (nbytes > ROW * x.shape[0] or any(
+    return nbytes > CACHE and (turned or nbytes > ROW * x.shape[0] or any(
         isinstance(eqn, Equation) and eqn.primitive in (slice, pad)
         and eqn.outvars[0].shape[0] != x.shape[0]
         for eqn in readers
