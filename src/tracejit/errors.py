@@ -6,7 +6,8 @@
     |   |-- TracedConversionError       ... by float(), int(), np.asarray()      (also TypeError)
     |   `-- LeakedTracerError           ... after its trace had ended
     |-- ShapeError                      shapes that do not fit each other        (also ValueError)
-    |   `-- AxisError                   an axis that is not there                (also IndexError)
+    |   |-- AxisError                   an axis that is not there                (also IndexError)
+    |   `-- OperandError                ... in the words of another library    (also RuntimeError)
     |-- DTypeError                      a dtype that an operation does not take  (also TypeError)
     |-- IndexingError                   an index that cannot be applied          (also IndexError)
     |-- TreeError                       pytrees that differ    (also ValueError and TypeError)
@@ -57,6 +58,7 @@ __all__ = [
     "MissingRuleError",
     "NoRuleError",
     "NonFiniteError",
+    "OperandError",
     "ShapeError",
     "StaticArgumentError",
     "TracedBranchError",
@@ -156,6 +158,10 @@ class ShapeError(TracejitError, ValueError):
 
 class AxisError(ShapeError, IndexError):
     """An axis out of range, or named twice."""
+
+
+class OperandError(ShapeError, RuntimeError):
+    """The same, in the words of the library that a door of `tracejit.compat` stands for."""
 
 
 class DTypeError(TracejitError, TypeError):

@@ -84,6 +84,13 @@ class Cell:
             self._value = self.step.settle()[self.index]
         return self._value
 
+    @property
+    def known(self) -> np.ndarray | None:
+        """The value if it was computed, else None."""
+        if self._value is None and self.step is not None and self.step.values is not None:
+            return self.step.values[self.index]
+        return self._value
+
     def __repr__(self) -> str:
         return f"Cell({self.type})"
 
@@ -297,7 +304,7 @@ def _put(x: Any, give: Callable[[Any], Any]) -> Any:
         return give(x)
     if isinstance(x, (tuple, list)):
         items = [_put(item, give) for item in x]
-        return x.__class__(items) if x.__class__ in (tuple, list) else x.__class__(*items)
+        return x.__class__(*items) if hasattr(x, "_fields") else x.__class__(items)
     return x
 
 
@@ -328,10 +335,13 @@ class Cut:
         ends = set(self.sources)
 
         def ends_at(cell: Cell) -> bool:
-            return cell in ends or (stop is not None and cell.step is not None and stop(cell.step))
+            step = cell.step
+            if cell in ends or step is None or step.operation.jaxpr is None:
+                return True
+            return stop is not None and stop(step)
 
         first = [y.step for y in self.targets if y.step is not None and not ends_at(y)]
-        self.steps = reachable(first, ends.__contains__ if stop is None else ends_at)
+        self.steps = reachable(first, ends_at)
         self.numbers: dict[Any, int] = {}
         for i, cell in enumerate(self.sources):
             self.numbers.setdefault(cell, i)
@@ -469,7 +479,7 @@ def gradients(
     """`cut(targets, sources, stop).gradients(...)`, also where a source is computed from another:
     then what goes through the one counts for the other, too."""
     among = set(sources)
-    inside = [cell.step for cell in sources if cell.step is not None and cell not in targets]
+    inside = [cell.step for cell in sources if cell.step is not None]
     below = reachable(inside, lambda cell: False) if inside else []
     if any(cell in among for step in below for cell in step.inputs):
         alone = {x: cut(targets, [x], stop).gradients(cotangents, record=record)[0] for x in among}

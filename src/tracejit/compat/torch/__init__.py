@@ -10,11 +10,25 @@ from __future__ import annotations
 
 from typing import Any
 
-from tracejit.compat.torch import autograd, creation, data, linalg, methods, nn, optim, random
+from tracejit.compat.torch import (
+    autograd,
+    backends,
+    creation,
+    cuda,
+    data,
+    func,
+    linalg,
+    methods,
+    nn,
+    optim,
+    random,
+    utils,
+)
 from tracejit.compat.torch import compiled as jit
 from tracejit.compat.torch.compiled import compile
 from tracejit.compat.torch.creation import *  # noqa: F403
 from tracejit.compat.torch.data import *  # noqa: F403
+from tracejit.compat.torch.func import vmap
 from tracejit.compat.torch.functions import FUNCTIONS
 from tracejit.compat.torch.kinds import (
     ALIASES,
@@ -33,6 +47,8 @@ from tracejit.compat.torch.saving import load, save
 from tracejit.compat.torch.tensor import Tensor, tensor
 from tracejit.errors import did_you_mean
 
+#: The version whose manners these are.
+__version__ = "2.13.0+tracejit"
 inf, nan, pi, e = float("inf"), float("nan"), 3.141592653589793, 2.718281828459045
 
 _DTYPES = {d.name: d for d in DTYPES.values()}
@@ -42,6 +58,7 @@ globals().update(_DTYPES | {alias: _DTYPES[name] for alias, name in ALIASES.item
 __all__ = sorted(
     {*creation.__all__, *random.__all__, *data.__all__, *FUNCTIONS, *_DTYPES, *ALIASES}
     | {"Size", "Tensor", "autograd", "compile", "device", "dtype", "enable_grad"}
+    | {"backends", "cuda", "func", "utils", "vmap", "__version__"}
     | {"inf", "inference_mode", "is_grad_enabled", "jit", "linalg", "load", "nan", "nn"}
     | {"no_grad", "optim", "pi", "random", "save", "set_grad_enabled", "e"}
 )

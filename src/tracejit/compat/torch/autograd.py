@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,11 +10,17 @@ import numpy as np
 from tracejit.api.jit import jit
 from tracejit.compat import graph
 from tracejit.compat.graph import Cell, Operation, Step
-from tracejit.compat.torch.kinds import enable_grad, no_grad, set_grad_enabled
-from tracejit.compat.torch.tensor import GradFn, Tensor, fault
+from tracejit.compat.torch import passes
+from tracejit.compat.torch.functional import functional
+from tracejit.compat.torch.kinds import TYPE_NAMES, enable_grad, no_grad, set_grad_enabled
+from tracejit.compat.torch.naming import GradFn
+from tracejit.compat.torch.passes import Function
+from tracejit.compat.torch.tensor import Tensor, fault, settle, waiting
 from tracejit.transforms.linearize import linearize
 
-__all__ = ["backward", "enable_grad", "functional", "grad", "no_grad", "set_grad_enabled"]
+__all__ = [
+    "Function", "backward", "enable_grad", "functional", "grad", "no_grad", "set_grad_enabled",
+]  # fmt: skip
 
 SECOND = (
     "Trying to backward through the graph a second time (or directly access saved tensors after "
@@ -32,9 +38,8 @@ WRITTEN = (
     "one of the variables needed for gradient computation has been modified by an inplace "
     "operation: [torch.{}Tensor {}]{} is at version {}; expected version {} instead. Hint: enable "
     "anomaly detection to find the operation that failed to compute its gradient, with "
-    "torch.autograd.set_detect_anomaly(True)."
+    "torch.autograd.set_detect_anomaly(True, check_nan=False)."
 )
-_TYPES = {"float32": "Float", "float64": "Double"}
 
 
 def _list(x: Any) -> list[Any]:
@@ -69,25 +74,30 @@ def _steps(targets: Sequence[Cell]) -> list[Step]:
     for step in steps:
         if step.freed:
             raise fault(SECOND)
+        if step.operation.jaxpr is None:
+            continue
         for place, cell in enumerate(step.inputs):
             origin = cell.origin
-            if origin is not None and origin.version != origin.box.version:
+            if origin is not None and origin.version != origin.box.counted:
                 _check_version(step, place, cell)
     return steps
 
 
 def _check_version(step: Step, place: int, cell: Cell) -> None:
-    """An error if a derivative reads a value that was written over."""
-    read = place in _saved(step.operation)[0]
-    made = cell.step is not None and cell.index in _saved(cell.step.operation)[1]
+    """An error if a derivative reads a value that was written over. What writes over it itself
+    keeps what it reads."""
+    origin = cell.origin
+    read = step is not origin.writer and place in _saved(step.operation)[0]
+    maker = None if cell.step is None else cell.step.operation
+    made = maker is not None and maker.jaxpr is not None and cell.index in _saved(maker)[1]
     if not (read or made):
         return
-    origin = cell.origin
-    made_by = "" if cell.step is None else GradFn(cell.step).name()
-    maker = made_by and f", which is output {cell.index} of {made_by},"
-    kind = _TYPES.get(cell.type.dtype.name, "Float")
+    now = cell if made else origin.box.cell
+    made_by = "" if now.step is None else GradFn(now.step).name().removesuffix("Backward0")
+    said = made_by and f", which is output {now.index} of {made_by},"
+    kind = TYPE_NAMES.get(cell.type.dtype.name, "Float")
     raise fault(
-        WRITTEN.format(kind, list(cell.type.shape), maker, origin.box.version, origin.version)
+        WRITTEN.format(kind, list(cell.type.shape), said, origin.box.counted, origin.version)
     )
 
 
@@ -113,6 +123,38 @@ def _saved(operation: Operation) -> tuple[set[int], set[int]]:
     return inputs, results
 
 
+def _slopes(
+    targets: list[Cell], cotangents: list[Cell | None], sources: list[Cell], steps: list[Step],
+    record: bool,
+) -> list[Cell | None]:  # fmt: skip
+    """The gradients for the sources, by one program, unless Python has a say on the way."""
+    if passes.has_stops(targets, steps):
+        return passes.gradients(targets, cotangents, sources, steps, record)
+    aside = _aside(set(steps))
+    given = cotangents + [None] * len(aside)
+    slopes = graph.gradients(targets + aside, sources, given, record=record)
+    for cell in aside:
+        settle(cell)
+    return slopes
+
+
+def _aside(steps: set[Step]) -> list[Cell]:
+    """What waits for a value and depends on nothing else than these steps."""
+    found: list[Cell] = []
+    inside = set(steps)
+    for cell in waiting:
+        step = cell.step
+        if step is None or cell.known is not None:
+            continue
+        if all(x.step is None or x.known is not None or x.step in inside for x in step.inputs):
+            inside.add(step)
+            found.append(cell)
+    if found:
+        among = set(found)
+        waiting[:] = [cell for cell in waiting if cell not in among]
+    return found
+
+
 def backward(
     tensors: Any, grad_tensors: Any = None, retain_graph: bool | None = None,
     create_graph: bool = False, inputs: Any = None,
@@ -131,25 +173,35 @@ def backward(
     else:
         owners = {x.cell: x for x in _list(inputs)}
     sources = list(owners)
-    slopes = graph.gradients(targets, sources, cotangents, record=create_graph)
+    slopes = _slopes(targets, cotangents, sources, steps, create_graph)
     for cell, slope in zip(sources, slopes, strict=True):
-        if slope is not None and owners[cell] is not None:
-            _accumulate(owners[cell], slope, create_graph)
+        owner = owners[cell]
+        if slope is not None and owner is not None:
+            _accumulate(owner, _hooked(owner, Tensor(slope)), create_graph)
     if not (create_graph if retain_graph is None else retain_graph):
         for step in steps:
             step.release()
 
 
-def _accumulate(x: Tensor, slope: Cell, create_graph: bool) -> None:
+def _hooked(x: Tensor, slope: Tensor) -> Tensor:
+    """The gradient of a leaf after its hooks."""
+    for hook in list((x._hooks or {}).values()):
+        found = hook(slope)
+        slope = slope if found is None else found
+    return slope
+
+
+def _accumulate(x: Tensor, slope: Tensor, create_graph: bool) -> None:
     """x.grad += slope; in place, unless derivatives of it may be asked for."""
-    slope_tensor = Tensor(slope)
     if x.grad is None:
-        x.grad = slope_tensor
+        x.grad = slope
     elif create_graph:
-        x.grad = x.grad + slope_tensor
+        x.grad = x.grad + slope
     else:
         with no_grad():
-            x.grad.write(x.grad + slope_tensor, "backward")
+            x.grad.write(x.grad + slope, "backward")
+    for hook in list((x._after or {}).values()):
+        hook(x)
 
 
 def grad(
@@ -159,68 +211,35 @@ def grad(
 ) -> tuple[Any, ...]:  # fmt: skip
     """The gradients of the outputs with respect to the inputs; `.grad` stays as it is."""
     outputs, inputs = _list(outputs), _list(inputs)
+    if is_grads_batched:
+        raise fault("is_grads_batched=True is not supported here", "call grad for each of them")
     for x in inputs:
         if not x.requires_grad:
             raise fault("One of the differentiated Tensors does not require grad")
     targets, cotangents = _roots(outputs, grad_outputs)
     steps = _steps(targets)
-    slopes = graph.gradients(targets, [x.cell for x in inputs], cotangents, record=create_graph)
+    slopes = _slopes(targets, cotangents, [x.cell for x in inputs], steps, create_graph)
     if not (allow_unused or materialize_grads) and None in slopes:
         raise fault(UNUSED.format(slopes.index(None)))
     if not (create_graph if retain_graph is None else retain_graph):
         for step in steps:
             step.release()
-    results = [None if g is None else Tensor(g) for g in slopes]
+    results = [
+        None if g is None else _hooked(x, Tensor(g)) for x, g in zip(inputs, slopes, strict=True)
+    ]
     if materialize_grads:
         results = [
-            Tensor(np.zeros(x.shape, np.float32)) if g is None else g
+            Tensor(graph.known(np.zeros(x.shape, x.dtype.numpy))) if g is None else g
             for g, x in zip(results, inputs, strict=True)
         ]
     return tuple(results)
-
-
-class _Functional:
-    """`torch.autograd.functional`: derivatives of functions of tensors."""
-
-    @staticmethod
-    def jacobian(func: Callable[..., Any], inputs: Any, create_graph: bool = False) -> Any:
-        """d func / d inputs: one matrix for one input, else a tuple."""
-        several = isinstance(inputs, tuple)
-        xs = [x if create_graph else x.detach().requires_grad_() for x in _list(inputs)]
-        with enable_grad():
-            y = func(*xs)
-        rows = []
-        for i in range(y.shape.numel()):
-            unit = np.zeros(y.shape.numel(), y.dtype.numpy)
-            unit[i] = 1
-            given = Tensor(graph.known(unit.reshape(y.shape)))
-            rows.append(grad(y, xs, given, True, create_graph, materialize_grads=True))
-        parts = [
-            Tensor.functions.stack([row[k] for row in rows]).reshape((*y.shape, *x.shape))
-            for k, x in enumerate(xs)
-        ]
-        return tuple(parts) if several else parts[0]
-
-    @staticmethod
-    def hessian(func: Callable[..., Any], inputs: Any, create_graph: bool = False) -> Any:
-        """The second derivative of a scalar function of one tensor."""
-
-        def slope(x: Tensor) -> Tensor:
-            return grad(func(x), x, create_graph=True)[0]
-
-        x = inputs if create_graph else inputs.detach().requires_grad_()
-        return _Functional.jacobian(slope, x, True) if create_graph else _Functional.jacobian(
-            slope, x, True
-        ).detach()  # fmt: skip
-
-
-functional = _Functional
 
 
 def compile_recording(y: Tensor, inputs: Sequence[Tensor]) -> Any:
     """The recording from inputs to a tensor as a jitted function of arrays; without inputs those
     are the leaves behind it, in the order of their first use."""
     target = y.cell
+    passes.refuse_stops(_steps([target]))
     sources = [x.cell for x in inputs] or list(
         dict.fromkeys(c for step in _steps([target]) for c in step.inputs if _is_leaf(c))
     )

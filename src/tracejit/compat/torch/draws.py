@@ -2,8 +2,8 @@
 
 The words are those of the Mersenne Twister (Matsumoto and Nishimura 1998), seeded as in their
 paper; NumPy has the same. What is made of them follows PyTorch 2: floats are 24 bits of a word,
-doubles 53 bits of two words, normals come in pairs by Box and Muller (1958), for 16 elements and more in
-blocks of 8 pairs. Functions of a normal may differ in the last digit, as between machines there.
+doubles 53 bits of two words, normals come in pairs by Box and Muller (1958), for 16 elements and
+more in blocks of 8 pairs. Normals may differ in the last digit, as between machines there.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ import numpy as np
 from tracejit import nn
 from tracejit.compat.torch.kinds import numpy_dtype
 from tracejit.compat.torch.tensor import Tensor, run
-from tracejit.errors import ArgumentError
+from tracejit.errors import ArgumentError, OperandError
 from tracejit.numpy import (
     choosing,
     contraction,
@@ -33,7 +33,22 @@ from tracejit.numpy.indexing import take, take_along_axis
 from tracejit.scipy import special
 from tracejit.trace.provenance import user_frame
 
-Extremes = namedtuple("Extremes", "values indices")
+
+class Extremes(namedtuple("Extremes", "values indices")):
+    """Values, and the places where they are."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        name = type(self).__name__
+        return f"torch.return_types.{name}(\nvalues={self.values!r},\nindices={self.indices!r})"
+
+
+#: What functions return, by their names.
+RETURNED = {
+    name: type(name, (Extremes,), {"__slots__": ()})
+    for name in ("max", "min", "median", "sort", "topk", "kthvalue", "cummax", "cummin", "mode")
+}
 
 #: PyTorch's names of parameters -> NumPy's.
 _NAMES = {"dim": "axis", "keepdim": "keepdims", "dims": "axis", "dim0": "axis1", "dim1": "axis2"}
@@ -53,7 +68,7 @@ def public(name: str, body: Callable[..., Any], view: bool = False) -> Callable[
         return run(body, args, kwargs)
 
     function.__name__ = function.__qualname__ = name
-    function.__doc__ = body.__doc__
+    function.__doc__, function.__wrapped__ = body.__doc__, body  # type: ignore[attr-defined]
     FUNCTIONS[name] = METHODS[name] = function
     return function
 
@@ -294,7 +309,7 @@ def _extreme(greatest: bool, x: Array, dim: Any = None, keepdim: bool = False) -
     values = take_along_axis(x, places, dim)
     if not keepdim:
         values, places = (shaping.squeeze(y, dim) for y in (values, places))
-    return Extremes(values, places)
+    return RETURNED["max" if greatest else "min"](values, places)
 
 
 public("max", partial(_extreme, True))
@@ -312,14 +327,14 @@ def median(input: Array, dim: Any = None, keepdim: bool = False) -> Any:
     values = take_along_axis(input, places, dim)
     if not keepdim:
         values, places = (shaping.squeeze(y, dim) for y in (values, places))
-    return Extremes(values, places)
+    return RETURNED["median"](values, places)
 
 
 @row
 def sort(input: Array, dim: int = -1, descending: bool = False, stable: bool = False) -> Any:
     """The values in order, and the places that they come from."""
     order = argsort(input, dim, descending)
-    return Extremes(take_along_axis(input, order, dim), order)
+    return RETURNED["sort"](take_along_axis(input, order, dim), order)
 
 
 @row
@@ -332,8 +347,10 @@ def argsort(input: Array, dim: int = -1, descending: bool = False, stable: bool 
 @row
 def topk(input: Array, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Any:
     """The k greatest values along dim, and their places."""
+    if k > input.shape[dim]:
+        raise OperandError("selected index k out of range", where=user_frame())
     order = take(argsort(input, dim, largest), np.arange(k), axis=dim)
-    return Extremes(take_along_axis(input, order, dim), order)
+    return RETURNED["topk"](take_along_axis(input, order, dim), order)
 
 
 @row

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tracejit.errors import ArgumentError, did_you_mean
+from tracejit.errors import ArgumentError
 from tracejit.trace.provenance import user_frame
 
 
@@ -46,7 +46,12 @@ DTYPES = {np.dtype(name): dtype(name) for name in NAMES}
 ALIASES = {
     "float": "float32", "double": "float64", "int": "int32", "long": "int64", "short": "int16",
 }  # fmt: skip
-TYPE_NAMES = {"float32": "Float", "float64": "Double", "int64": "Long", "int32": "Int"}
+#: What its texts call them; tensors have some others besides.
+TYPE_NAMES = {
+    "float32": "Float", "float64": "Double", "int64": "Long", "int32": "Int", "int16": "Short",
+    "int8": "Char", "uint8": "Byte", "bool": "Bool",
+}  # fmt: skip
+TENSOR_NAMES = {**{name: name.capitalize() for name in NAMES}, **TYPE_NAMES}
 
 
 class _Default:
@@ -76,6 +81,12 @@ class Size(tuple):
         return int(np.prod(self, dtype=np.int64))
 
 
+def on_cpu(place: Any) -> None:
+    """An error unless a device, its name, or None, is the CPU."""
+    if place is not None and not isinstance(place, device):
+        device(place)
+
+
 class device:
     """Where tensors are: the CPU."""
 
@@ -84,7 +95,8 @@ class device:
         if name.partition(":")[0] != "cpu":
             raise ArgumentError(
                 f"there is no device {name!r} here", where=user_frame(),
-                hint=did_you_mean(name, ["cpu"]),
+                hint="everything is on the CPU: torch.cuda.is_available() says False, so that "
+                "torch.device('cuda' if torch.cuda.is_available() else 'cpu') works",
             )  # fmt: skip
         self.type, self.index = "cpu", index
 

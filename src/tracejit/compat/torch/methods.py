@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from tracejit.compat.graph import known
-from tracejit.compat.torch import autograd, data, random, shapes  # noqa: F401 - rows of the table
+from tracejit.compat.torch import autograd, data, more, random, shapes  # noqa: F401 - rows of the table
+from tracejit.compat.torch import creation as new
 from tracejit.compat.torch.functions import FUNCTIONS, METHODS
-from tracejit.compat.torch.kinds import Size, numpy_dtype
-from tracejit.compat.torch.tensor import Tensor, run
+from tracejit.compat.torch.kinds import TENSOR_NAMES, Size, device, numpy_dtype, on_cpu
+from tracejit.compat.torch.tensor import Tensor, fault, run, tensor
 from tracejit.numpy import contraction, creation, ufuncs
 
 _OPERATORS: dict[str, Callable[..., Any]] = {
@@ -30,7 +31,11 @@ _UNARY = {"neg": ufuncs.negative, "abs": ufuncs.absolute, "invert": ufuncs.inver
 _IN_PLACE = (
     "add sub mul div pow neg abs exp log sqrt sin cos tan tanh sigmoid relu clamp floor ceil round "
     "reciprocal sign square addcmul addcdiv lerp masked_fill remainder maximum minimum subtract "
-    "multiply divide rsqrt erf logit trunc clip"
+    "multiply divide rsqrt erf logit trunc clip scatter scatter_add index_add index_fill "
+    "index_copy tril triu cumsum cumprod floor_divide fmod logical_not logical_and "
+    "logical_or clamp_min clamp_max hardtanh nan_to_num bitwise_and bitwise_or bitwise_xor "
+    "leaky_relu elu expm1 log1p log2 log10 exp2 asin acos atan "
+    "sinh cosh fix frac eq ne lt le gt ge xlogy"
 ).split()
 
 
@@ -75,6 +80,10 @@ def _in_place_operator(fun: Callable[..., Any]) -> Callable[..., Any]:
     return operator
 
 
+def _number(x: Any) -> int:
+    return int(x.item())
+
+
 def _astype(x: Any, dtype: Any) -> Any:
     return creation.astype(x, dtype)
 
@@ -114,8 +123,11 @@ class _Methods:
         for x in args:
             if isinstance(x, Tensor):
                 dtype = x.dtype
-            elif not isinstance(x, (str, bool)) and hasattr(x, "numpy") or isinstance(x, type):
+            elif isinstance(x, (str, device)):
+                on_cpu(x)
+            elif not isinstance(x, bool) and x is not None:
                 dtype = x
+        on_cpu(_.get("device"))
         wanted = numpy_dtype(dtype)
         same = wanted is None or wanted == self.dtype.numpy
         return self if same else run(_astype, (self, wanted))
@@ -123,7 +135,7 @@ class _Methods:
     def type(self: Any, dtype: Any = None) -> Any:
         """In another dtype; without one the name of the type."""
         if dtype is None:
-            return f"torch.{'Double' if self.dtype.name == 'float64' else 'Float'}Tensor"
+            return f"torch.{TENSOR_NAMES[self.dtype.name]}Tensor"
         return self.to(dtype)
 
     def type_as(self: Any, other: Tensor) -> Tensor:
@@ -156,9 +168,31 @@ class _Methods:
 
     cpu = contiguous = _same
 
+    def cuda(self: Any, *_: Any, **__: Any) -> Any:
+        """An error: everything is on the CPU."""
+        on_cpu("cuda")
+
     def is_contiguous(self: Any) -> bool:  # type: ignore[valid-type]
         """True."""
         return True
+
+    def short(self: Any) -> Tensor:
+        """In int16."""
+        return self.to(np.int16)  # type: ignore[no-any-return]
+
+    def byte(self: Any) -> Tensor:
+        """In uint8."""
+        return self.to(np.uint8)  # type: ignore[no-any-return]
+
+    def ndimension(self: Any) -> Any:
+        """The number of axes."""
+        return self.ndim
+
+    def storage_offset(self: Any) -> Any:
+        """An error: there are no strides here."""
+        raise fault("tensors have no strides here", "x.shape tells what there is")
+
+    stride = storage = untyped_storage = data_ptr = storage_offset
 
     def view_as(self: Any, other: Tensor) -> Tensor:
         """In the shape of another one."""
@@ -184,10 +218,36 @@ class _Methods:
         spread = FUNCTIONS["broadcast_to"](source, tuple(self.shape))
         return self.write(spread.to(self.dtype), "copy_")  # type: ignore[no-any-return]
 
-    def new_zeros(self: Any, *shape: Any, **_: Any) -> Tensor:
+    def new_zeros(self: Any, *shape: Any, dtype: Any = None, **options: Any) -> Tensor:
         """Zeros of this dtype."""
-        sizes = shape[0] if isinstance(shape[0], (tuple, list)) else shape
-        return Tensor(known(np.zeros(sizes, self.dtype.numpy)))
+        return new.zeros(*shape, dtype=dtype or self.dtype, **options)
+
+    new_empty = new_zeros
+
+    def new_ones(self: Any, *shape: Any, dtype: Any = None, **options: Any) -> Tensor:
+        """Ones of this dtype."""
+        return new.ones(*shape, dtype=dtype or self.dtype, **options)
+
+    def new_full(self: Any, size: Any, fill_value: Any, dtype: Any = None) -> Tensor:
+        """One number, of this dtype."""
+        return new.full(size, fill_value, dtype or self.dtype)
+
+    def new_tensor(self: Any, data: Any, dtype: Any = None) -> Tensor:
+        """A tensor of a copy of the data, of this dtype."""
+        return tensor(data, dtype or self.dtype)
+
+    def masked_scatter_(self: Any, mask: Any, source: Any) -> Tensor:
+        """Elements of another one where the mask holds, in order; itself."""
+        self[mask] = source.reshape(-1)[: _number(mask.sum())]
+        return self  # type: ignore[return-value]
+
+    def share_memory_(self: Any) -> Any:
+        """Itself: there is one process."""
+        return self
+
+    def pin_memory(self: Any) -> Any:
+        """Itself."""
+        return self
 
     def compile(self: Any, *inputs: Tensor) -> Any:
         """The recording from some tensors (the leaves behind this one, unless said) to this one,
@@ -218,7 +278,7 @@ def _lend() -> None:
         setattr(Tensor, method.__name__, method)
     for name in ("bernoulli", "multinomial"):
         setattr(Tensor, name, getattr(random, name))
-    Tensor.functions = SimpleNamespace(**FUNCTIONS)
+    Tensor.functions = SimpleNamespace(**FUNCTIONS, autograd_grad=autograd.grad)
 
 
 _lend()

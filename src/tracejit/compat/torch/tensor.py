@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from tracejit import tree
-from tracejit.compat.graph import Cell, Handle, Recorder, known
-from tracejit.compat.torch import display
+from tracejit.compat.graph import Cell, Handle, Recorder, known, next_serial
+from tracejit.compat.torch import display, indexing
 from tracejit.compat.torch.kinds import (
     DTYPES,
     TYPE_NAMES,
@@ -27,38 +27,103 @@ from tracejit.compat.torch.kinds import (
     dtype,
     mode,
     numpy_dtype,
+    on_cpu,
 )
-from tracejit.errors import DTypeError, GraphError, ShapeError
-from tracejit.numpy import creation, shaping, ufuncs
+from tracejit.compat.torch.naming import GradFn
+from tracejit.compat.torch.words import translated
+from tracejit.errors import DTypeError, GraphError, OperandError, TracejitError
+from tracejit.numpy import creation, shaping
 from tracejit.trace.provenance import user_frame
-from tracejit.trace.tracer import Tracer
 
 RECORDER = Recorder("float32")
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
-class Box:
-    """What tensors that are the same memory share: the cell, and how often it was replaced."""
+class RemovableHandle:
+    """A hook in its table, until `remove`."""
 
-    __slots__ = ("cell", "version")
+    def __init__(self, table: dict[int, Callable[..., Any]], hook: Callable[..., Any]):
+        self._table, self.id = table, next_serial()
+        table[self.id] = hook
+
+    def remove(self) -> None:
+        """Take the hook away."""
+        self._table.pop(self.id, None)
+
+    def __enter__(self) -> RemovableHandle:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.remove()
+
+
+class Box:
+    """What tensors that are the same memory share: the cell, and how often it was replaced;
+    silent: how often through `x.data`, which no derivative minds."""
+
+    __slots__ = ("cell", "silent", "version")
 
     def __init__(self, cell: Cell):
-        self.cell, self.version = cell, 0
+        self.cell, self.version, self.silent = cell, 0, 0
+
+    @property
+    def counted(self) -> int:
+        """How often it was replaced, apart from by `x.data`."""
+        return self.version - self.silent
 
 
 class Origin:
-    """Where a cell belongs: the leaf that gets its gradient, and the state of the box then."""
+    """Where a cell belongs: the tensor that gets its gradient, and the state of the box then.
 
-    __slots__ = ("box", "leaf", "version")
+    hooks: functions that the gradient goes through. writer: the step that wrote over the cell.
+    """
+
+    __slots__ = ("box", "hooks", "leaf", "version", "writer")
 
     def __init__(self, box: Box, leaf: Any = None):
-        self.box, self.version, self.leaf = box, box.version, leaf
+        self.box, self.version, self.leaf = box, box.counted, leaf
+        self.hooks: dict[int, Callable[..., Any]] | None = None
+        self.writer: Any = None
 
 
 def run(fun: Callable[..., Any], args: Any, kwargs: Mapping[str, Any] = _NOTHING) -> Any:
     """A function of arrays on tensors: a tensor, or a tree of them."""
-    out = RECORDER.perform(fun, args, kwargs, record=None if mode.enabled else False)
+    try:
+        out = RECORDER.perform(fun, args, kwargs, record=None if mode.enabled else False)
+    except TracejitError as error:
+        raise translated(error, args, kwargs) from None
     return Tensor(out) if out.__class__ is Cell else tree.map(wrapped, out)
+
+
+#: What `later` left undone, for the next backward pass to compute on the way.
+waiting: list[Cell] = []
+#: So much may wait.
+_MANY = 64
+
+
+def later(x: Tensor, fun: Callable[..., Any], args: Any) -> None:
+    """x takes the value of fun(*args), of which no derivative is asked, when somebody needs it: at
+    the next backward pass through the arguments, or when it is read."""
+    for given in args:
+        cell = given._box.cell if isinstance(given, Tensor) else None
+        if cell is not None and not cell.needs and cell.step is not None and cell.known is not None:
+            settle(cell)
+    cell = RECORDER.perform(fun, args, record=None if mode.enabled else False)
+    cell.needs = False
+    x._box.cell = cell
+    x._box.version += 1
+    if cell.step is not None:
+        waiting.append(cell)
+        if len(waiting) > _MANY:
+            for old in waiting:
+                settle(old)
+            waiting.clear()
+
+
+def settle(cell: Cell) -> None:
+    """Have a cell be its value, and forget where it came from."""
+    cell.value  # noqa: B018 - computed now
+    cell.step = None
 
 
 def wrapped(x: Any) -> Any:
@@ -87,8 +152,12 @@ class Tensor(Handle):
     grad: Tensor | None = None
     _tracked = True  # False: the history of the box is not this tensor's
     _leaf: Cell | None = None
+    _leaf_version = 0
+    _silent = False  # True: `x.data`
     _wants_grad = False
     _retains = False
+    _hooks: dict[int, Callable[..., Any]] | None = None
+    _after: dict[int, Callable[..., Any]] | None = None
     _view: tuple[Tensor, Callable[..., Any], Any, Any] | None = None
     _seen = 0
 
@@ -107,9 +176,9 @@ class Tensor(Handle):
         box = self._box
         if self._wants_grad:
             leaf = self._leaf
-            if leaf is None or leaf.origin.version != box.version:
+            if leaf is None or self._leaf_version != box.version:
                 leaf = self._leaf = Cell(box.cell.type, box.cell.value, needs=True)
-                leaf.origin = Origin(box, weakref.ref(self))
+                leaf.origin, self._leaf_version = Origin(box, weakref.ref(self)), box.version
             return leaf
         cell = box.cell
         return Cell(cell.type, cell.value) if cell.needs and not self._tracked else cell
@@ -130,7 +199,7 @@ class Tensor(Handle):
         old = self.cell
         self._refuse_leaf("a leaf", what)
         if cell.type.shape != old.type.shape:
-            raise ShapeError(
+            raise OperandError(
                 f"output with shape {list(old.type.shape)} doesn't match the broadcast shape "
                 f"{list(cell.type.shape)}", where=user_frame(),
             )  # fmt: skip
@@ -146,13 +215,19 @@ class Tensor(Handle):
             base._refuse_leaf("a view of a leaf", what)
             places = np.arange(base.cell.type.size).reshape(base.cell.type.shape)
             places = np.asarray(fun(places, *args, **kwargs))
-            base.write(run(_put, (base, places, Tensor(cell))), what)
+            before = base._box.silent
+            base.write(run(indexing.put, (base, places, Tensor(cell))), what)
+            base._box.silent = before + self._silent
             return self
         box = self._box
-        if old.needs and old.origin is None:
-            old.origin = Origin(box)
+        if old.needs:
+            if old.origin is None:
+                old.origin = Origin(box)
+            if old.origin.writer is None:
+                old.origin.writer = cell.step
         box.cell = Cell(cell.type, cell.value) if self._wants_grad else cell
         box.version += 1
+        box.silent += self._silent
         return self
 
     def _refuse_leaf(self, which: str, what: str) -> None:
@@ -215,16 +290,19 @@ class Tensor(Handle):
     @property
     def data(self) -> Tensor:
         """The same memory, without history."""
-        return self.detach()
+        alike = self.detach()
+        alike._silent = True
+        return alike
 
     @data.setter
     def data(self, new: Any) -> None:
         self._box.cell = known(new.cell.value if isinstance(new, Tensor) else new)
         self._box.version += 1
+        self._box.silent += 1
 
     @property
     def _version(self) -> int:
-        return self._box.version
+        return self._box.counted
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
         """Ask for gradients of what will be computed from it; itself."""
@@ -261,7 +339,32 @@ class Tensor(Handle):
         """Have `backward` give this one a gradient, too, though it is no leaf."""
         self._retains = True
         if self.grad_fn is not None:
-            self.cell.origin = Origin(self._box, weakref.ref(self))
+            self._own_origin().leaf = weakref.ref(self)
+
+    def register_hook(self, hook: Callable[[Tensor], Any]) -> RemovableHandle:
+        """hook(gradient) in each backward pass through this tensor; what it returns, if anything,
+        is the gradient that goes on."""
+        if not self.requires_grad:
+            raise fault("cannot register a hook on a tensor that doesn't require gradient")
+        if self._wants_grad:
+            self._hooks = {} if self._hooks is None else self._hooks
+            return RemovableHandle(self._hooks, hook)
+        origin = self._own_origin()
+        origin.hooks = {} if origin.hooks is None else origin.hooks
+        return RemovableHandle(origin.hooks, hook)
+
+    def register_post_accumulate_grad_hook(self, hook: Callable[[Tensor], Any]) -> RemovableHandle:
+        """hook(tensor) whenever a backward pass has added to the gradient of this leaf."""
+        if not self._wants_grad:
+            raise fault("post accumulate grad hooks cannot be registered on non-leaf tensors")
+        self._after = {} if self._after is None else self._after
+        return RemovableHandle(self._after, hook)
+
+    def _own_origin(self) -> Origin:
+        cell = self.cell
+        if cell.origin is None:
+            cell.origin = Origin(self._box)
+        return cell.origin  # type: ignore[no-any-return]
 
     # ---- numbers
 
@@ -324,7 +427,7 @@ class Tensor(Handle):
         if self._wants_grad:
             suffixes = ["requires_grad=True"]
         elif self.grad_fn is not None:
-            suffixes = [f"grad_fn={self.grad_fn}"]
+            suffixes = [f"grad_fn=<{self.grad_fn.name()}>"]
         return display.shown(self._array(), suffixes, self.dtype.name)
 
     __hash__ = object.__hash__
@@ -345,11 +448,12 @@ class Tensor(Handle):
         return restored, (self.__class__, self._array(), self._wants_grad)
 
     def __getitem__(self, index: Any) -> Tensor:
-        return self.view_by(_item, (_plain_index(index),))
+        return self.view_by(indexing.item, (indexing.plain(index, self._box.cell.type.shape),))
 
     def __setitem__(self, index: Any, new: Any) -> None:
         self._refuse_leaf("a view of a leaf", "x[...] = v")
-        self.write(run(_set_item, (self, _plain_index(index), new)), "x[...] = v")
+        places = indexing.plain(index, self._box.cell.type.shape)
+        self.write(run(indexing.set_item, (self, places, new)), "x[...] = v")
 
     @property
     def T(self) -> Tensor:
@@ -376,6 +480,7 @@ def restored(cls: type[Tensor], array: np.ndarray, wants_grad: bool) -> Tensor:
 
 def tensor(data: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """A tensor of a copy of the data: float32 for Python floats, int64 for ints."""
+    on_cpu(device)
     array = data.cell.value if isinstance(data, Tensor) else np.array(_numbers(data))
     wanted = numpy_dtype(dtype)
     if wanted is None and array.dtype == np.float64 and not hasattr(data, "dtype"):
@@ -388,65 +493,3 @@ def _numbers(data: Any) -> Any:
     if isinstance(data, Tensor):
         return data.cell.value
     return [_numbers(x) for x in data] if isinstance(data, (list, tuple)) else data
-
-
-class GradFn:
-    """The operation that gave a tensor."""
-
-    def __init__(self, step: Any):
-        self.step = step
-
-    def name(self) -> str:
-        """PyTorch's name of it."""
-        word = self.step.operation.name
-        known_as = NAMES.get(word) or "".join(p.capitalize() for p in word.strip("_").split("_"))
-        return known_as if known_as == "CopySlices" else f"{known_as}Backward0"
-
-    @property
-    def next_functions(self) -> tuple[tuple[Any, int], ...]:
-        """What gave the operands that require gradients: (grad_fn, index)."""
-        return tuple(
-            (GradFn(c.step) if c.step else None, c.index) for c in self.step.inputs if c.needs
-        )
-
-    def __repr__(self) -> str:
-        return f"<{self.name()}>"
-
-
-#: What PyTorch calls the derivatives of functions that have other names here.
-NAMES = {
-    "add": "Add", "subtract": "Sub", "multiply": "Mul", "divide": "Div", "power": "Pow",
-    "negative": "Neg", "absolute": "Abs", "matmul": "Mm", "transpose": "T", "swapaxes": "Transpose",
-    "_set_item": "CopySlices", "_item": "Select", "arctan2": "Atan2", "reshape": "View",
-}  # fmt: skip
-
-
-def _plain_index(index: Any) -> Any:
-    """An index of numbers, slices and arrays of integers; masks become the places where they hold,
-    which are known."""
-    if isinstance(index, tuple):
-        parts: list[Any] = []
-        for i in index:
-            part = _plain_index(i)
-            parts += part if isinstance(part, tuple) else [part]
-        return tuple(parts)
-    if isinstance(index, (Tensor, list)):
-        array = index.cell.value if isinstance(index, Tensor) else np.array(_numbers(index))
-        return np.nonzero(array) if array.dtype == bool else array
-    return index
-
-
-def _item(x: Any, index: Any) -> Any:
-    return x[index]
-
-
-def _set_item(x: Any, index: Any, values: Any) -> Any:
-    values = ufuncs.positive(values) if isinstance(values, Tracer) else values
-    return x.at[index].set(creation.astype(creation.asarray(values), x.dtype))
-
-
-def _put(x: Any, places: Any, values: Any) -> Any:
-    """x with values at places of its flat memory."""
-    flat = shaping.ravel(x).at[shaping.ravel(places)].set(shaping.ravel(values))
-    return shaping.reshape(flat, x.shape)
-
