@@ -170,6 +170,31 @@ def test_a_backend_that_is_not_there() -> None:
         tj.compare(loss, W, X, backends=["cuda"])
 
 
+def test_complex_results_are_compared_whole() -> None:
+    found = tj.compare(
+        lambda x: x * (1.0 + 2.0j), np.float64(1.0), backends=[], rounds=1,
+        others={"real": lambda x: np.complex128(1.0), "near": lambda x: np.complex128(1 + 2.0001j)},
+    )  # fmt: skip
+    assert found["real"].relative == pytest.approx(2 / np.sqrt(5))
+    assert found["near"].relative == pytest.approx(1e-4 / np.sqrt(5))
+
+
+def test_results_that_are_no_numbers_have_a_note() -> None:
+    found = tj.compare(np.sum, np.ones(2), backends=[], rounds=1, others={"text": lambda x: "a"})
+    assert found["text"].note == "results of dtype <U1" and found["text"].ulps is None
+
+
+def test_mistakes_are_named() -> None:
+    with pytest.raises(ArgumentError, match="rounds must be a positive int, not 0"):
+        tj.compare(np.sum, np.ones(2), rounds=0)
+    with pytest.raises(ArgumentError, match="others must be a dict.*list"):
+        tj.compare(np.sum, np.ones(2), others=[np.sum])  # type: ignore[arg-type]
+    with pytest.raises(ArgumentError, match="there is a system 'eager' already"):
+        tj.compare(np.sum, np.ones(2), others={"eager": np.sum})
+    found = tj.compare(np.sum, np.ones(2), backends="eager", rounds=1)
+    assert [row.system for row in found.rows] == ["eager"]
+
+
 def test_a_plot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = module.Comparison("loss", (module.Row("eager", 2e-3, 3e-3, 0.2, 1500, 8, 0.0, 0.0),))
     if importlib.util.find_spec("matplotlib"):

@@ -170,13 +170,15 @@ def compare(
     A system that cannot do it has a row with a note. Raises what the eager mode raises.
     """
     check_callable(fun, "compare")
+    chosen = _chosen(backends)
+    _check(rounds, others, chosen)
     plain = fun.__wrapped__ if isinstance(fun, JitFunction) else fun
     if isinstance(fun, JitFunction) and static_argnums is None and static_argnames is None:
         static_argnums, static_argnames = fun.statics.argnums, fun.statics.argnames
     wanted = value_and_grad(plain, argnums) if grad else plain
     statics = {"static_argnums": static_argnums, "static_argnames": static_argnames}
     systems = [_System("eager", wanted, args)]
-    for name in _chosen(backends):
+    for name in chosen:
         compiled = jit(wanted, backend=name, **statics)  # type: ignore[arg-type]
         systems.append(_System(name, compiled, args, explain(compiled)))
     for name, other in (others or {}).items():
@@ -196,13 +198,28 @@ def compare(
 def _chosen(backends: Sequence[str] | None) -> list[str]:
     """The compiled backends to compare."""
     if backends is None:
-        return [name for name in NEEDS if name != "eager" and available(name)]
-    for name in backends:
+        backends = [name for name in NEEDS if available(name)]
+    names = [backends] if isinstance(backends, str) else list(dict.fromkeys(backends))
+    for name in names:
         if name not in NEEDS:
             raise ArgumentError(
                 f"there is no backend {name!r}", where=user_frame(), hint=did_you_mean(name, NEEDS)
             )
-    return list(backends)
+    return [name for name in names if name != "eager"]  # which is there anyway
+
+
+def _check(rounds: int, others: Mapping[str, Any] | None, chosen: Sequence[str]) -> None:
+    """ArgumentError for what would be found out late, or not at all."""
+    if type(rounds) is not int or rounds < 1:
+        raise ArgumentError(f"rounds must be a positive int, not {rounds!r}", where=user_frame())
+    if others is not None and not isinstance(others, Mapping):
+        raise ArgumentError(
+            f"others must be a dict, from names to functions, not of type {type(others).__name__}",
+            where=user_frame(), hint='others={"jax": jax.jit(f)}',
+        )  # fmt: skip
+    for name in others or ():
+        if name in ("eager", *chosen):
+            raise ArgumentError(f"there is a system {name!r} already", where=user_frame())
 
 
 class _System:
@@ -316,12 +333,15 @@ def _distance(
     or a note why there is none."""
     if [y.shape for y in results] != [z.shape for z in expected]:
         return None, None, f"results of shapes {', '.join(str(y.shape) for y in results)}"
+    if strange := [y.dtype for y in (*results, *expected) if y.dtype.kind not in "biufcV"]:
+        return None, None, f"results of dtype {strange[0]}"
     ulps = relative = 0.0
     for y, z in zip(results, expected, strict=True):
         if y.size == 0 or np.array_equal(y, z, equal_nan=y.dtype.kind == z.dtype.kind == "f"):
             continue
-        single = np.float32 in (y.dtype, z.dtype)
-        y64, z64 = y.astype(np.float64), z.astype(np.float64)
+        single = any(x.dtype in (np.float32, np.complex64) for x in (y, z))
+        wide = np.complex128 if "c" in (y.dtype.kind, z.dtype.kind) else np.float64
+        y64, z64 = y.astype(wide), z.astype(wide)
         with np.errstate(all="ignore"):
             same = (y64 == z64) | (np.isnan(y64) & np.isnan(z64))
             off = np.where(same, 0.0, np.nan_to_num(np.abs(y64 - z64), nan=np.inf))
