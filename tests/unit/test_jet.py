@@ -13,7 +13,7 @@ import pytest
 from jax.experimental.jet import jet as jax_jet
 
 import tracejit as tj
-from tracejit.errors import ArgumentError, ShapeError, TreeError
+from tracejit.errors import ArgumentError, GradError, ShapeError, TreeError
 from tracejit.experimental.jet import jet
 from tracejit.ir.walk import count_equations
 from tracejit.scipy import special
@@ -217,3 +217,28 @@ def test_messages() -> None:
         jet(np.sin, (X,), ([X, 1.0 + np.zeros(2)],))
     with pytest.raises(TreeError, match="term 0"):
         jet(lambda p: p["a"], ({"a": X},), ([{"b": X}],))
+
+
+def test_terms_may_be_rows_of_an_array() -> None:
+    terms = np.stack(path(3))
+    for mine, expected in zip(
+        jet(np.sin, (X,), (terms,))[1], jet(np.sin, (X,), (list(terms),))[1], strict=True
+    ):
+        np.testing.assert_array_equal(mine, expected)
+    by_rows = tj.vmap(lambda s: jet(np.sin, (1.0,), (s,))[1][0])(np.eye(3))
+    np.testing.assert_allclose(by_rows, [np.cos(1.0), 0.0, 0.0])
+
+
+def test_a_rule_for_reverse_mode_alone_is_named_where_it_is_used() -> None:
+    @tj.custom_vjp
+    def squared(x):
+        return x * x
+
+    squared.defvjp(lambda x: (x * x, x), lambda x, ct: (2 * x * ct,))
+    with pytest.raises(GradError, match="forward-mode .*: squared\n  at .*test_jet.py"):
+        jet(lambda x: np.sin(squared(x)), (1.0,), ([1.0, 0.0],))
+
+
+def test_nan_of_a_series_is_reported() -> None:
+    with tj.debug_nans(True), pytest.raises(FloatingPointError, match=r"\(Taylor mode\)"):
+        jet(lambda x: np.sqrt(x) * x, (0.0,), ([1.0, 0.0, 0.0],))

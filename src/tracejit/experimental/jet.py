@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from tracejit.api.linear_maps import fitting, zeros
 from tracejit.api.recording import record
 from tracejit.errors import ArgumentError
@@ -18,12 +20,15 @@ from tracejit.runtime.report import report
 from tracejit.runtime.run import run
 from tracejit.series import RULES
 from tracejit.trace.provenance import user_frame
+from tracejit.trace.tracer import Tracer
 from tracejit.transforms.jet import divided, scaled
 from tracejit.transforms.jet import jet as on_series
 from tracejit.transforms.jvp import Mask
 from tracejit.transforms.memo import remembered
 
 __all__ = ["jet"]
+
+_ARRAYS = (np.ndarray, Tracer)
 
 
 def jet(
@@ -34,9 +39,10 @@ def jet(
 ) -> tuple[Any, Any]:
     """(fun(x(0)), its derivatives along the path x(t)), as `jax.experimental.jet.jet`.
 
-    primals: the arguments, x(0). series: for each of them a sequence of its derivatives by t, all
-    of one length, the order: the first, the second and so on, each like the argument. The second
-    result has the structure of fun's result, with the list of its derivatives at each leaf.
+    primals: the arguments, x(0). series: for each of them a sequence (or an array) of its
+    derivatives by t, all of one length, the order: the first, the second and so on, each like the
+    argument. The second result has the structure of fun's result, with the list of its derivatives
+    at each leaf.
     factorial_scaled=False: the k-th term, in and out, is the coefficient of t^k instead, which is
     the derivative over k!.
 
@@ -44,6 +50,8 @@ def jet(
     Raises ArgumentError, TreeError, ShapeError or DTypeError for terms that do not fit.
     """
     check_callable(fun, "jet")
+    if isinstance(series, (tuple, list)):
+        series = [list(s) if isinstance(s, _ARRAYS) and s.ndim else s for s in series]
     order = _order(primals, series)
     tape = record(fun, tuple(primals))
     columns = [

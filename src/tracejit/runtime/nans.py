@@ -245,6 +245,8 @@ def _direction(eqn: Equation) -> str:
         return f"backward, in the derivative of {root} (reverse mode)"
     if "jvp" in roles:
         return f"in the derivative of {root} (forward mode, or a factor that reverse mode uses)"
+    if "jet" in roles:
+        return f"in the derivatives of {root} (Taylor mode)"
     return "forward, in the function itself"
 
 

@@ -23,6 +23,7 @@ from typing import Any
 
 from tracejit.ir.atoms import Atom, Literal, Var, is_zero, zero
 from tracejit.ir.builder import Builder, building
+from tracejit.ir.current import current
 from tracejit.ir.graph import Equation, Jaxpr
 from tracejit.ir.primitive import Joint, Linear, Primitive, Zero, apply_jvp
 from tracejit.ir.types import ArrayType, tangent_type
@@ -264,7 +265,9 @@ def _derivative(use: Use) -> tuple[list[Equation], dict[Atom, Series], Coefficie
     """
     xs = [x[0] if isinstance(x[0], Literal) and not x.varies else Var(x.type) for x in use.inputs]
     ts = [Var(x.type) if x.varies else zero(tangent_type(x.type)) for x in use.inputs]
+    place = current().provenance
     with building() as builder:
+        builder.provenance = place
         rule = use.primitive.jvp
         if isinstance(rule, Joint):
             outs, tangents = rule.rule(xs, ts, **use.params)
