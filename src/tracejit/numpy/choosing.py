@@ -236,11 +236,11 @@ def real(x: ArrayLike) -> Array:
 
 
 def imag(x: ArrayLike) -> Array:
-    """The imaginary part, a view of x; zeros if x is real."""
-    x = operand(x)
-    if dtype_of(x) in COMPLEX:
-        return views.of(value(x), views.ImaginaryPart())
-    return full_of(0, dtype_of(x), shape_of(x))
+    """The imaginary part, a view of x; zeros, not to be written to, if x is real."""
+    x = value(x)
+    if x.dtype in COMPLEX:
+        return views.of(x, views.ImaginaryPart())
+    return views.of(x, views.ReadOnly(lambda base: full_of(0, base.dtype, shape_of(base))))
 
 
 def real_if_close(a: ArrayLike, tol: float = 100) -> Array:

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from tracejit.ir.types import INEXACT
+
 
 def assert_close(
     law: str, what: object, results: Sequence[Any], expected: Sequence[Any], *, rtol: float
@@ -17,7 +19,7 @@ def assert_close(
         assert y.shape == z.shape, f"{law}: {what}: shape {y.shape} instead of {z.shape}"
         if y.size == 0:
             continue
-        if y.dtype.kind != "f":
+        if y.dtype not in INEXACT:
             assert np.array_equal(y, z), f"{law}: {what}: result {place} is\n{y}\ninstead of\n{z}"
             continue
         bound = rtol * max(1.0, float(np.max(np.abs(z), initial=0.0, where=np.isfinite(z))))
@@ -51,31 +53,32 @@ def assert_ulps(
             f"{law}: {what}: result {place} is {y.dtype}{y.shape} instead of {z.dtype}{z.shape}"
         )
         wrong = ~_same(y, z)
-        if y.dtype.kind == "f" and flush:
+        if y.dtype in INEXACT and flush:
             tiny = np.finfo(y.dtype).tiny
             wrong &= ~((np.abs(y) <= tiny) & (np.abs(z) <= tiny))
-        if y.dtype.kind == "f" and ulps:
+        if y.dtype in INEXACT and ulps:
             wrong &= ~(_distance(y, z, scale) <= ulps)
         if wrong.any():
             first = tuple(int(i) for i in np.argwhere(wrong)[0])
             raise AssertionError(
                 f"{law}: {what}: result {place} at {first} is {y[first]!r} instead of "
                 f"{z[first]!r}; {np.count_nonzero(wrong)} of {y.size} are wrong"
-                + (f", by {_worst(y, z, wrong, scale):.4g} ulps" if y.dtype.kind == "f" else "")
+                + (f", by {_worst(y, z, wrong, scale):.4g} ulps" if y.dtype in INEXACT else "")
             )
 
 
 def _same(y: np.ndarray, z: np.ndarray) -> np.ndarray:
-    if y.dtype.kind != "f":
+    if y.dtype not in INEXACT:
         return y == z
     return (y == z) | (np.isnan(y) & np.isnan(z))
 
 
 def _distance(y: np.ndarray, z: np.ndarray, scale: float) -> np.ndarray:
-    """|y - z| in units in the last place of z or of scale, the larger; inf from inf to others."""
+    """|y - z| in units in the last place of |z| or of scale, the larger; inf from inf to others."""
     with np.errstate(all="ignore"):
-        unit = np.spacing(np.maximum(np.abs(z), z.dtype.type(scale)))
-        distance = np.abs(y.astype(np.longdouble) - z) / unit
+        size = np.abs(z)
+        unit = np.spacing(np.maximum(size, size.dtype.type(scale)))
+        distance = np.abs(y.astype(np.promote_types(y.dtype, np.longdouble)) - z) / unit
     return np.where(np.isfinite(y) & np.isfinite(z), distance, np.inf)
 
 

@@ -3,6 +3,7 @@
     positive()("f64[3,4]")          3 x 4 numbers above 0
     reals(-1.0, 1.0)("f32[]")       a scalar between -1 and 1
     exactly([nan, 0.0], "f64")      these very values
+    plane(reals(-1, 1))("c128[3]")  complex numbers of a square; ring(0.5, 2) of a ring
 
 A row says its domain, so that no law has a special case.
 """
@@ -36,7 +37,7 @@ class Arg:
 
     type: ArrayType
     draw: Draw
-    splat: bool | int | float | None = None
+    splat: bool | int | float | complex | None = None
 
     def value(self, rng: np.random.Generator) -> np.ndarray:
         """A drawn array of the type."""
@@ -117,7 +118,27 @@ def exactly(values: Any, dtype: str) -> Arg:
     return Arg(array_type(array.dtype, array.shape), lambda rng, type: array)
 
 
-def splat(number: bool | int | float, type: str) -> Arg:
+def plane(real: Domain, imag: Domain | None = None) -> Domain:
+    """Complex numbers whose parts are of two domains, or both of one."""
+    other = real if imag is None else imag
+
+    def draw(rng: np.random.Generator, type: ArrayType) -> Any:
+        return np.asarray(real.draw(rng, type)) + 1j * np.asarray(other.draw(rng, type))
+
+    return Domain(draw)
+
+
+def ring(low: float, high: float, angle: float = np.pi) -> Domain:
+    """Complex numbers of a size in low .. high, whose angle is in -angle .. angle."""
+
+    def draw(rng: np.random.Generator, type: ArrayType) -> Any:
+        size, turn = rng.uniform(low, high, type.shape), rng.uniform(-angle, angle, type.shape)
+        return size * np.exp(1j * turn)
+
+    return Domain(draw)
+
+
+def splat(number: bool | int | float | complex, type: str) -> Arg:
     """A literal: the number everywhere, known while compiling."""
     return Arg(read_type(type), lambda rng, type: number, number)
 

@@ -20,8 +20,9 @@ from tracejit.ir.atoms import Atom, Literal, Var
 from tracejit.ir.builder import building
 from tracejit.ir.graph import Jaxpr
 from tracejit.ir.parsing import parse
-from tracejit.ir.types import ArrayType, type_of
+from tracejit.ir.types import INEXACT, ArrayType, type_of
 from tracejit.ir.walk import evaluate, inline
+from tracejit.ops.complex import real
 from tracejit.ops.elementwise import add, convert, mul
 from tracejit.ops.structure import broadcast, reduce_sum
 from tracejit.series import RULES
@@ -90,7 +91,10 @@ def check_linearize(sample: Sample) -> None:
 
 
 def check_transpose(sample: Sample) -> None:
-    """<A t, w> = <t, A' w>, and the transpose of the transpose is A."""
+    """<A t, w> = <t, A' w>, and the transpose of the transpose is A.
+
+    Of complex numbers the real part of the products is meant, without conjugation.
+    """
     program, _, parts, residuals = _linearized(sample)
     mask = _float_mask(program.in_types)
     back = adjoint(parts)
@@ -262,11 +266,14 @@ def _chosen(items: Sequence[Any], mask: Mask) -> list[Any]:
 
 
 def _tangents(types: Sequence[ArrayType], mask: Mask, rng: np.random.Generator) -> list[Any]:
-    return [
-        rng.uniform(-1.0, 1.0, t.shape).astype(t.dtype)
-        for t, on in zip(types, mask, strict=True)
-        if on
-    ]
+    return [_tangent(t, rng) for t, on in zip(types, mask, strict=True) if on]
+
+
+def _tangent(type: ArrayType, rng: np.random.Generator) -> np.ndarray:
+    t = rng.uniform(-1.0, 1.0, type.shape)
+    return (t + 1j * rng.uniform(-1.0, 1.0, type.shape) if type.is_complex else t).astype(
+        type.dtype
+    )
 
 
 def _rtol(program: Jaxpr, sample: Sample) -> float:
@@ -278,7 +285,12 @@ def _rtol(program: Jaxpr, sample: Sample) -> float:
 
 def _inner(xs: Arrays, ys: Arrays) -> np.ndarray:
     pairs = zip(xs, ys, strict=True)
-    return np.asarray(sum(np.sum(np.float64(x) * np.float64(y)) for x, y in pairs))
+    return np.asarray(sum(np.sum(_wide(x) * _wide(y)).real for x, y in pairs))
+
+
+def _wide(x: Any) -> np.ndarray:
+    """In double precision."""
+    return np.asarray(x, np.promote_types(np.asarray(x).dtype, np.float64))
 
 
 def _linearized(sample: Sample) -> tuple[Jaxpr, Arrays, Split, Arrays]:
@@ -360,15 +372,15 @@ def _side_by_side(programs: Sequence[Jaxpr]) -> Jaxpr:
 
 
 def _weighted_sum(program: Jaxpr) -> Jaxpr:
-    """(inputs, a weight for each element of each float output) -> the scalar sum of products."""
+    """(inputs, a weight for each element of each float output) -> the scalar sum of products, of
+    their real parts."""
     with building() as builder:
         invars = [Var(t) for t in program.in_types]
         outs = [y for y in inline(program, invars, builder) if y.type.is_inexact]
         weights = [Var(y.type) for y in outs]
-        terms = [
-            reduce_sum(mul(y, w), axes=tuple(range(y.ndim)))
-            for y, w in zip(outs, weights, strict=True)
-        ]
+        products = [mul(y, w) for y, w in zip(outs, weights, strict=True)]
+        products = [real(z) if z.type.is_complex else z for z in products]
+        terms = [reduce_sum(z, axes=tuple(range(z.ndim))) for z in products]
         total: Atom = terms[0]
         for term in terms[1:]:
             total = add(total, term)
@@ -391,7 +403,7 @@ def _directional(
             for e in (h, -h)
         )
         return [
-            np.subtract(a, b) / (2 * h) if np.asarray(a).dtype.kind == "f" else None
+            np.subtract(a, b) / (2 * h) if np.asarray(a).dtype in INEXACT else None
             for a, b in zip(ahead, behind, strict=True)
         ]
 

@@ -22,6 +22,7 @@ from tracejit.backends.xla import LOWERINGS as XLA
 from tracejit.ir.primitive import Derivatives, Linear, Primitive, Zero
 from tracejit.testing.rows import (
     callback,
+    complex,
     contraction,
     control,
     custom,
@@ -39,7 +40,7 @@ from tracejit.testing.rows import (
 GAP = "GAP"
 FAMILIES = (
     elementwise, special, structure, reduction, contraction, linalg, orthogonal, fourier, indexing,
-    random, control, custom, callback,
+    random, control, custom, callback, complex,
 )  # fmt: skip
 #: Eager has no table: a primitive's own value is what it runs.
 TABLES: dict[str, LoweringTable] = {"native": NATIVE, "xla": XLA}
@@ -120,11 +121,14 @@ def _lowering(primitive: Primitive, backend: str) -> str:
 def matrix() -> dict[str, list[tuple[str, ...]]]:
     """The lines of the matrix, by family."""
     load("native")  # which fills its table
-    lines = {}
+    rows = Counter(sample.primitive for family in FAMILIES for sample in family.ROWS)
+    lines: dict[str, list[tuple[str, ...]]] = {}
+    seen: set[Primitive] = set()
     for family in FAMILIES:
-        rows = Counter(sample.primitive for sample in family.ROWS)
         name = family.__name__.rpartition(".")[2]
-        lines[name] = [cells(primitive, count) for primitive, count in rows.items()]
+        members = [p for p in dict.fromkeys(s.primitive for s in family.ROWS) if p not in seen]
+        lines[name] = [cells(primitive, rows[primitive]) for primitive in members]
+        seen.update(members)
     return lines
 
 

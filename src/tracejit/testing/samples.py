@@ -19,7 +19,7 @@ from tracejit.ir.atoms import Atom, Literal, Var
 from tracejit.ir.builder import building
 from tracejit.ir.graph import Jaxpr
 from tracejit.ir.primitive import Primitive
-from tracejit.ir.types import FLOAT64, FLOATS
+from tracejit.ir.types import COMPLEX128, FLOAT64
 from tracejit.testing.domains import Arg
 
 
@@ -34,7 +34,8 @@ class Sample:
     tapes: whether its adjoint reads tapes, which XLA does not have.
     rtol: how near a derivative comes to the quotient of differences.
     has_text: whether its parameters are data, so that the text of its program says all of it.
-    needs: what a backend may lack: "subnormals", where it flushes them to zero.
+    needs: what a backend may lack: "subnormals", where it flushes them to zero; "signed zeros",
+        where it does not tell the sides of a branch cut by them.
     note: tells rows of the same types apart.
     """
 
@@ -83,10 +84,10 @@ class Sample:
 
     @property
     def is_double(self) -> bool:
-        """Whether all floats, in and out, are float64: then quotients of differences are sharp."""
+        """Whether all floats, in and out, have 64 bits: then quotients of differences are sharp."""
         program = self.program()
         types = (*program.in_types, *program.out_types)
-        return all(t.dtype == FLOAT64 for t in types if t.dtype in FLOATS)
+        return all(t.dtype in (FLOAT64, COMPLEX128) for t in types if t.is_inexact)
 
 
 def _short(value: Any) -> str:

@@ -593,7 +593,8 @@ METHODS = (
     "diagonal dot fill flatten itemset max mean min nonzero partition prod ptp put ravel repeat "
     "reshape resize round searchsorted sort squeeze std sum swapaxes take trace transpose var"
 ).split()
-PROPERTIES = "T mT at real imag".split()
+PROPERTIES = "T mT at".split()
+WRITTEN_PROPERTIES = "flat real imag".split()
 
 for _name in FORWARDED:
     setattr(Tracer, f"__{_name}__", _forward(f"__{_name}__"))
@@ -601,10 +602,15 @@ for _name in METHODS:
     setattr(Tracer, _name, _forward(_name))
 for _name in PROPERTIES:
     setattr(Tracer, _name, _forward_property(_name))
-Tracer.flat = property(  # type: ignore[attr-defined]
-    lambda self: self.operators.flat(self),
-    lambda self, values: self.operators.flat(self).__setitem__(..., values),
-)
+def _written_property(name: str) -> property:
+    """A part of an array: what is assigned to it is written into its elements."""
+    read = _forward_property(name).fget
+    assert read is not None
+    return property(read, lambda self, values: read(self).__setitem__(..., values))
+
+
+for _name in WRITTEN_PROPERTIES:
+    setattr(Tracer, _name, _written_property(_name))
 
 
 def is_traced(*values: Any) -> bool:

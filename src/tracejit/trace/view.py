@@ -109,7 +109,8 @@ class View(Tracer):
         if changed is None:
             raise ArgumentError(
                 f"assignment to a traced {self.aval} that is read-only", where=user_frame(),
-                hint="np.broadcast_to and np.diagonal give such views; x.copy() can be written to",
+                hint="np.broadcast_to and np.diagonal give such views, and real numbers have such "
+                "an imaginary part; x.copy() can be written to",
             )  # fmt: skip
         self.base.assign(self.operators.reshape_to(changed, self.base.shape))
         self._keep(atom, trace)

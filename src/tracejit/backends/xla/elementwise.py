@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -10,11 +12,25 @@ import numpy as np
 from jax import lax
 
 from tracejit.backends.xla.table import LOWERINGS, full_like
-from tracejit.ir.types import COMPLEX, FLOATS, UNSIGNED
+from tracejit.ir.types import COMPLEX, FLOATS, INEXACT, UNSIGNED
 from tracejit.ops import complex as parts
 from tracejit.ops import elementwise as ops
 
 State = tuple[jax.Array, jax.Array, jax.Array]
+Rule = Callable[..., jax.Array]
+
+
+def complex_by(own: Rule) -> Callable[[Rule], Rule]:
+    """Of a rule for real numbers one for all: complex ones go to a function of XLA's own."""
+
+    def decorate(rule: Rule) -> Rule:
+        @functools.wraps(rule)
+        def either(x: jax.Array, *rest: jax.Array, **params: int) -> jax.Array:
+            return (own if x.dtype in COMPLEX else rule)(x, *rest, **params)
+
+        return either
+
+    return decorate
 
 
 def round_even(x: jax.Array) -> jax.Array:
@@ -33,7 +49,6 @@ LOWERINGS.rows(__name__, {
     ops.asin: lax.asin, ops.acos: lax.acos, ops.atan: lax.atan, ops.atan2: lax.atan2,
     ops.tanh: lax.tanh, ops.asinh: lax.asinh, ops.acosh: lax.acosh,
     ops.eq: lax.eq, ops.ne: lax.ne, ops.lt: lax.lt, ops.le: lax.le, ops.gt: lax.gt, ops.ge: lax.ge,
-    ops.is_finite: lax.is_finite,
     ops.and_: lax.bitwise_and, ops.or_: lax.bitwise_or, ops.xor: lax.bitwise_xor,
     ops.not_: lax.bitwise_not,
     ops.shift_left: lax.shift_left, ops.shift_right_logical: lax.shift_right_logical,
@@ -48,6 +63,14 @@ LOWERINGS.rows(__name__, {
     ),
     parts.real: lax.real, parts.imag: lax.imag, parts.conj: lax.conj, parts.complex: lax.complex,
 })  # fmt: skip
+
+
+@LOWERINGS.rule(ops.is_finite)
+def is_finite(x: jax.Array) -> jax.Array:
+    """Of complex numbers, whether both parts are."""
+    if x.dtype not in COMPLEX:
+        return lax.is_finite(x)
+    return lax.bitwise_and(lax.is_finite(lax.real(x)), lax.is_finite(lax.imag(x)))
 
 
 @LOWERINGS.rule(ops.keep_zeros)
@@ -70,6 +93,7 @@ def trunc(x: jax.Array) -> jax.Array:
 
 
 @LOWERINGS.rule(ops.log1p)
+@complex_by(lax.log1p)
 def log1p(x: jax.Array) -> jax.Array:
     """In -1 .. 0, -log1p(-x / (1 + x)), which is good since its argument is positive."""
     negative = lax.bitwise_and(lax.lt(x, full_like(x, 0)), lax.gt(x, full_like(x, -1)))
@@ -84,6 +108,7 @@ def softplus(x: jax.Array) -> jax.Array:
 
 
 @LOWERINGS.rule(ops.atanh)
+@complex_by(lax.atanh)
 def atanh(x: jax.Array) -> jax.Array:
     """log((1 + x) / (1 - x)) / 2, odd."""
     size = lax.abs(x)
@@ -92,6 +117,7 @@ def atanh(x: jax.Array) -> jax.Array:
 
 
 @LOWERINGS.rule(ops.exp2)
+@complex_by(lax.exp2)
 def exp2(x: jax.Array) -> jax.Array:
     """2^n exp((x - n) log 2) with n = round(x): exact for integers.
 
@@ -117,6 +143,7 @@ def half_exp(x: jax.Array) -> jax.Array:
 
 
 @LOWERINGS.rule(ops.cosh)
+@complex_by(lax.cosh)
 def cosh(x: jax.Array) -> jax.Array:
     """h + 1 / 4h, with h = exp(|x|) / 2."""
     half = half_exp(x)
@@ -124,6 +151,7 @@ def cosh(x: jax.Array) -> jax.Array:
 
 
 @LOWERINGS.rule(ops.sinh)
+@complex_by(lax.sinh)
 def sinh(x: jax.Array) -> jax.Array:
     """h - 1 / 4h, odd; where that cancels, XLA's own is good."""
     half = half_exp(x)
@@ -152,12 +180,13 @@ def shift_right_arithmetic(x: jax.Array, n: jax.Array) -> jax.Array:
 @LOWERINGS.rule(ops.integer_pow)
 def integer_pow(x: jax.Array, *, n: int) -> jax.Array:
     """lax takes no negative n for integers: the quotient, truncated."""
-    if n < 0 and x.dtype not in FLOATS:
+    if n < 0 and x.dtype not in INEXACT:
         return lax.div(full_like(x, 1), lax.integer_pow(x, -n))
     return lax.integer_pow(x, n)
 
 
 @LOWERINGS.rule(ops.pow)
+@complex_by(lax.pow)
 def pow(x: jax.Array, y: jax.Array) -> jax.Array:
     """lax has only the power of floats; that of integers is squared and multiplied.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tracejit.testing.rows import (
     callback,
+    complex,
     contraction,
     control,
     custom,
@@ -32,4 +33,5 @@ SAMPLES: tuple[Sample, ...] = (
     *control.ROWS,
     *custom.ROWS,
     *callback.ROWS,
+    *complex.ROWS,
 )

@@ -10,20 +10,21 @@ import numpy as np
 from tracejit import tree
 from tracejit.control.callback import Callback, callback_, check, pure_callback
 from tracejit.ir.primitive import Primitive
-from tracejit.testing.domains import exactly, integers, read_type, reals
+from tracejit.testing.domains import exactly, integers, plane, read_type, reals
 from tracejit.testing.samples import Sample
 
 X = reals(-1.0, 1.0)
 
 
-def _called(
+def called(
     primitive: Primitive, fun: Callable[..., Any], types: str, results: str, **params: Any
 ) -> Sample:
     """A row for a function of arrays of these types, separated by blanks, with a tuple of results.
 
     It has no derivative, and an object among its parameters.
     """
-    args = tuple((X if text[0] == "f" else integers(0, 9))(text) for text in types.split())
+    domains = {"f": X, "c": plane(X)}
+    args = tuple(domains.get(text[0], integers(0, 9))(text) for text in types.split())
     promised = tuple(map(read_type, results.split()))
     structure = tree.structure(((0,) * len(args), {}))
     called = Callback(fun, structure, tree.structure((0,) * len(promised)))
@@ -36,14 +37,14 @@ def _both(x: Any, n: Any) -> tuple[Any, ...]:
 
 
 def _callbacks() -> Iterator[Sample]:
-    yield _called(callback_, _both, "f64[3] i64[]", "f64[3] i64[]")
-    yield _called(callback_, lambda x: (x.T.astype(bool), x), "f32[2,3]", "bool[3,2] f32[2,3]")
-    yield _called(callback_, lambda x: (), "f64[0]", "")
-    yield _called(
+    yield called(callback_, _both, "f64[3] i64[]", "f64[3] i64[]")
+    yield called(callback_, lambda x: (x.T.astype(bool), x), "f32[2,3]", "bool[3,2] f32[2,3]")
+    yield called(callback_, lambda x: (), "f64[0]", "")
+    yield called(
         pure_callback, _both, "f64[3] i64[]", "f64[3] i64[]", vmap_method="sequential"
     )
     for method in ("expand_dims", "broadcast_all"):
-        yield _called(
+        yield called(
             pure_callback, lambda x, y: (np.hypot(x, y),), "f64[2] f64[2]", "f64[2]",
             vmap_method=method,
         )  # fmt: skip

@@ -26,7 +26,7 @@ from tracejit.transforms.jvp import Mask, jvp
 X = reals(-1.0, 1.0)
 
 
-class _Honest:
+class Honest:
     """Rules that say of a jaxpr what the transforms say."""
 
     def __init__(self, jaxpr: Jaxpr):
@@ -53,7 +53,7 @@ def _rows() -> Iterator[Sample]:
             (product, (X("f64[3]"), X("f64[3]")), "product"),
             (known, (X("f64[3]"), integers(0, 3)("i64[]")), "known"),
         ):
-            params = {"jaxpr": jaxpr, "rule": _Honest(jaxpr), "num_consts": 0, "name": name}
+            params = {"jaxpr": jaxpr, "rule": Honest(jaxpr), "num_consts": 0, "name": name}
             yield Sample(primitive, args, params, note=name, **rest)
     weighted = body("f64[3] f64[3]", lambda r, x: [reduce_sum(sin(r) * x, axes=(0,)), x * r])
     turned = body(
