@@ -83,6 +83,12 @@ class Sample:
         return self.smooth and all(any(t.is_inexact for t in types) for types in ends)
 
     @property
+    def has_complex(self) -> bool:
+        """Whether complex numbers come in or go out."""
+        program = self.program()
+        return any(t.is_complex for t in (*program.in_types, *program.out_types))
+
+    @property
     def is_double(self) -> bool:
         """Whether all floats, in and out, have 64 bits: then quotients of differences are sharp."""
         program = self.program()

@@ -183,7 +183,7 @@ def _bodies() -> Iterator[Sample]:
             "length": 4, "num_consts": 1, "num_carry": 1,
         }  # fmt: skip
         small = plane(reals(-0.5, 0.5))
-        args = (small("c128[]"), small("c128[]"), small("c128[4]"))
+        args: tuple[Arg, ...] = (small("c128[]"), small("c128[]"), small("c128[4]"))
         yield Sample(scan, args, params, ulps=64, scale=1.0, note="complex")
     layer = control.body("c128[3] f64[3]", lambda z, x: [ops.exp(z) * _whole(x), parts.real(z)])
     params = {"jaxpr": layer, "rule": custom.Honest(layer), "num_consts": 0, "name": "complex"}
