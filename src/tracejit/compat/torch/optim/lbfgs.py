@@ -1,6 +1,7 @@
 """L-BFGS, as `torch.optim.LBFGS`: two loops over the last steps, with or without a line search.
 
-Nocedal and Wright, Numerical Optimization, algorithms 7.4 (two loops), 3.5 and 3.6 (line search).
+Nocedal and Wright, Numerical Optimization, algorithms 7.4 (two loops), 3.5 and 3.6 (line search),
+with PyTorch's choices where the book leaves some.
 """
 
 from __future__ import annotations
@@ -12,11 +13,9 @@ import numpy as np
 
 from tracejit.compat.graph import known
 from tracejit.compat.torch.kinds import enable_grad, no_grad
-from tracejit.compat.torch.optim.algorithms import Optimizer
+from tracejit.compat.torch.optim.base import Optimizer
+from tracejit.compat.torch.optim.search import Point, searched
 from tracejit.compat.torch.tensor import Tensor
-
-#: How far the line search goes, and its two constants.
-_STEPS, _DECREASE, _CURVATURE = 25, 1e-4, 0.9
 
 
 class LBFGS(Optimizer):
@@ -27,39 +26,70 @@ class LBFGS(Optimizer):
         "tolerance_change": 1e-9, "history_size": 100, "line_search_fn": None,
     }  # fmt: skip
 
+    def __init__(self, params: Any, lr: Any = None, max_iter: Any = None, **options: Any):
+        options |= {} if max_iter is None else {"max_iter": max_iter}
+        super().__init__(params, lr, **options)
+        if len(self.param_groups) != 1:
+            raise ValueError("LBFGS doesn't support per-parameter options (parameter groups)")
+        if self.param_groups[0]["line_search_fn"] not in (None, "strong_wolfe"):
+            raise RuntimeError("only 'strong_wolfe' is supported")
+
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Steps towards a minimum of the closure, which computes the loss and its gradients; the
         loss before the first of them."""
-        assert closure is not None, "LBFGS.step needs a closure"
+        if closure is None:
+            raise TypeError("LBFGS.step() missing 1 required positional argument: 'closure'")
+        self.steps += 1
         group = self.param_groups[0]
-        memory = self.state.setdefault("lbfgs", {"pairs": [], "gradient": None, "step": None})
-        first = value = self._evaluate(closure)
-        evaluations = 1
-        most = group["max_eval"] or group["max_iter"] * 5 // 4
-        for _ in range(group["max_iter"]):
-            loss, g = value
-            if np.abs(g).max(initial=0.0) <= group["tolerance_grad"]:
-                break
+        memory = self.state["lbfgs"]
+        memory.setdefault("pairs", [])
+        memory.setdefault("n_iter", 0)
+        first, loss, g = self._evaluate(closure)
+        evaluations, most = 1, group["max_eval"] or group["max_iter"] * 5 // 4
+        tolerance, change = group["tolerance_grad"], group["tolerance_change"]
+        if _greatest(g) <= tolerance:
+            return first
+        for n in range(1, group["max_iter"] + 1):
+            memory["n_iter"] += 1
+            fresh = memory["n_iter"] == 1
             self._learn(memory, g, group["history_size"])
-            direction = _direction(memory["pairs"], g)
-            slope = float(g @ direction)
-            if slope > -group["tolerance_change"]:
+            d = _direction(memory["pairs"], g)
+            before, memory["gradient"] = loss, g
+            t = group["lr"] * (min(1.0, 1.0 / float(np.abs(g).sum())) if fresh else 1.0)
+            memory["direction"], memory["length"] = d, t
+            slope = float(g @ d)
+            if slope > -change:
                 break
-            fresh = memory["gradient"] is None
-            t = min(1.0, 1.0 / float(np.abs(g).sum())) * group["lr"] if fresh else group["lr"]
-            memory["gradient"] = g
-            start = self._vector()
-            if group["line_search_fn"] == "strong_wolfe":
-                t, value, count = self._search(closure, start, direction, t, loss, slope)
-            else:
-                value, count = self._at(closure, start + t * direction), 1
+            t, loss, g, count = self._move(closure, d, t, loss, g, n == group["max_iter"])
+            memory["length"] = t
             evaluations += count
-            memory["step"] = t * direction
-            small = np.abs(t * direction).max() <= group["tolerance_change"]
-            still = abs(float(value[0]) - float(loss)) < group["tolerance_change"]
-            if small or still or evaluations >= most:
+            done = n == group["max_iter"] or evaluations >= most or _greatest(g) <= tolerance
+            if done or _greatest(d * d.dtype.type(t)) <= change or abs(loss - before) < change:
                 break
-        return Tensor(known(first[0]))
+        return first
+
+    def _move(
+        self, closure: Any, d: np.ndarray, t: float, loss: float, g: np.ndarray, last: bool
+    ) -> tuple[float, float, np.ndarray, int]:
+        """Go along d; (how far, loss, gradient, evaluations). Without a search the last place is
+        not looked at."""
+        start, group = self._vector(), self.param_groups[0]
+        if group["line_search_fn"] is None:
+            self._write(start + d.dtype.type(t) * d)
+            if last:
+                return t, loss, g, 0
+            _, loss, g = self._evaluate(closure)
+            return t, loss, g, 1
+
+        def at(length: float) -> Point:
+            self._write(start + d.dtype.type(length) * d)
+            _, value, gradient = self._evaluate(closure)
+            return Point(length, value, float(gradient @ d), gradient)
+
+        origin = Point(0.0, loss, float(g @ d), g)
+        found, count = searched(at, origin, t, _greatest(d), group["tolerance_change"])
+        self._write(start + d.dtype.type(found.t) * d)
+        return found.t, found.value, found.gradient, count
 
     def _params(self) -> list[Tensor]:
         return self.param_groups[0]["params"]  # type: ignore[no-any-return]
@@ -68,8 +98,8 @@ class LBFGS(Optimizer):
         """The parameters as one vector."""
         return np.concatenate([x._box.cell.value.ravel() for x in self._params()])
 
-    def _at(self, closure: Callable[[], Any], vector: np.ndarray) -> tuple[Any, np.ndarray]:
-        """Loss and gradient with the parameters of a vector."""
+    def _write(self, vector: np.ndarray) -> None:
+        """The parameters of a vector."""
         at = 0
         with no_grad():
             for x in self._params():
@@ -77,58 +107,42 @@ class LBFGS(Optimizer):
                 part = vector[at : at + n].reshape(x.shape).astype(x.dtype.numpy)
                 x.write(Tensor(known(part)), "LBFGS")
                 at += n
-        return self._evaluate(closure)
 
-    def _evaluate(self, closure: Callable[[], Any]) -> tuple[Any, np.ndarray]:
+    def _evaluate(self, closure: Callable[[], Any]) -> tuple[Any, float, np.ndarray]:
+        """(what the closure gives, as a number, the gradient as one vector)."""
         with enable_grad():
             loss = closure()
         parts = [
-            np.zeros(x.shape.numel()) if x.grad is None else x.grad.cell.value.ravel()
+            np.zeros(x.shape.numel(), x.dtype.numpy) if x.grad is None
+            else x.grad.cell.value.ravel()
             for x in self._params()
-        ]
-        return np.asarray(loss.cell.value), np.concatenate(parts)
+        ]  # fmt: skip
+        return loss, float(loss), np.concatenate(parts)
 
     @staticmethod
     def _learn(memory: dict[str, Any], g: np.ndarray, most: int) -> None:
         """Remember how the gradient changed along the last step, if it curved upwards."""
-        if memory["gradient"] is None:
+        if "gradient" not in memory:
             return
-        s, y = memory["step"], g - memory["gradient"]
+        s, y = memory["direction"] * g.dtype.type(memory["length"]), g - memory["gradient"]
         if float(y @ s) > 1e-10:
             memory["pairs"] = [*memory["pairs"], (s, y)][-most:]
 
-    def _search(
-        self, closure: Callable[[], Any], start: np.ndarray, direction: np.ndarray, t: float,
-        loss: Any, slope: float,
-    ) -> tuple[float, tuple[Any, np.ndarray], int]:  # fmt: skip
-        """A step that fulfils the strong Wolfe conditions: brackets it, then halves the bracket."""
-        low, high, base = 0.0, np.inf, float(loss)
-        value = self._at(closure, start + t * direction)
-        for count in range(1, _STEPS):
-            along = float(value[1] @ direction)
-            if float(value[0]) > base + _DECREASE * t * slope:
-                high = t
-            elif abs(along) <= -_CURVATURE * slope:
-                return t, value, count
-            elif along < 0:
-                low = t
-            else:
-                high = t
-            t = 2 * low if np.isinf(high) else (low + high) / 2
-            value = self._at(closure, start + t * direction)
-        return t, value, _STEPS
+
+def _greatest(x: np.ndarray) -> float:
+    return float(np.abs(x).max(initial=0.0))
 
 
 def _direction(pairs: list[tuple[np.ndarray, np.ndarray]], g: np.ndarray) -> np.ndarray:
     """-H g, H the inverse Hessian that the pairs of steps and changes of the gradient tell."""
     q, weights = -g, []
     for s, y in reversed(pairs):
-        a = float(s @ q) / float(y @ s)
+        a = (s @ q) / (y @ s)
         weights.append(a)
         q = q - a * y
     if pairs:
         s, y = pairs[-1]
-        q = q * (float(y @ s) / float(y @ y))
+        q = q * ((y @ s) / (y @ y))
     for (s, y), a in zip(pairs, reversed(weights), strict=True):
-        q = q + (a - float(y @ q) / float(y @ s)) * s
+        q = q + (a - (y @ q) / (y @ s)) * s
     return q
