@@ -42,6 +42,7 @@ from tracejit.compat.torch.kinds import (
     no_grad,
     set_grad_enabled,
 )
+from tracejit.compat.torch.legacy import CLASSES, finfo, iinfo, set_printoptions
 from tracejit.compat.torch.random import *  # noqa: F403
 from tracejit.compat.torch.saving import load, save
 from tracejit.compat.torch.tensor import Tensor, tensor
@@ -52,15 +53,15 @@ __version__ = "2.13.0+tracejit"
 inf, nan, pi, e = float("inf"), float("nan"), 3.141592653589793, 2.718281828459045
 
 _DTYPES = {d.name: d for d in DTYPES.values()}
-globals().update(FUNCTIONS)
+globals().update(FUNCTIONS | CLASSES)
 globals().update(_DTYPES | {alias: _DTYPES[name] for alias, name in ALIASES.items()})
 
 __all__ = sorted(
-    {*creation.__all__, *random.__all__, *data.__all__, *FUNCTIONS, *_DTYPES, *ALIASES}
-    | {"Size", "Tensor", "autograd", "compile", "device", "dtype", "enable_grad"}
-    | {"backends", "cuda", "func", "utils", "vmap", "__version__"}
-    | {"inf", "inference_mode", "is_grad_enabled", "jit", "linalg", "load", "nan", "nn"}
-    | {"no_grad", "optim", "pi", "random", "save", "set_grad_enabled", "e"}
+    {*creation.__all__, *random.__all__, *data.__all__, *FUNCTIONS, *CLASSES, *_DTYPES, *ALIASES}
+    | {"Size", "Tensor", "autograd", "backends", "compile", "cuda", "device", "dtype", "e"}
+    | {"enable_grad", "finfo", "func", "iinfo", "inf", "inference_mode", "is_grad_enabled", "jit"}
+    | {"linalg", "load", "nan", "nn", "no_grad", "optim", "pi", "random", "save"}
+    | {"set_grad_enabled", "set_printoptions", "utils", "vmap", "__version__"}
 )
 
 

@@ -7,7 +7,20 @@ from typing import Any
 
 import numpy as np
 
-LINE, EDGE, MANY = 80, 3, 1000
+
+class Options:
+    """Digits behind the point; the most elements that are printed, how many at each edge else; the
+    width of a line; whether with exponents (None: if need be)."""
+
+    def __init__(
+        self, precision: int = 4, threshold: float = 1000, edgeitems: int = 3,
+        linewidth: int = 80, sci_mode: bool | None = None,
+    ):  # fmt: skip
+        self.precision, self.threshold, self.edgeitems = precision, threshold, edgeitems
+        self.linewidth, self.sci_mode = linewidth, sci_mode
+
+
+options = Options()
 
 
 def shown(array: np.ndarray, suffixes: list[str], dtype_name: str) -> str:
@@ -18,21 +31,22 @@ def shown(array: np.ndarray, suffixes: list[str], dtype_name: str) -> str:
         suffixes = ([f"size={array.shape}"] if array.ndim != 1 else []) + (
             suffixes if dtype_name != "float32" else suffixes[1:]
         )
-    body = _nested(array, _formatter(_summary(array)), 7, array.size > MANY) if array.size else "[]"
+    many = array.size > options.threshold
+    body = _nested(array, _formatter(_summary(array)), 7, many) if array.size else "[]"
     text, sep = f"tensor({body}", ", "
     for suffix in suffixes:
         last = len(text) - text.rfind("\n") - 1
-        text += (",\n       " if last + len(suffix) + 3 > LINE else sep) + suffix
+        text += (",\n       " if last + len(suffix) + 3 > options.linewidth else sep) + suffix
     return text + ")"
 
 
 def _summary(array: np.ndarray) -> np.ndarray:
     """The elements that are printed."""
-    if array.size <= MANY:
+    if array.size <= options.threshold:
         return array
     for axis, n in enumerate(array.shape):
-        if n > 2 * EDGE:
-            ends = [*range(EDGE), *range(n - EDGE, n)]
+        if n > 2 * options.edgeitems:
+            ends = [*range(options.edgeitems), *range(n - options.edgeitems, n)]
             array = np.take(array, ends, axis)
     return array
 
@@ -49,32 +63,34 @@ def _float_writer(array: np.ndarray) -> Callable[[float], str]:
     numbers = np.abs(array[np.isfinite(array) & (array != 0)]).astype(np.float64)
     if not numbers.size:
         return lambda x: f"{x:.0f}." if np.isfinite(x) else str(x)
-    low, high = numbers.min(), numbers.max()
+    low, high, digits = numbers.min(), numbers.max(), options.precision
     far = high / low > 1000.0 or high > 1.0e8
     if np.all(numbers == np.ceil(numbers)):
-        if far:
-            return lambda x: f"{x:.4e}"
+        if far if options.sci_mode is None else options.sci_mode:
+            return lambda x: f"{x:.{digits}e}"
         return lambda x: f"{x:.0f}." if np.isfinite(x) else str(x)
-    style = ".4e" if far or low < 1.0e-4 else ".4f"
+    small = far or low < 1.0e-4 if options.sci_mode is None else options.sci_mode
+    style = f".{digits}{'e' if small else 'f'}"
     return lambda x: format(x, style)
 
 
 def _nested(array: np.ndarray, write: Callable[[Any], str], indent: int, many: bool) -> str:
     if array.ndim == 0:
         return write(array.item())
-    n = len(array)
-    cut = many and n > 2 * EDGE
+    n, edge = len(array), options.edgeitems
+    cut = many and n > 2 * options.edgeitems
     if array.ndim == 1:
         if cut:
-            ends = [*map(write, array[:EDGE].tolist())], [*map(write, array[-EDGE:].tolist())]
-            parts = [*ends[0], " ...", *ends[1]]
+            first, last = array[:edge].tolist(), array[-edge:].tolist()
+            parts = [*map(write, first), " ...", *map(write, last)]
         else:
             parts = [*map(write, array.tolist())]
-        per_line = max(1, (LINE - indent) // (len(parts[0]) + 2))
+        per_line = max(1, (options.linewidth - indent) // (len(parts[0]) + 2))
         lines = [", ".join(parts[i : i + per_line]) for i in range(0, len(parts), per_line)]
         return "[" + (",\n" + " " * (indent + 1)).join(lines) + "]"
-    rows = [array[i] for i in (range(n) if not cut else [*range(EDGE), *range(n - EDGE, n)])]
+    shown_rows = [*range(edge), *range(n - edge, n)] if cut else range(n)
+    rows = [array[i] for i in shown_rows]
     texts = [_nested(row, write, indent + 1, many) for row in rows]
     if cut:
-        texts.insert(EDGE, "...")
+        texts.insert(options.edgeitems, "...")
     return "[" + ("," + "\n" * (array.ndim - 1) + " " * (indent + 1)).join(texts) + "]"

@@ -218,6 +218,13 @@ class _Methods:
         spread = FUNCTIONS["broadcast_to"](source, tuple(self.shape))
         return self.write(spread.to(self.dtype), "copy_")  # type: ignore[no-any-return]
 
+    def fill_diagonal_(self: Any, fill_value: Any, wrap: Any = False) -> Tensor:
+        """A number on the diagonal, written into it; itself."""
+        places = np.zeros(self.shape, np.bool_)
+        np.fill_diagonal(places, True, wrap)
+        filled = FUNCTIONS["masked_fill"](self, Tensor(known(places)), fill_value)
+        return self.write(filled, "fill_diagonal_")  # type: ignore[no-any-return]
+
     def new_zeros(self: Any, *shape: Any, dtype: Any = None, **options: Any) -> Tensor:
         """Zeros of this dtype."""
         return new.zeros(*shape, dtype=dtype or self.dtype, **options)

@@ -161,9 +161,9 @@ class Tensor(Handle):
     _view: tuple[Tensor, Callable[..., Any], Any, Any] | None = None
     _seen = 0
 
-    def __init__(self, data: Any, box: Box | None = None):
+    def __init__(self, *data: Any, box: Box | None = None):
         if box is None:
-            box = Box(data if data.__class__ is Cell else known(np.asarray(data, np.float32)))
+            box = Box(data[0] if data and data[0].__class__ is Cell else known(_older(data)))
         self._box = box
 
     # ---- what it stands for
@@ -325,7 +325,7 @@ class Tensor(Handle):
     def detach(self) -> Tensor:
         """The same memory, without history."""
         self.cell  # noqa: B018 - a view follows its base
-        alike = Tensor(None, self._box) if self._view is None else Tensor(self._box.cell)
+        alike = Tensor(box=self._box) if self._view is None else Tensor(self._box.cell)
         alike._tracked, alike._view, alike._seen = False, self._view, self._seen
         return alike
 
@@ -486,6 +486,13 @@ def tensor(data: Any, dtype: Any = None, device: Any = None, requires_grad: bool
     if wanted is None and array.dtype == np.float64 and not hasattr(data, "dtype"):
         wanted = default.float
     return Tensor(known(array.astype(wanted or array.dtype))).requires_grad_(requires_grad)
+
+
+def _older(data: tuple[Any, ...]) -> np.ndarray:
+    """What `torch.Tensor(...)` makes of data, or of sizes: floats."""
+    if all(isinstance(n, int) for n in data):
+        return np.zeros(data if data else (0,), default.float)
+    return np.asarray(_numbers(data[0]), default.float)
 
 
 def _numbers(data: Any) -> Any:

@@ -90,3 +90,45 @@ def kaiming_normal_(
 ) -> Tensor:  # fmt: skip
     """Normal, variance gain**2 / fan."""
     return normal_(tensor, 0.0, _kaiming(tensor, a, mode, nonlinearity), generator)
+
+
+def eye_(tensor: Tensor) -> Tensor:
+    """Ones on the diagonal."""
+    return _filled(tensor, np.eye(*tensor.shape))
+
+
+def orthogonal_(tensor: Tensor, gain: float = 1, generator: Any = None) -> Tensor:
+    """Orthogonal rows or columns, of a normal matrix: Saxe et al. 2014."""
+    rows = tensor.shape[0]
+    shape = (rows, tensor.shape.numel() // rows)
+    drawn = random.filled(shape, tensor.dtype.numpy, "normals", generator)
+    q, r = np.linalg.qr(drawn.T if shape[0] < shape[1] else drawn)
+    q = q * np.sign(np.diag(r))
+    q = q.T if shape[0] < shape[1] else q
+    return _filled(tensor, gain * q.reshape(tensor.shape))
+
+
+def trunc_normal_(
+    tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0,
+    generator: Any = None,
+) -> Tensor:  # fmt: skip
+    """Normal; numbers that are not between a and b are drawn anew."""
+    kind, value = tensor.dtype.numpy, None
+    while True:
+        drawn = random.filled(tensor.shape, kind, "normals", generator)
+        drawn = drawn * kind.type(std) + kind.type(mean)
+        value = drawn if value is None else np.where(outside, drawn, value)
+        outside = (value < a) | (value > b)
+        if not outside.any():
+            return _filled(tensor, value)
+
+
+def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
+    """Kernels of a convolution that keeps its input."""
+    value = np.zeros(tensor.shape, tensor.dtype.numpy)
+    centre = tuple(n // 2 for n in tensor.shape[2:])
+    each = tensor.shape[0] // groups
+    for group in range(groups):
+        for d in range(min(each, tensor.shape[1])):
+            value[(group * each + d, d, *centre)] = 1
+    return _filled(tensor, value)

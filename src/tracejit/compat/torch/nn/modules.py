@@ -22,7 +22,7 @@ class Parameter(Tensor):
 
     def __init__(self, data: Any = None, requires_grad: bool = True):
         array = data.cell.value if isinstance(data, Tensor) else np.asarray(data, np.float32)
-        super().__init__(None, Box(known(array)))
+        super().__init__(box=Box(known(array)))
         self.requires_grad_(requires_grad)
 
     def __repr__(self) -> str:
@@ -33,7 +33,7 @@ class Buffer(Tensor):
     """A tensor that a module saves and does not learn."""
 
     def __init__(self, data: Any, *, persistent: bool = True):
-        super().__init__(None, Box(known(data.cell.value)))
+        super().__init__(box=Box(known(data.cell.value)))
         self.persistent = persistent
 
 

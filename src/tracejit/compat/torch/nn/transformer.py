@@ -17,8 +17,8 @@ from tracejit.compat.torch.tensor import fault, run
 from tracejit.numpy import choosing
 
 __all__ = [
-    "MultiheadAttention", "TransformerDecoder", "TransformerDecoderLayer", "TransformerEncoder",
-    "TransformerEncoderLayer",
+    "MultiheadAttention", "Transformer", "TransformerDecoder", "TransformerDecoderLayer",
+    "TransformerEncoder", "TransformerEncoderLayer",
 ]  # fmt: skip
 
 F: Any = functional
@@ -220,6 +220,45 @@ class TransformerDecoder(_Stack):
     """Copies of a decoder layer, one after the other."""
 
 
-def generate_square_subsequent_mask(sz: int) -> Any:
-    """-inf above the diagonal, else 0."""
-    return FUNCTIONS["triu"](zeros(sz, sz) + float("-inf"), 1)
+class Transformer(Module):
+    """An encoder and a decoder that attends to what it gives."""
+
+    def __init__(
+        self, d_model: int = 512, nhead: int = 8, num_encoder_layers: int = 6,
+        num_decoder_layers: int = 6, dim_feedforward: int = 2048, dropout: float = 0.1,
+        activation: Any = "relu", layer_norm_eps: float = 1e-5, batch_first: bool = False,
+        norm_first: bool = False, bias: bool = True,
+    ):  # fmt: skip
+        super().__init__()
+        given = (
+            d_model, nhead, dim_feedforward, dropout, activation, layer_norm_eps, batch_first,
+            norm_first, bias,
+        )  # fmt: skip
+        self.d_model, self.nhead, self.batch_first = d_model, nhead, batch_first
+        self.encoder = TransformerEncoder(
+            TransformerEncoderLayer(*given), num_encoder_layers, LayerNorm(d_model, layer_norm_eps)
+        )
+        self.decoder = TransformerDecoder(
+            TransformerDecoderLayer(*given), num_decoder_layers, LayerNorm(d_model, layer_norm_eps)
+        )
+        for x in self.parameters():
+            if x.ndim > 1:
+                init.xavier_uniform_(x)
+
+    def forward(
+        self, src: Any, tgt: Any, src_mask: Any = None, tgt_mask: Any = None,
+        memory_mask: Any = None, src_key_padding_mask: Any = None,
+        tgt_key_padding_mask: Any = None, memory_key_padding_mask: Any = None,
+    ) -> Any:  # fmt: skip
+        """The decoder's output."""
+        memory = self.encoder(src, mask=src_mask, src_key_padding_mask=src_key_padding_mask)
+        return self.decoder(
+            tgt, memory, tgt_mask=tgt_mask, memory_mask=memory_mask,
+            tgt_key_padding_mask=tgt_key_padding_mask,
+            memory_key_padding_mask=memory_key_padding_mask,
+        )  # fmt: skip
+
+    @staticmethod
+    def generate_square_subsequent_mask(sz: int, **_: Any) -> Any:
+        """-inf above the diagonal, else 0."""
+        return FUNCTIONS["triu"](zeros(sz, sz) + float("-inf"), 1)
