@@ -76,6 +76,7 @@ ROWS = {
     "sort": (weighted(np.sort), (A([1.0, 1, 0]),), (A([2.0, 3, 1]),)),
     "argsort": (weighted(lambda x: x[np.argsort(x)]), (A([1.0, 1, 0]),), (A([2.0, 3, 1]),)),
     "median": (np.median, (A([2.0, 2, 2]),), (A([0.0, 1, 0]),)),
+    "quantile": (lambda x: np.quantile(x, 0.3), (A([2.0, 2, 2]),), (A([0.4, 0.6, 0]),)),
     "cummax": (lambda x: np.sum(np.maximum.accumulate(x)), (A([2.0, 1, 3]),), (A([2.0, 0, 1]),)),
     # Products with zeros: exact.
     "prod": (np.prod, (A([0.0, 2, 3]),), (A([6.0, 0, 0]),)),

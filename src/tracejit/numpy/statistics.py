@@ -219,12 +219,12 @@ def _at_place(
 
 
 def _between(a: Array, b: Array, t: Array) -> Array:
-    """a + t (b - a), from the nearer end, so that it is exact at both."""
+    """a + t (b - a), from the nearer end, so that it is exact at both; also between infinities."""
     gap = ufuncs.subtract(b, a)
     near_a = ufuncs.add(a, ufuncs.multiply(gap, t))
     near_b = ufuncs.subtract(b, ufuncs.multiply(gap, ufuncs.subtract(1, t)))
     mixed = where(ufuncs.greater_equal(t, 0.5), near_b, near_a)
-    return where(ufuncs.equal(a, b), a, mixed)
+    return where(ufuncs.logical_and(ufuncs.equal(a, b), ufuncs.isinf(a)), a, mixed)
 
 
 def _first_axis(result: Array, points: tuple[int, ...], kept: tuple[int, ...] | None) -> Array:
