@@ -105,7 +105,7 @@ def test_the_untaken_side_is_no_alarm() -> None:
 
 def test_what_comes_in() -> None:
     text = report(tj.jit(steep), np.array([1.0, np.nan]))
-    assert "it came in as input 0, f64[2] at [1] (1 of 2 elements), first read by sqrt" in text
+    assert "it came in as argument x of steep, f64[2] at [1] (1 of 2 elements), first read by sqrt" in text
     known = np.array([np.nan])
     assert "came in as" in report(tj.jit(lambda x: np.sum(x * known)), np.ones(1))
 
@@ -191,3 +191,16 @@ def test_the_value_that_a_rule_computes_is_forward() -> None:
 def test_complex_results_are_looked_at() -> None:
     with pytest.raises(NonFiniteError, match="sub gave nan, c128"), tj.debug_nans(True):
         tj.jit(lambda z: z / 0.0 - z / 0.0, backend="eager")(1.0 + 1.0j)
+
+
+def test_what_came_in_is_called_by_its_name() -> None:
+    weights = np.array([1.0, np.nan])
+
+    def model(params, x):
+        return np.sum(params["w"] * x)
+
+    text = report(tj.jit(model), {"b": 1.0, "w": weights}, 2.0)
+    assert "it came in as argument params['w'] of model, f64[2] at [1]" in text
+    text = report(tj.jit(lambda x: np.sum(weights * x)), 2.0)
+    assert "it came in as an array that <lambda> closes over" in text
+    assert "nan in the result of steep" in report(tj.grad(steep), np.array([-1.0]))

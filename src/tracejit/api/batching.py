@@ -145,7 +145,7 @@ class _Mapping:
         body, live = batch(staged.jaxpr, self.size, mask, tuple(axis is not None for axis in axes))
         report("traced", staged.jaxpr)
         report("batched", body)
-        results = run(body, [*staged.captured, *inputs])
+        results = run(body, [*staged.captured, *inputs], name_of(self.fun))
         for i, (y, axis) in enumerate(zip(results, axes, strict=True)):
             name = functools.partial(result, self.fun, self.out_tree, i)
             if axis is not None:

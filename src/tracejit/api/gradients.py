@@ -107,7 +107,7 @@ def _evaluate(tape: Recording) -> tuple[list[Any], list[Any]]:
     floats = tape.floats
     if wanted():
         _report(tape)
-    results = run(value_and_gradient(tape.jaxpr, floats), tape.inputs)
+    results = run(value_and_gradient(tape.jaxpr, floats), tape.inputs, tape.name)
     count = len(tape.jaxpr.outvars)
     gradients = iter(results[count:])
     return results[:count], [

@@ -146,7 +146,7 @@ def _transformed(
         whole = transform(tape.jaxpr, tape.floats, rows, chunk_size)
         report("traced", tape.jaxpr)
         report(what, whole)
-        outs = run(whole, tape.inputs)
+        outs = run(whole, tape.inputs, tape.name)
         aux = len(tape.jaxpr.outvars) - rows
         jac = _assembled(tape, outs[aux:], isinstance(argnums, int))
         return (jac, tape.aux.fill(outs[:aux])) if has_aux else jac

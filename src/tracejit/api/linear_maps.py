@@ -59,7 +59,7 @@ def jvp(
     forward, live = push_forward(tape.jaxpr, tape.floats, wanted)
     report("traced", tape.jaxpr)
     report("jvp", forward)
-    results = run(forward, [*tape.inputs, *ts])
+    results = run(forward, [*tape.inputs, *ts], tape.name)
     count = len(tape.jaxpr.outvars)
     outs, auxiliary = _outputs(tape, results[:count])
     derivative = _tree_of(tape.out_tree, tape.out_types, live, results[count:])
@@ -168,7 +168,10 @@ class _PushForward(_LinearMap):
     def __call__(self, residuals: Sequence[Any], *tangents: Any) -> Any:
         ts = fitting(self.in_tree, tangents, self.in_types, f"a tangent of {self.name}")
         return _tree_of(
-            self.out_tree, self.out_types, self.live, run(self.jaxpr, [*residuals, *ts])
+            self.out_tree,
+            self.out_types,
+            self.live,
+            run(self.jaxpr, [*residuals, *ts], self.name),
         )
 
 
@@ -180,7 +183,7 @@ class _PullBack(_LinearMap):
         given = fitting(self.out_tree, cotangent, self.out_types, what)
         floats = [live for live, t in zip(self.live, self.out_types, strict=True) if t.is_inexact]
         cts = [ct for ct, live in zip(given, floats, strict=True) if live]
-        results = run(self.jaxpr, [*residuals, *cts])
+        results = run(self.jaxpr, [*residuals, *cts], self.name)
         mask = tuple(t.is_inexact for t in self.in_types)
         return _tree_of(self.in_tree, self.in_types, mask, results)
 
@@ -200,7 +203,7 @@ class _Transposed(_PullBack):
     def __call__(self, residuals: Sequence[Any], *cotangents: Any) -> Any:
         what, cotangent = f"the cotangent of {self.name}", self._only(cotangents)
         given = fitting(self.out_tree, cotangent, self.out_types, what, integers=True)
-        return self.in_tree.unflatten(run(self.jaxpr, [*residuals, *given]))
+        return self.in_tree.unflatten(run(self.jaxpr, [*residuals, *given], self.name))
 
 
 def _linearized(tape: Recording) -> Split:
@@ -214,7 +217,7 @@ def _linearized(tape: Recording) -> Split:
 
 def _known(tape: Recording, parts: Split) -> tuple[Any, Any, list[Any]]:
     """The results, the auxiliary data and the residuals of a linearization."""
-    results = run(parts.known, tape.inputs)
+    results = run(parts.known, tape.inputs, tape.name)
     count = len(tape.jaxpr.outvars)
     return (*_outputs(tape, results[:count]), results[count:])
 

@@ -62,7 +62,7 @@ def jet(
     program, live = _derivatives(tape.jaxpr, order, tape.floats, bool(factorial_scaled))
     report("traced", tape.jaxpr)
     report("jet", program)
-    outs = run(program, [*tape.inputs, *terms])
+    outs = run(program, [*tape.inputs, *terms], tape.name)
     count = len(tape.out_types)
     behind, lists = iter(outs[len(tape.jaxpr.outvars) :]), []
     for t, moves in zip(tape.out_types, live, strict=False):

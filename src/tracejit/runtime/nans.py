@@ -58,11 +58,17 @@ def wanted() -> list[tuple[str, Test]]:
     return [kind for knob, kind in _KINDS.items() if getattr(config, knob)]
 
 
-def look(name: str, jaxpr: Jaxpr, inputs: Sequence[Any], results: Sequence[Any]) -> None:
-    """NonFiniteError if there is NaN (or infinity) among the results, which `jaxpr` computed."""
+def look(
+    name: str, jaxpr: Jaxpr, inputs: Sequence[Any], results: Sequence[Any],
+    input_name: Callable[[int], str] = "input {}".format,
+) -> None:  # fmt: skip
+    """NonFiniteError if there is NaN (or infinity) among the results, which `jaxpr` computed.
+
+    input_name: what an input is called, for one that has the NaN already.
+    """
     for word, test in wanted():
         if any(_has(test, y) for y in results):
-            found = _search(jaxpr, inputs, test)
+            found = _search(jaxpr, inputs, test, input_name)
             raise _unknown(name, word) if found is None else _report(found, name, word, test)
 
 
@@ -133,7 +139,10 @@ def _first(test: Test, value: Any) -> tuple[int, ...]:
     return tuple(map(int, np.unravel_index(int(np.argmax(failing)), failing.shape)))
 
 
-def _search(jaxpr: Jaxpr, inputs: Sequence[Any], test: Test) -> _Found | None:
+def _search(
+    jaxpr: Jaxpr, inputs: Sequence[Any], test: Test,
+    input_name: Callable[[int], str] = "input {}".format,
+) -> _Found | None:  # fmt: skip
     """Where the first result that fails the test comes from; None if none does this time."""
     run = _Run(jaxpr, inputs)
     bad = (y for y in jaxpr.outvars if isinstance(y, Var) and _has(test, run.values[y]))
@@ -143,7 +152,7 @@ def _search(jaxpr: Jaxpr, inputs: Sequence[Any], test: Test) -> _Found | None:
     x, reader = run.follow(y, test)
     eqn = run.makers.get(x)  # type: ignore[call-overload]
     if eqn is None:
-        return _Found(None, (), (read(run.values, x),), _source(jaxpr, x), reader)
+        return _Found(None, (), (read(run.values, x),), _source(jaxpr, x, input_name), reader)
     operands = run.operands(eqn)
     inner = _inside(eqn, operands, test) if any(held_jaxprs(eqn)) else None
     if inner is not None:
@@ -152,10 +161,10 @@ def _search(jaxpr: Jaxpr, inputs: Sequence[Any], test: Test) -> _Found | None:
     return _Found(eqn, operands, outs, infinity=_infinite(run, eqn, test))
 
 
-def _source(jaxpr: Jaxpr, x: Atom) -> str:
+def _source(jaxpr: Jaxpr, x: Atom, input_name: Callable[[int], str]) -> str:
     """What a value is that no equation makes."""
     places = [i for i, v in enumerate(jaxpr.invars) if v is x]
-    return f"input {places[0]}" if places else "a number that was known while tracing"
+    return input_name(places[0]) if places else "a number that was known while tracing"
 
 
 def _infinite(run: _Run, eqn: Equation, test: Test) -> Equation | None:

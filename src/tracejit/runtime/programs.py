@@ -243,7 +243,8 @@ class Compiled:
         before = self._inputs(call) if looks else ()
         outs = self._flat(*arrays)
         if looks:
-            nans.look(self.traced.name, self.traced.jaxpr, before, outs)
+            input_name = partial(self._input_name, call)
+            nans.look(self.traced.name, self.traced.jaxpr, before, outs, input_name)
         n = self.out_tree.num_leaves
         write_back(call.given, self.assigned, outs[n:])
         return self.out_tree.unflatten(outs[:n])
@@ -253,6 +254,11 @@ class Compiled:
         given = (*self.traced.captured, *call.leaves)
         types = self.traced.jaxpr.in_types
         return [np.array(x, t.dtype) for x, t in zip(given, types, strict=True)]
+
+    def _input_name(self, call: Call, index: int) -> str:
+        """What a report calls an input of the jaxpr."""
+        own = index - len(self.traced.captured)
+        return call.name(own)() if own >= 0 else f"an array that {self.traced.name} closes over"
 
     def leads_to(self, other: Compiled) -> bool:
         """Whether a call that begins here may come to another program."""

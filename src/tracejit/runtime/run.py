@@ -26,8 +26,8 @@ quicker: ContextVar[Callable[[Jaxpr, Sequence[np.ndarray]], list[Any] | None] | 
 )
 
 
-def run(jaxpr: Jaxpr, args: Sequence[Any]) -> list[Any]:
-    """The results for tracers, arrays and NumPy scalars."""
+def run(jaxpr: Jaxpr, args: Sequence[Any], name: str = "the program") -> list[Any]:
+    """The results for tracers, arrays and NumPy scalars. name: whose results a report names."""
     if is_traced(*args) or (has_effects(jaxpr) and not takes_place_now()):
         return apply(jaxpr, args)
     inputs = [np.asarray(x) for x in args]
@@ -36,7 +36,7 @@ def run(jaxpr: Jaxpr, args: Sequence[Any]) -> list[Any]:
     if results is None:
         results = unboxed(BACKEND.compile(jaxpr)(*inputs))
     if nans.wanted():
-        nans.look("the program", jaxpr, inputs, results)
+        nans.look(name, jaxpr, inputs, results)
     return results
 
 
