@@ -105,7 +105,8 @@ def test_the_untaken_side_is_no_alarm() -> None:
 
 def test_what_comes_in() -> None:
     text = report(tj.jit(steep), np.array([1.0, np.nan]))
-    assert "it came in as argument x of steep, f64[2] at [1] (1 of 2 elements), first read by sqrt" in text
+    assert "it came in as argument x of steep, f64[2] at [1] (1 of 2 elements)" in text
+    assert "first read by sqrt" in text
     known = np.array([np.nan])
     assert "came in as" in report(tj.jit(lambda x: np.sum(x * known)), np.ones(1))
 
