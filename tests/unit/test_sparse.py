@@ -466,6 +466,13 @@ def test_a_pattern_that_is_known() -> None:
     assert tj.sparse_jacobian(tridiagonal, sparsity=pattern)(X).nnz == 20
 
 
+def test_of_a_known_hessian_one_triangle_is_enough() -> None:
+    right = tj.hessian(rosenbrock)(X)
+    for part in (np.triu(right), np.tril(right)):
+        hess = tj.sparse_hessian(rosenbrock, sparsity=part)(X)
+        np.testing.assert_allclose(hess.toarray(), right, rtol=1e-13)
+
+
 def test_of_a_jitted_function() -> None:
     jac = tj.sparse_jacobian(tj.jit(tridiagonal, backend="eager"))(X)
     np.testing.assert_allclose(jac.toarray(), tj.jacfwd(tridiagonal)(X))
@@ -556,6 +563,13 @@ def test_errors_say_what_to_do() -> None:
         tj.sparse_hessian(np.sum, chunk_size=0)
     with pytest.raises(ArgumentError, match="must be a matrix"):
         tj.sparse_jacobian(np.sin, sparsity=np.ones(3))
+    with pytest.raises(UnsupportedError, match="on the way there are 100000000 elements"):
+        tj.sparse_jacobian(lambda x: np.outer(x, x))(np.zeros(10_000))
+    with pytest.raises(GradError, match=r"takes real numbers, and <lambda> has c128\[8\]"):
+        tj.sparse_jacobian(lambda x: x * 1j)(X)
+    matrix = tj.jit(tj.sparse_jacobian(np.sin))(X)
+    with pytest.raises(ArgumentError, match="two sparse matrices"):
+        _ = matrix @ matrix
     with pytest.raises(UnsupportedError, match="not sparse"):
         tj.sparse_jacobian(lambda x: x - np.mean(x))(np.zeros(100_000))
     with pytest.raises(ArgumentError, match="no positional argument 1"):

@@ -53,8 +53,9 @@ def sparse_jacobian(
     has_aux:  fun returns (result, auxiliary data), and so does the Jacobian.
     format:   "csr", "csc" or "coo".
     sparsity: a pattern that is known: a bool array, or a matrix of SciPy's, whose entries are the
-              only ones that may differ from zero, of shape (all results, all arguments). Without
-              it the pattern is found from the program, and holds for all values.
+              only ones that may differ from zero, of shape (all results, all arguments); of a
+              Hessian one triangle is enough. Without it the pattern is found from the program,
+              and holds for all values.
     chunk_size: how many products with the Jacobian are computed at once; without it as many as
               256 MiB allow, if not all of them.
 
@@ -128,7 +129,18 @@ class Options(NamedTuple):
         return self._replace(sparsity=known)
 
 
+def _require_real(tape: Recording, what: str) -> None:
+    for t in (*tape.in_types, *tape.out_types):
+        if t.is_complex:
+            raise GradError(
+                f"{what} takes real numbers, and {tape.name} has {t} among its arguments and "
+                "results", where=user_frame(),
+                hint="take the real and the imaginary part as arrays of their own",
+            )  # fmt: skip
+
+
 def _jacobian_at(tape: Recording, what: str) -> Problem:
+    _require_real(tape, what)
     for t in tape.out_types:
         if not t.is_inexact:
             raise GradError(
@@ -139,6 +151,7 @@ def _jacobian_at(tape: Recording, what: str) -> Problem:
 
 
 def _hessian_at(tape: Recording, what: str) -> Problem:
+    _require_real(tape, what)
     types = tape.out_types
     if tape.out_tree.kind != "leaf" or types[0].shape or not types[0].is_inexact:
         raise GradError(
@@ -255,13 +268,14 @@ def _pattern(problem: Problem, tape: Recording, options: Options) -> Pattern:
         ends = problem.row_ends
         numbers = [np.arange(ends[n], ends[n + 1]) for n in kept]
         rows = np.concatenate([*numbers, np.zeros(0, np.int64)])[live.rows]
-        given = pattern_of(rows, live.indices, problem.shape)
-    elif given.shape != problem.shape:
+        found = pattern_of(rows, live.indices, problem.shape)
+        return found.symmetric() if problem.symmetric else found
+    if given.shape != problem.shape:
         raise ShapeError(
             f"{options.what}: sparsity has shape {given.shape}, and the derivative of {tape.name} "
             f"{problem.shape}", where=user_frame(),
         )  # fmt: skip
-    return given.symmetric() if problem.symmetric else given
+    return given.union(given.transposed()) if problem.symmetric else given
 
 
 def _cut(problem: Problem, pattern: Pattern, format: str) -> list[tuple[Places, np.ndarray]]:

@@ -14,7 +14,7 @@ import numpy as np
 from tracejit import tree
 from tracejit.errors import ArgumentError, did_you_mean
 from tracejit.numpy.arrays import value
-from tracejit.numpy.sparse import sparse_product
+from tracejit.numpy.sparse import is_sparse, sparse_product
 from tracejit.ops.indexing import scatter_add
 from tracejit.passes.sparsity.sets import Pattern
 from tracejit.runtime.values import type_of_value
@@ -129,12 +129,12 @@ class SparseArray:
 
     def __matmul__(self, x: Any) -> Any:
         """The matrix times an array (n,) or (n, k), NumPy's or traced."""
-        return sparse_product(self.row, self.col, self.data, self.shape, value(x))
+        return sparse_product(self.row, self.col, self.data, self.shape, _dense(x))
 
     def __rmatmul__(self, x: Any) -> Any:
         """An array (m,) or (k, m) times the matrix."""
         turned = sparse_product(
-            self.col, self.row, self.data, self.shape[::-1], np.transpose(value(x))
+            self.col, self.row, self.data, self.shape[::-1], np.transpose(_dense(x))
         )
         return np.transpose(turned)
 
@@ -162,6 +162,16 @@ class SparseArray:
 
     def __repr__(self) -> str:
         return f"SparseArray({self.format}, shape={self.shape}, nnz={self.nnz}, data={self.data!r})"
+
+
+def _dense(x: Any) -> Any:
+    """A factor that is no sparse matrix itself."""
+    if isinstance(x, SparseArray) or is_sparse(x):
+        raise ArgumentError(
+            "two sparse matrices are not multiplied here", where=user_frame(),
+            hint="outside of what is compiled SciPy does it: matrix.to_scipy() @ other",
+        )  # fmt: skip
+    return value(x)
 
 
 def check_format(format: str, what: str) -> str:

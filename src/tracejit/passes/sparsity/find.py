@@ -15,7 +15,7 @@ from tracejit.ir.walk import held_jaxprs, user_line
 from tracejit.passes.sparsity.known import fact, fact_of, facts_of
 from tracejit.passes.sparsity.loops import branched, called, scanned
 from tracejit.passes.sparsity.rules import RULES, Fact, Maybe, everything, filled, pointwise
-from tracejit.passes.sparsity.sets import Pattern, Sets
+from tracejit.passes.sparsity.sets import LARGEST, Pattern, Sets, too_much
 from tracejit.passes.sparsity.sums import Widen, needed
 
 
@@ -85,6 +85,9 @@ class Finder:
         known = [fact(x, facts) for x in eqn.inputs]
         name = eqn.primitive.name
         try:
+            for v in eqn.outvars:
+                if v.type.size > LARGEST:
+                    raise too_much(f"on the way there are {v.type.size} elements, in {v.type}")
             if name == "cond":
                 return branched(self.sets, self.run, eqn, operands, known)
             if name == "scan":

@@ -24,7 +24,7 @@ from tracejit.ir.types import BITS
 from tracejit.ir.walk import evaluate_equation, held_jaxprs, literal_value
 from tracejit.passes.sparsity.loops import by_rounds, is_short, taken
 from tracejit.passes.sparsity.rules import RULES, Fact, Maybe, Run, pointwise
-from tracejit.passes.sparsity.sets import Sets
+from tracejit.passes.sparsity.sets import LARGEST, Sets
 
 #: Elementwise operations that make zeros of zeros; of `div` the first operand counts.
 KEEPS_ZEROS = frozenset(
@@ -51,7 +51,7 @@ def fact(x: Atom, facts: dict[Var, Fact]) -> Fact:
 
 def facts_of(eqn: Equation, facts: dict[Var, Fact], run: Run) -> dict[Var, Fact]:
     """The facts about the results of an equation."""
-    if is_effectful(eqn):
+    if is_effectful(eqn) or any(v.type.size > LARGEST for v in eqn.outvars):
         return {}
     known = [fact(x, facts) for x in eqn.inputs]
     if all(v.dtype in BITS for v in eqn.outvars):

@@ -91,7 +91,7 @@ def _one_way(pattern: Pattern) -> Plan:
     turned = pattern.transposed()
     most_in_row, most_in_column = _longest(pattern), _longest(turned)
     ahead = column_colours(pattern) if most_in_row <= most_in_column else None
-    is_symmetric = all(map(np.array_equal, pattern, turned))
+    is_symmetric = pattern.equals(turned)
     if ahead is not None and (is_symmetric or count(ahead) <= most_in_column):
         return _forward(pattern, ahead)
     back = column_colours(turned)

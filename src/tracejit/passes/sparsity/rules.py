@@ -17,7 +17,7 @@ import numpy as np
 from tracejit.ir.graph import Equation, Jaxpr
 from tracejit.ops.contraction import free_axes
 from tracejit.ops.places import gather_value, rest_axes
-from tracejit.passes.sparsity.sets import MOST, Places, Sets, distinct
+from tracejit.passes.sparsity.sets import LARGEST, Places, Sets, distinct
 
 Maybe = Places | None
 #: What is known of a value: the numbers of integers and bools, where floats may differ from zero.
@@ -106,10 +106,16 @@ def contracted(sets: Sets, eqn: Equation, ids: list[Maybe], known: list[Any]) ->
         if x is None:
             continue
         mask = known[1 - side]
-        sparse = mask is not None and np.count_nonzero(mask) * x.size <= MOST * max(mask.size, 1)
+        width = math.prod(x.shape[a] for a in free_axes(x.ndim, *_axes(eqn, side)))
+        sparse = mask is not None and np.count_nonzero(mask) * width <= LARGEST
         mine = _by_entries(sets, eqn, side, x, mask) if sparse else _by_sums(sets, eqn, side, x)
         total = sets.union(total, mine)
     return [total]
+
+
+def _axes(eqn: Equation, side: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The contracted and the batch axes of one operand of a dot."""
+    return eqn.params["contract"][side], eqn.params["batch"][side]
 
 
 def _by_sums(sets: Sets, eqn: Equation, side: int, x: Places) -> Places:

@@ -17,7 +17,9 @@ from tracejit.errors import UnsupportedError
 Places = np.ndarray
 
 #: No more numbers in all sets that are made at a time: more would not fit into memory as indices.
-MOST = 1 << 28
+MOST = 1 << 26
+#: No array of more elements is followed, for the same reason.
+LARGEST = 1 << 25
 
 
 class Pattern(NamedTuple):
@@ -36,6 +38,17 @@ class Pattern(NamedTuple):
     def transposed(self) -> Pattern:
         """The pattern of the transpose."""
         return pattern_of(self.indices, self.rows, (self.shape[1], self.shape[0]))
+
+    def equals(self, other: Pattern) -> bool:
+        """Whether shapes and entries are the same."""
+        return self.shape == other.shape and all(
+            np.array_equal(x, y) for x, y in zip(self[1:], other[1:], strict=True)
+        )
+
+    def union(self, other: Pattern) -> Pattern:
+        """The entries of either one."""
+        rows = np.concatenate([self.rows, other.rows])
+        return pattern_of(rows, np.concatenate([self.indices, other.indices]), self.shape)
 
     def symmetric(self) -> Pattern:
         """The entries whose mirror image is there, too."""
@@ -137,11 +150,7 @@ class Sets:
         lengths = self.lengths(ids)
         total = int(lengths.sum())
         if total > MOST:
-            raise UnsupportedError(
-                f"the derivative is not sparse: its pattern has more than {MOST} entries",
-                hint="what makes it dense may be a mean over all elements, a gather at traced "
-                "places, or a long Python loop; sparsity=... gives a pattern that is known",
-            )
+            raise too_much(f"its pattern has more than {MOST} entries")
         shift = self._starts[ids] - (np.cumsum(lengths) - lengths)
         return self._members[np.repeat(shift, lengths) + np.arange(total)]
 
@@ -156,6 +165,15 @@ class Sets:
         ends = self._filled + np.cumsum(sizes)
         self._starts = _grown(self._starts, self._count + 1, ends)
         self._count, self._filled = self._count + len(sizes), self._filled + len(members)
+
+
+def too_much(reason: str) -> UnsupportedError:
+    """The error where a pattern would not fit into memory."""
+    return UnsupportedError(
+        f"the derivative is not sparse: {reason}",
+        hint="what makes it dense may be a mean over all elements, a gather at traced places, or a "
+        "long Python loop; sparsity=... gives a pattern that is known",
+    )
 
 
 def distinct(keys: np.ndarray) -> np.ndarray:
