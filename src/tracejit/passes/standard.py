@@ -11,6 +11,7 @@ from tracejit.passes.inline import inline
 from tracejit.passes.join import join
 from tracejit.passes.matrices import matrices
 from tracejit.passes.pack import pack
+from tracejit.passes.pairs.split import pairs
 from tracejit.passes.pipeline import Pipeline
 from tracejit.passes.totals import totals
 
@@ -25,7 +26,10 @@ SIMPLIFY = Pipeline(
     ],
 )  # fmt: skip
 
-#: Behind it, for machines with vectors.
+#: Behind it, for machines without complex numbers.
+PARTS = Pipeline("parts", [pairs, fold, cse, dce])
+
+#: Behind these, for machines with vectors.
 VECTORS = Pipeline(
     "vectors",
     [

@@ -19,7 +19,7 @@ import numpy as np
 from tracejit.backends.native.elementwise import memory_type
 from tracejit.backends.native.emit import I64, POINTER, PTR, Function, Value, constant
 from tracejit.backends.native.leaving import keep, leave_if
-from tracejit.backends.native.lowering import LOWERINGS, Statement
+from tracejit.backends.native.lowering import LOWERINGS, Choice, Statement
 from tracejit.backends.native.nest import Nest
 from tracejit.backends.native.parallel import apart
 from tracejit.control.callback import callback_, check, pure_callback
@@ -27,6 +27,7 @@ from tracejit.control.custom_closure import constant as constant_
 from tracejit.errors import TracejitError
 from tracejit.ir.atoms import Atom
 from tracejit.ir.graph import Equation, Jaxpr
+from tracejit.ir.primitive import Primitive
 from tracejit.ir.types import ArrayType
 from tracejit.ir.walk import held_jaxprs, user_line
 
@@ -35,8 +36,18 @@ CALLBACK = "callback."
 #: The primitives that run Python in the middle of a program, and that before its end. An array that
 #: a rule in a branch closes over is read there; elsewhere it is an input (see compile.py).
 CALLING, LEAVING = (callback_, pure_callback, constant_), (check,)
+#: Those that may be evaluated by Python: see `in_python`.
+REFERRED: set[Primitive] = set()
 
 _FUNCTION = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.POINTER(ctypes.c_void_p)] * 2)
+
+
+def in_python(eqn: Equation) -> bool:
+    """Whether an equation is evaluated by Python, as the reference does it: operations on complex
+    numbers that neither the pass for these nor a library has taken."""
+    return eqn.primitive in REFERRED and any(
+        x.dtype.kind == "c" for x in (*eqn.inputs, *eqn.outvars)
+    )
 
 
 def callbacks(jaxpr: Jaxpr) -> dict[Equation, str]:
@@ -46,12 +57,12 @@ def callbacks(jaxpr: Jaxpr) -> dict[Equation, str]:
 
 def runs_python(jaxpr: Jaxpr) -> bool:
     """Whether a program goes on after Python has run: others may run it meanwhile."""
-    return any(eqn.primitive in CALLING for eqn in _calling(jaxpr))
+    return any(eqn.primitive not in LEAVING for eqn in _calling(jaxpr))
 
 
 def _calling(jaxpr: Jaxpr) -> Iterator[Equation]:
     for eqn in jaxpr.equations:
-        if eqn.primitive in CALLING or eqn.primitive in LEAVING:
+        if eqn.primitive in CALLING or eqn.primitive in LEAVING or in_python(eqn):
             yield eqn
         for _, body in held_jaxprs(eqn) if eqn.params else ():
             yield from _calling(body)
@@ -136,12 +147,33 @@ def _row(fn: Function, pointers: Sequence[Value]) -> Value:
     return row
 
 
+#: A call of Python for the results.
+BY_PYTHON = Statement(_call)
+
+
+def referred(primitive: Primitive, otherwise: Any = BY_PYTHON) -> Choice:
+    """The lowering of an operation of which Python does the complex ones."""
+    REFERRED.add(primitive)
+
+    def choose(eqn: Equation) -> Any:
+        if in_python(eqn):
+            return BY_PYTHON
+        return otherwise.choose(eqn) if isinstance(otherwise, Choice) else otherwise
+
+    def reason(eqn: Equation) -> str:
+        if in_python(eqn):
+            return "complex: by NumPy and SciPy"
+        return otherwise.reason(eqn) if isinstance(otherwise, Choice) else ""
+
+    return Choice(choose, reason)
+
+
 LOWERINGS.rows(
     __name__,
     {
-        callback_: Statement(_call),
-        pure_callback: Statement(_call),
-        constant_: Statement(_call),
+        callback_: BY_PYTHON,
+        pure_callback: BY_PYTHON,
+        constant_: BY_PYTHON,
         check: Statement(_check, stored=lambda eqn: ()),
     },
 )

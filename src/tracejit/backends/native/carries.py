@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tracejit.backends.native.elementwise import register_type
+from tracejit.backends.native.elementwise import literal
 from tracejit.backends.native.emit import Block, Phi, Value, constant
 from tracejit.backends.native.nest import Buffer, Scalar
 from tracejit.backends.native.parts import cut
@@ -29,7 +29,7 @@ from tracejit.ir.graph import Equation
 def locate(program: Any, x: Atom) -> Location:
     """Where a body finds an operand: a register, a buffer, or a number that fills an array."""
     if isinstance(x, Literal):
-        return Scalar(constant(register_type(x.dtype), x.value))
+        return Scalar(literal(x))
     if not x.ndim:
         return Scalar(program.scalar(x))
     location = program.locations.get(x)

@@ -17,9 +17,11 @@ from tracejit.backends.explanation import Explanation
 from tracejit.backends.native import (  # noqa: F401  each fills its rows of the table
     blas,
     callbacks,
+    complex,
     contraction,
     control,
     elementwise,
+    fourier,
     indexing,
     linalg,
     orthogonal,
@@ -37,7 +39,7 @@ from tracejit.backends.native.callable import Gate, NativeEntry
 from tracejit.backends.native.counting import count
 from tracejit.backends.native.disk import Kept, find, keep, key_of
 from tracejit.backends.native.effort import LONG, effort
-from tracejit.backends.native.elementwise import memory_type
+from tracejit.backends.native.elementwise import memory_type, register_type
 from tracejit.backends.native.emit import (
     I64,
     POINTER,
@@ -73,7 +75,8 @@ from tracejit.ir.types import ArrayType
 from tracejit.passes.cse import cse
 from tracejit.passes.dce import dce
 from tracejit.passes.fold import fold
-from tracejit.passes.standard import SIMPLIFY, VECTORS
+from tracejit.passes.pairs.split import has_complex
+from tracejit.passes.standard import PARTS, SIMPLIFY, VECTORS
 
 _POINTERS = (ctypes.c_void_p, ctypes.c_void_p)
 _SHORT = ctypes.PYFUNCTYPE(ctypes.c_int64, *_POINTERS)
@@ -96,7 +99,10 @@ class NativeBackend:
         written: Sequence[int] = (),
     ) -> NativeExecutable:
         """Compile a jaxpr; `constants` are the values of its first inputs, fixed here."""
-        jaxpr, held = lift_constants(VECTORS(SIMPLIFY(jaxpr, observer), observer))
+        jaxpr = SIMPLIFY(jaxpr, observer)
+        if has_complex(jaxpr):
+            jaxpr = PARTS(jaxpr, observer)
+        jaxpr, held = lift_constants(VECTORS(jaxpr, observer))
         counting, constants = count(jaxpr, [*held, *constants])
         after = numbers(stilled(bounded(counting)))
         if after is not counting:
@@ -397,7 +403,8 @@ def _begin_long(module: Module, target: Features) -> tuple[Function, Value, Valu
 def _input(fn: Function, pointer: Value, type: ArrayType) -> Buffer | Scalar:
     if type.shape:
         return Buffer(pointer, type.shape, type.dtype)
-    value = fn.fixed(memory_type(type.dtype), pointer)
+    complex_ = type.dtype.kind == "c"
+    value = fn.fixed((register_type if complex_ else memory_type)(type.dtype), pointer)
     if type.dtype.kind == "b":
         value = fn.not_equal(value, fn.like(value, 0))
     return Scalar(value)

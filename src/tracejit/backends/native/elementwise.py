@@ -12,28 +12,51 @@ from typing import Any
 
 import numpy as np
 
-from tracejit.backends.native.emit import Function, Type, Value, constant, vector_type
+from tracejit.backends.native.emit import (
+    Function,
+    Type,
+    Value,
+    constant,
+    lanes_constant,
+    vector_type,
+)
 from tracejit.backends.native.lowering import LOWERINGS, Pointwise
 from tracejit.backends.native.maths import MATHS, integer_power, polygamma, sincos
 from tracejit.backends.native.maths.powers import pow_begin, pow_end
+from tracejit.ir.atoms import Literal
 from tracejit.ops import elementwise as ops
 from tracejit.ops import special
 
 Row = Callable[..., Any]
 
-_LANES = {"float32": "float", "float64": "double", "bool": "i1"}
+_LANES = {
+    "float32": "float", "float64": "double", "bool": "i1",
+    "complex64": "float", "complex128": "double",
+}  # fmt: skip
 
 
 @cache
 def register_type(dtype: np.dtype, lanes: int = 1) -> Type:
-    """The type of a value in a register."""
+    """The type of a value in a register: of a complex one two lanes, see `complex.py`."""
+    if dtype.kind == "c":
+        lanes *= 2
     return vector_type(_LANES.get(dtype.name) or f"i{8 * dtype.itemsize}", lanes)
 
 
 @cache
 def memory_type(dtype: np.dtype, lanes: int = 1) -> Type:
     """The type of a value in memory."""
+    if dtype.kind == "c":
+        return vector_type("{ %s, %s }" % (2 * (_LANES[dtype.name],)), 1)
     return vector_type("i8", lanes) if dtype.name == "bool" else register_type(dtype, lanes)
+
+
+def literal(x: Literal) -> Value:
+    """The number of a literal in a register."""
+    type = register_type(x.dtype)
+    if x.dtype.kind == "c":
+        return lanes_constant(type, [x.value.real, x.value.imag])
+    return constant(type, x.value)
 
 
 def is_signed(dtype: np.dtype) -> bool:

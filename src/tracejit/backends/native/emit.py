@@ -28,6 +28,8 @@ from typing import NamedTuple
 from tracejit.backends.native.ranges import Ranges, number
 
 FLOAT_BITS = {"half": 16, "float": 32, "double": 64}
+#: Two floats side by side, as complex numbers lie in memory: for their size alone.
+_TWO_BITS = {"{ float, float }": 64, "{ double, double }": 128}
 _POINTER_BITS = 64
 
 
@@ -46,7 +48,8 @@ class Type:
         self.lanes = lanes
         self.text = lane if lanes == 1 else f"<{lanes} x {lane}>"
         self.is_float = lane in FLOAT_BITS
-        self.bits = FLOAT_BITS.get(lane) or (int(lane[1:]) if lane[0] == "i" else _POINTER_BITS)
+        bits = FLOAT_BITS.get(lane) or _TWO_BITS.get(lane)
+        self.bits = bits or (int(lane[1:]) if lane[0] == "i" else _POINTER_BITS)
         self.bytes = max(1, self.bits // 8)
         name = f"f{self.bits}" if self.is_float else ("p0" if lane == "ptr" else lane)
         self.suffix = name if lanes == 1 else f"v{lanes}{name}"

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from tracejit.backends.native.callbacks import referred
 from tracejit.backends.native.elementwise import maximum, minimum
 from tracejit.backends.native.emit import I1, Value, constant
 from tracejit.backends.native.ends import Bounds
@@ -236,7 +237,9 @@ LOWERINGS.rows(
         ),
         ops.scatter_add: _scatter(lambda b, dtype, x, y: b.add(x, y)),
         ops.scatter: _scatter(lambda b, dtype, x, y: y),
-        ops.scatter_mul: _scatter(lambda b, dtype, x, y: b.mul(x, y)),
+        ops.scatter_mul: referred(
+            ops.scatter_mul, _scatter(lambda b, dtype, x, y: b.mul(x, y))
+        ),
         ops.scatter_min: _scatter(minimum),
         ops.scatter_max: _scatter(maximum),
     },

@@ -28,6 +28,7 @@ from tracejit.backends.native.sums import Accumulate, Sums
 from tracejit.backends.native.windows import NONE, Limits, in_common
 from tracejit.ir.atoms import Literal
 from tracejit.ir.graph import Equation
+from tracejit.ir.types import PART_OF
 from tracejit.ops.structure import broadcast
 
 #: Sums that are added up at the same time: an addition takes 4 cycles, 2 begin in each.
@@ -219,7 +220,8 @@ class Kernel:
             survey.seen.add((x, axes))
             location = self.program.locations.get(x)
             if x.dtype.kind != "b":
-                survey.widest = max(survey.widest, x.dtype.itemsize)
+                size = PART_OF.get(x.dtype, x.dtype).itemsize
+                survey.widest = max(survey.widest, size)
             if location is not None and not force:
                 if isinstance(location, Buffer):
                     survey.vote(axes, x.type.size, location)
@@ -351,7 +353,7 @@ class Kernel:
         located = isinstance(x, Literal) or x in self.program.locations
         found = nest.value(x, self.index) if located else nest.computed(x, self.index)
         lanes = nest.lanes if nest.vector else 1
-        value = nest.fn.splat(found.value, lanes)
+        value = found.value if x.dtype.kind == "c" else nest.fn.splat(found.value, lanes)
         nest.store(store.buffer, self.index, Emitted(value, found.depth, found.chain))
 
 

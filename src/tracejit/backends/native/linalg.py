@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from tracejit.backends.native.blas import library_pointer, one_thread
+from tracejit.backends.native.callbacks import referred
 from tracejit.backends.native.elementwise import memory_type, register_type
 from tracejit.backends.native.emit import I32, I64, VOID, Function, Value, constant, lanes_constant
 from tracejit.backends.native.index import Emitted, Loop
@@ -371,8 +372,10 @@ def _choice(algorithm: Algorithm, large: Callable[..., None]) -> Choice:
 LOWERINGS.rows(
     __name__,
     {
-        ops.cholesky: _choice(_cholesky, _large_cholesky),
-        ops.triangular_solve: _choice(_triangular, _large_triangular),
-        ops.lu: _choice(_lu, _large_lu),
+        ops.cholesky: referred(ops.cholesky, _choice(_cholesky, _large_cholesky)),
+        ops.triangular_solve: referred(
+            ops.triangular_solve, _choice(_triangular, _large_triangular)
+        ),
+        ops.lu: referred(ops.lu, _choice(_lu, _large_lu)),
     },
 )

@@ -14,7 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from tracejit.backends.native.elementwise import STAGES, TWINS, memory_type, register_type
+from tracejit.backends.native.complex import load_pairs, store_pairs
+from tracejit.backends.native.elementwise import (
+    STAGES,
+    TWINS,
+    literal,
+    memory_type,
+    register_type,
+)
 from tracejit.backends.native.emit import I64, Function, Type, Value, constant, lanes_constant
 from tracejit.backends.native.index import ORIGIN, Emitted, Index, Loop, along
 from tracejit.backends.native.loops import Loops
@@ -106,7 +113,7 @@ class Nest(Loops):
     def value(self, x: Atom, index: Indices) -> Emitted:
         """The element of x at an index."""
         if isinstance(x, Literal):
-            return Emitted(constant(register_type(x.dtype), x.value), 0, None)
+            return Emitted(literal(x), 0, None)
         location = self.program.locations.get(x)
         if location is not None:
             if isinstance(location, Scalar):
@@ -367,6 +374,10 @@ class Nest(Loops):
 
     def _load(self, buffer: Buffer, at: Value, stride: int, vector: bool) -> Value:
         fn = self.fn
+        if buffer.dtype.kind == "c":
+            register = register_type(buffer.dtype, self.lanes if vector else 1)
+            mask = self.mask() if vector else None
+            return load_pairs(self, buffer.pointer, register, at, stride, mask)
         if not vector:
             scalar = memory_type(buffer.dtype)
             value = fn.load(scalar, fn.offset(buffer.pointer, at, scalar))
@@ -388,6 +399,10 @@ class Nest(Loops):
         fn = self.fn
         at, stride = self.split(self.place(buffer, index))
         vector = stride != 0 or at.value.type.lanes > 1
+        if buffer.dtype.kind == "c":
+            mask, lanes = (self.mask(), self.lanes) if vector else (None, 1)
+            store_pairs(self, buffer.pointer, x.value, at.value, stride, mask, lanes)
+            return
         value = self.to_memory(x.value, buffer.dtype)
         if not vector:
             assert value.type.lanes == 1, "a vector is stored where the index runs with its lanes"
@@ -401,10 +416,10 @@ class Nest(Loops):
             else:
                 fn.masked_store(value, address, mask)
             return
-        lanes = at.value
+        places = at.value
         if stride:
-            lanes = fn.add(fn.splat(at.value, self.lanes), self.lane_steps(stride))
-        fn.scatter(value, buffer.pointer, lanes, mask)
+            places = fn.add(fn.splat(at.value, self.lanes), self.lane_steps(stride))
+        fn.scatter(value, buffer.pointer, places, mask)
 
     def lane_steps(self, stride: int) -> Value:
         """0, stride, 2 stride, ... in the lanes."""

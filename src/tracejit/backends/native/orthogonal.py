@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from tracejit.backends.native.blas import one_thread
+from tracejit.backends.native.callbacks import referred
 from tracejit.backends.native.emit import I1, I32, Function, Value, constant
 from tracejit.backends.native.linalg import NOTHING, call_library, finish_triangle, member, members
 from tracejit.backends.native.lowering import LOWERINGS, Choice, Statement
@@ -169,8 +170,8 @@ def _by_lapack(emit: Callable[[Any, Equation], None]) -> Choice:
 LOWERINGS.rows(
     __name__,
     {
-        ops.eigh: _by_lapack(_eigh),
-        ops.svd: _by_lapack(_svd),
-        ops.qr: _by_lapack(_qr),
+        ops.eigh: referred(ops.eigh, _by_lapack(_eigh)),
+        ops.svd: referred(ops.svd, _by_lapack(_svd)),
+        ops.qr: referred(ops.qr, _by_lapack(_qr)),
     },
 )

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from tracejit.backends.native.arena import Area, Arena, Block, replaceable
-from tracejit.backends.native.elementwise import memory_type, register_type
+from tracejit.backends.native.elementwise import literal, memory_type, register_type
 from tracejit.backends.native.emit import I8, I32, I64, Function, Value, constant
 from tracejit.backends.native.halo import Halo
 from tracejit.backends.native.index import Loop
@@ -167,7 +167,7 @@ class Program:
 
     def _located(self, y: Atom) -> Location:
         if isinstance(y, Literal):
-            return Scalar(constant(register_type(y.dtype), y.value))
+            return Scalar(literal(y))
         return self.locations[y] if y in self.locations else self.buffer(y)
 
     def _find_last_reads(self) -> None:

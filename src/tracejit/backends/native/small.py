@@ -371,7 +371,7 @@ def unrolled(plan: Any, step: Any) -> int | None:
     """
     if step.statement is not None:
         return 0 if isinstance(plan.rules[step.statement], SmallStatement) else None
-    if not step.space or 0 in step.space:
+    if not step.space or 0 in step.space or any(v.dtype.kind == "c" for v in step.stores):
         return None
     if _fits(plan, step, 0):
         return 0
