@@ -15,8 +15,6 @@ from tracejit.testing.samples import Sample, differentiable, without_tapes
 LACKS = {
     "eager": frozenset(), "native": frozenset(), "xla": frozenset({"subnormals", "signed zeros"}),
 }  # fmt: skip
-#: Backends that do not have complex numbers.
-REAL = {"native"}
 
 #: XLA takes 60 ms for a program, however small: there, all rows of a primitive are one.
 TOGETHER = {"xla"}
@@ -31,7 +29,6 @@ def cases(samples: Iterable[Sample], most: int | None = None) -> list:
     found = []
     for name in filter(backends.available, LACKS):
         rows = [s for s in samples if not s.needs & LACKS[name]]
-        rows = [s for s in rows if name not in REAL or not s.has_complex]
         rows = without_tapes(rows) if most and name == "xla" else rows
         groups: dict[str, list[Sample]] = {}
         for sample in rows:

@@ -55,6 +55,8 @@ REMOVED_BY_PASSES = {
 } | {
     (name, backend): "by lu" for name in ("solve", "log_abs_det") for backend in ("native", "xla")
 } | {
+    ("conj", "native"): "in parts",
+} | {
     ("pinv", backend): "by svd" for backend in ("native", "xla")
 } | {
     (f"{kind}_call", backend): "inlined"
@@ -73,8 +75,8 @@ Every operation of the language, and who does its duties. The page is made by
 - **transpose**: for what is linear in some operand; `by split` is for operations that hold jaxprs,
   whose linear part is an operation with a transpose.
 - **batch**: `pointwise` needs no rule.
-- **eager, native, xla**: the backends. *inlined*, *by lu*, *by svd*: a pass removes it before
-  the backend sees it.
+- **eager, native, xla**: the backends. *inlined*, *in parts*, *by lu*, *by svd*: a pass removes it
+  before the backend sees it.
 - **rows**: samples in `tracejit/testing/rows`, on which the laws are tested.
 
 """

@@ -47,7 +47,7 @@ def _while(splitter: Any, eqn: Equation, values: list[Value]) -> list[Value]:
 
 
 def _cond(splitter: Any, eqn: Equation, values: list[Value]) -> list[Value]:
-    index, *operands = values
+    (index,), operands = flat(values[:1]), values[1:]
     flags, branches = _flags(operands), eqn.params["branches"]
     found = [splitter.held(branch, flags)[1] for branch in branches]
     wanted = [any(of_result) for of_result in zip(*found, strict=True)]

@@ -5,12 +5,24 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from tracejit.control.remat import barrier
 from tracejit.ir.atoms import Atom, Literal, ones, zero
+from tracejit.ir.types import PART_OF
 from tracejit.ops import contraction, indexing, reduction, structure
 from tracejit.ops.elementwise import select, stop_gradient
 from tracejit.passes.pairs.arithmetic import multiply
-from tracejit.passes.pairs.table import Pair, Value, flat, is_nought, joined, part_by_part, rule
+from tracejit.passes.pairs.table import (
+    Pair,
+    Value,
+    flat,
+    is_nought,
+    joined,
+    of_real,
+    part_by_part,
+    rule,
+)
 
 part_by_part(
     structure.broadcast, structure.reshape, structure.permute, structure.reverse, structure.slice,
@@ -18,6 +30,11 @@ part_by_part(
     indexing.gather, indexing.dynamic_slice, indexing.dynamic_update_slice,
     indexing.scatter, indexing.scatter_add, select, stop_gradient, barrier,
 )  # fmt: skip
+
+
+@rule(structure.iota)
+def _iota(*, dtype: np.dtype, **params: Any) -> Pair:
+    return of_real(structure.iota(dtype=PART_OF[dtype], **params))
 
 
 @rule(contraction.dot)

@@ -18,7 +18,7 @@ an infinity times a part that was never there.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import chain, zip_longest
+from itertools import chain
 from typing import Any
 
 from tracejit.ir.atoms import Atom, Literal, Var
@@ -154,10 +154,10 @@ class Splitter:
             invars += flat([stand_in])
         inner.run(jaxpr)
         outs = [inner.value(y) for y in jaxpr.outvars]
-        outs = [
-            Pair(y, y) if want and isinstance(y, Atom) else y  # a tape of zeros
-            for y, want in zip_longest(outs, wanted, fillvalue=False)
-        ]
+        for i, want in enumerate(wanted):
+            y = outs[i]
+            if want and isinstance(y, Atom):  # a tape of zeros
+                outs[i] = Pair(y, y)
         found = tuple([isinstance(y, Pair) for y in outs])
         return inner.builder.finish(invars, flat(outs)), found
 
