@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tracejit.backends.native.elementwise import literal
-from tracejit.backends.native.emit import Block, Phi, Value, constant
+from tracejit.backends.native.emit import Block, Phi, Value
 from tracejit.backends.native.nest import Buffer, Scalar
 from tracejit.backends.native.parts import cut
 from tracejit.backends.native.program import Location

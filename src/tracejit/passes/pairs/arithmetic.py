@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from tracejit.ir.atoms import Atom, Literal, ones, zero
-from tracejit.ir.types import BOOL, COMPLEX, PART_OF
+from tracejit.ir.atoms import Atom, ones, zero
+from tracejit.ir.types import COMPLEX, PART_OF
 from tracejit.ops import complex as parts
 from tracejit.ops import elementwise as ops
 from tracejit.passes.pairs.table import (

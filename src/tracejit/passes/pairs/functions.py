@@ -10,7 +10,7 @@ import math
 
 from tracejit.ir.atoms import Atom, ones, zero
 from tracejit.ops import elementwise as ops
-from tracejit.passes.pairs.arithmetic import chosen, divide, has_infinity, scale_of, scales
+from tracejit.passes.pairs.arithmetic import divide, has_infinity, scale_of, scales
 from tracejit.passes.pairs.table import Pair, is_nought, limits, number, rule
 
 
@@ -100,36 +100,27 @@ def _exact_square(x: Atom) -> tuple[Atom, Atom]:
     return square, ((high * high - square) + 2.0 * (high * low)) + low * low
 
 
-def _square_less_one(x: Atom, rest: Atom, y: Atom) -> Atom:
-    """(x + rest)^2 + y^2 - 1, where `rest` is below an ulp of x."""
-    x_high, x_low = _exact_square(x)
-    y_high, y_low = _exact_square(y)
-    return ((x_high - 1.0) + y_high) + ((x_low + y_low) + 2.0 * (x * rest))
-
-
-def log_of_size(z: Pair) -> Atom:
-    """log |z|, to the last digits also where |z| is near 1."""
-    x, y = z
+def log_of_size(z: Pair, rest: Atom | None = None) -> Atom:
+    """log |z|, to the last digits also where |z| is near 1; of x + rest + iy, if there is a rest,
+    which is less than an ulp of x."""
     scale, large, small = scale_of(z)
     low, high = scales(z)
-    u, v = x * scale, y * scale
-    far = 0.5 * ops.log(u * u + v * v)
-    far = far - ops.select(
+    u, v = z.re * scale, z.im * scale
+    shift = ops.select(
         large, number(math.log(low), z), ops.select(small, number(math.log(high), z), zero(z.type))
     )
-    return _near_or_far(x, zero(z.type), y, far, has_infinity(z))
-
-
-def _near_or_far(x: Atom, rest: Atom, y: Atom, far: Atom, endless: Atom) -> Atom:
-    a, b = ops.abs(x), ops.abs(y)
-    swap = ops.lt(a, b)
-    most, least = ops.select(swap, b, a), ops.select(swap, a, b)
-    # (least + rest)^2 = least^2 + 2 least rest: on either side it is the same product
-    near = ops.and_(ops.lt(most, number(1.5, x)), ops.gt(most, number(0.5, x)))
-    one, nothing = ones(x.type), zero(x.type)
-    square = _square_less_one(ops.select(near, most, one), nothing, ops.select(near, least, nothing))
-    close = 0.5 * ops.log1p(square + 2.0 * (ops.select(near, x, nothing) * rest))
-    return ops.select(endless, number(math.inf, x), ops.select(near, close, far))
+    far = 0.5 * ops.log(u * u + v * v) - shift
+    x, y = ops.abs(z.re), ops.abs(z.im)
+    most, least = ops.max(x, y), ops.min(x, y)
+    near = ops.and_(ops.lt(most, number(1.5, z)), ops.gt(most, number(0.5, z)))
+    most = ops.select(near, most, ones(z.type))
+    least = ops.select(near, least, zero(z.type))
+    (high_most, low_most), (high_least, low_least) = map(_exact_square, (most, least))
+    tail = low_most + low_least
+    if rest is not None:
+        tail = tail + 2.0 * (z.re * rest)
+    close = 0.5 * ops.log1p(((high_most - 1.0) + high_least) + tail)
+    return ops.select(has_infinity(z), number(math.inf, z), ops.select(near, close, far))
 
 
 @rule(ops.log)
@@ -154,9 +145,7 @@ def _log1p(z: Pair) -> Pair:
     x, y = z
     one = 1.0 + x
     rest = ops.select(ops.lt(ops.abs(x), ones(x.type)), x - (one - 1.0), zero(x.type))
-    far = log_of_size(Pair(one, y))
-    size = _near_or_far(one, rest, y, far, has_infinity(z))
-    return Pair(size, ops.atan2(y, one))
+    return Pair(log_of_size(Pair(one, y), rest), ops.atan2(y, one))
 
 
 # Trigonometry

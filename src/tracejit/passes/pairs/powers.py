@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tracejit.ir.atoms import Atom, Literal, ones, zero
+from tracejit.ir.atoms import ones, zero
 from tracejit.ops import elementwise as ops
 from tracejit.passes.pairs.arithmetic import chosen, divide, multiply, scale_of, scales, size
 from tracejit.passes.pairs.functions import angle, copysign, log_of_size
