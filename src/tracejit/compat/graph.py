@@ -249,6 +249,14 @@ class Recorder:
             record = any(map(_needs, operands))
         return operation.apply(operands, record)
 
+    def once(self, fun: Callable[..., Any], args: Sequence[Any]) -> tuple[Operation, list[Cell]]:
+        """The operation of fun(*args), and its operands, for a function that is not called again:
+        it is traced, and not remembered."""
+        operands: list[Any] = []
+        for x in args:
+            _take(x, [], operands)
+        return self._trace(fun, args, _NOTHING, operands), operands
+
     def _trace(
         self, fun: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any],
         operands: Sequence[Cell],

@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-import builtins
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from tracejit import debug
 from tracejit.api import linear_maps
 from tracejit.compat.graph import known
-from tracejit.compat.tensorflow import compositions
+from tracejit.compat.tensorflow import compositions, indexing
 from tracejit.compat.tensorflow.dtypes import numpy_dtype
 from tracejit.compat.tensorflow.state import STATE
 from tracejit.compat.tensorflow.tensor import Tensor, Value, binary, call, convert
+from tracejit.compat.tensorflow.tracing import show
 from tracejit.compat.tensorflow.variable import Variable
 from tracejit.errors import ArgumentError
 from tracejit.numpy import choosing, contraction, einstein, shaping, ufuncs
 from tracejit.trace.provenance import user_frame
-from tracejit.trace.tracer import current_trace
+from tracejit.trace.tracer import Tracer, current_trace
 
 __all__ = [
-    "boolean_mask", "cast", "clip_by_global_norm", "einsum", "eye", "fill", "global_norm",
-    "group", "is_tensor", "linspace", "matmul", "meshgrid", "no_op", "ones", "print", "range",
-    "rank", "shape", "size", "split", "stop_gradient", "unstack", "where", "zeros",
+    "bincount", "boolean_mask", "cast", "clip_by_global_norm", "einsum", "eye", "fill",
+    "global_norm", "group", "is_tensor", "linspace", "matmul", "meshgrid", "no_op", "ones",
+    "print", "range", "rank", "shape", "size", "split", "stop_gradient", "unstack",
+    "where", "zeros",
 ]  # fmt: skip
 
 Name = str | None
@@ -65,9 +67,15 @@ def range(start: Any, limit: Any = None, delta: Any = 1, dtype: Any = None, name
           ) -> Tensor:  # fmt: skip
     """Numbers from start up to limit, without it; from 0 where there is one number."""
     first, last = (0, start) if limit is None else (start, limit)
-    numbers = [x.numpy() if isinstance(x, Value) else x for x in (first, last, delta)]
+    numbers = [_number(x) for x in (first, last, delta)]
     whole = all(isinstance(x, (int, np.integer)) for x in numbers)
     return _new(np.arange(*numbers), dtype or ("int32" if whole else "float32"))
+
+
+def _number(x: Any) -> Any:
+    if isinstance(x, Value):
+        return int(x) if x.dtype.is_integer else x.numpy()
+    return x
 
 
 def linspace(start: Any, stop: Any, num: int, name: Name = None) -> Tensor:
@@ -115,6 +123,15 @@ def where(condition: Any, x: Any = None, y: Any = None, name: Name = None) -> Te
     if x is None:
         return _new(np.argwhere(convert(condition).numpy()), "int64")
     return call(choosing.where, convert(condition), x, y)  # type: ignore[no-any-return]
+
+
+def bincount(arr: Any, weights: Any = None, minlength: Any = None, name: Name = None) -> Tensor:
+    """How often each number occurs, or the sum of its weights; the numbers are known."""
+    places = convert(arr)
+    least = int(minlength or 0)
+    length = max(int(places.numpy().max(initial=-1)) + 1, least)
+    ones = np.ones(places.shape, np.int32) if weights is None else weights
+    return call(indexing.segment_sum, convert(ones), places, length)  # type: ignore[no-any-return]
 
 
 def boolean_mask(tensor: Any, mask: Any, name: Name = None) -> Tensor:
@@ -180,9 +197,14 @@ def clip_by_global_norm(
 
 
 def print(*inputs: Any, output_stream: Any = None, name: Name = None) -> None:
-    """Print tensors as numbers. A `function` that does is not compiled."""
-    shown = [x.numpy() if isinstance(x, Value) else x for x in inputs]
-    builtins.print(*shown, file=output_stream)
+    """Print tensors as numbers; in a `function` when it has run."""
+    parts = [x.cell if isinstance(x, Value) else x for x in inputs]
+    if STATE.tracing is not None:
+        STATE.tracing.printed.append((parts, output_stream))
+    elif any(isinstance(x, Tracer) for x in parts):
+        debug.print(" ".join("{}" for _ in parts), *parts)
+    else:
+        show(parts, output_stream)
 
 
 def group(*inputs: Any, name: Name = None) -> None:

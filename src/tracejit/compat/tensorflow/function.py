@@ -4,8 +4,10 @@ What it reads are inputs of the program: its arguments and the variables that it
 are outputs: its results and the variables that it assigns. Tapes and optimizers inside of it are
 part of it, so that a whole training step is one native call.
 
-Where Python asks for a number (`if`, `numpy()`, `print` of a tensor) or draws random ones, there is
-no one program for all calls: such a function runs as it stands, operation by operation.
+Where Python asks for a truth or a whole number (`if`, `while`, `range`), the program is that of the
+path that was taken, and gives these answers along: a call that finds others is recorded anew, on a
+path of its own. Random numbers are drawn for each call, and are inputs. What asks for an array
+(`numpy()`), or takes too many paths, runs as it stands, operation by operation.
 """
 
 from __future__ import annotations
@@ -13,13 +15,15 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import suppress
+from itertools import accumulate
 from typing import Any
 
 from tracejit import tree
-from tracejit.compat.graph import Cell, Operation, cut, reachable
+from tracejit.compat.graph import Cell, Operation, cut, known
 from tracejit.compat.tensorflow.dtypes import TensorSpec
 from tracejit.compat.tensorflow.state import STATE
 from tracejit.compat.tensorflow.tensor import Tensor, convert
+from tracejit.compat.tensorflow.tracing import Tracing, show
 from tracejit.compat.tensorflow.variable import Variable
 from tracejit.errors import ArgumentError, ShapeError
 from tracejit.runtime.arguments import name_of
@@ -28,56 +32,60 @@ from tracejit.trace.provenance import user_frame
 
 __all__ = ["Function", "function"]
 
-
-class Tracing:
-    """The recording of a function. asked: what Python asked of a value that differs from call to
-    call, if it did. read: the values that variables had, written: their new ones."""
-
-    def __init__(self, sources: Sequence[Cell]):
-        self.asked = ""
-        self._sources = set(sources)
-        self.before: dict[int, tuple[Variable, Cell]] = {}
-        self.written: dict[int, tuple[Variable, Cell]] = {}
-
-    def read(self, variable: Variable, cell: Cell) -> None:
-        """Note that a variable is read, which has this value."""
-        if id(variable) not in self.written:
-            self.before.setdefault(id(variable), (variable, cell))
-            self._sources.add(cell)
-
-    def write(self, variable: Variable, cell: Cell) -> None:
-        """Give a variable a new value."""
-        self.before.setdefault(id(variable), (variable, variable._cell))
-        self.written[id(variable)] = (variable, cell)
-        variable._cell = cell
-
-    def depends(self, cell: Cell) -> bool:
-        """Whether the value of a cell may differ from call to call."""
-        if cell in self._sources or cell.step is None:
-            return cell in self._sources
-        steps = reachable([cell.step], self._sources.__contains__)
-        return any(x in self._sources for step in steps for x in step.inputs)
+#: So many paths through a function are recorded for one kind of arguments.
+PATHS = 16
 
 
 class _Concrete:
-    """The program of one kind of arguments."""
+    """The program of one kind of arguments, on one path through the function.
+
+    It gives `results` (None where the place is None, in their structure), the new values of
+    `written`, the numbers to compare with `answers`, and what is printed.
+    """
 
     def __init__(
-        self, operation: Operation, constants: Sequence[Cell], read: Sequence[Variable],
-        written: Sequence[Variable], structure: tree.TreeDef, places: Sequence[int | None],
+        self, name: str, results: Sequence[Cell | None], structure: tree.TreeDef,
+        sources: Sequence[Cell], tracing: Tracing,
     ):  # fmt: skip
-        self.operation, self.constants = operation, tuple(constants)
-        self.read, self.written = tuple(read), tuple(written)
-        self.structure, self.places = structure, tuple(places)
+        self.structure = structure
+        given = [x for x in results if x is not None]
+        supply = iter(range(len(given)))
+        self.places = [None if x is None else next(supply) for x in results]
+        before, written = [*tracing.before.values()], [*tracing.written.values()]
+        self.read, self.written = [v for v, _ in before], [v for v, _ in written]
+        self.makers = [make for make, _ in tracing.drawn]
+        self.answers = [answer for _, answer in tracing.answers]
+        self.printed = tracing.printed
+        shown = [x for parts, _ in self.printed for x in parts if isinstance(x, Cell)]
+        groups = [given, [c for _, c in written], [c for c, _ in tracing.answers], shown]
+        self.ends = [*accumulate(map(len, groups))]
+        targets = [cell for group in groups for cell in group]
+        draws = [cell for _, cell in tracing.drawn]
+        part = cut(targets, [*sources, *[cell for _, cell in before], *draws])
+        self.constants = part.constants
+        jaxpr = part.jaxpr()
+        out_tree = tree.structure([0] * len(targets))
+        self.operation = Operation(name, jaxpr, out_tree, runner=Runner(jaxpr, name))
 
-    def __call__(self, arguments: Sequence[Cell]) -> Any:
-        inputs = (*arguments, *[v.cell for v in self.read], *self.constants)
+    def __call__(self, arguments: Sequence[Cell], drawn: list[Cell]) -> tuple[bool, Any]:
+        """(True, result); (False, None) where this call takes another path, which then finds the
+        numbers that were drawn in `drawn`."""
+        drawn += [known(make()) for make in self.makers[len(drawn) :]]
+        draws = drawn[: len(self.makers)]
+        inputs = (*arguments, *[v.cell for v in self.read], *draws, *self.constants)
         outs = self.operation.apply(inputs, bool(STATE.tapes) and any(c.needs for c in inputs))
-        count = len(outs) - len(self.written)
-        for variable, cell in zip(self.written, outs[count:], strict=True):
+        parts = [outs[a:b] for a, b in zip([0, *self.ends], self.ends, strict=False)]
+        results, written, answers, shown = parts
+        for cell, answer in zip(answers, self.answers, strict=True):
+            if cell.value != answer:
+                return False, None
+        for variable, cell in zip(self.written, written, strict=True):
             variable._cell = Cell(cell.type, cell.value, needs=variable.trainable)
-        return self.structure.unflatten(
-            [None if place is None else Tensor(outs[place]) for place in self.places]
+        supply = iter(shown)
+        for texts, stream in self.printed:
+            show([next(supply) if isinstance(x, Cell) else x for x in texts], stream)
+        return True, self.structure.unflatten(
+            [None if place is None else Tensor(results[place]) for place in self.places]
         )
 
 
@@ -88,7 +96,7 @@ class Function:
         functools.update_wrapper(self, fun, updated=())
         self.python_function = fun
         self.input_signature = input_signature
-        self._concrete: dict[Hashable, _Concrete | None] = {}
+        self._concrete: dict[Hashable, list[_Concrete] | None] = {}
         self._traces = 0
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
@@ -101,7 +109,7 @@ class Function:
         return bound
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if STATE.tracing is not None:
+        if STATE.tracing is not None or STATE.eager:
             return self.python_function(*args, **kwargs)
         if self.input_signature is not None:
             args = self._fitting(args)
@@ -112,17 +120,28 @@ class Function:
             structure,
             tuple([x.cell.type if isinstance(x, Tensor) else _static(x) for x in leaves]),
         )
-        if key not in self._concrete:
-            return self._trace(key, leaves, structure, cells)
-        concrete = self._concrete[key]
-        if concrete is None:
-            args, kwargs = structure.unflatten(leaves)
+        paths = self._concrete.setdefault(key, [])
+        drawn: list[Cell] = []
+        for i, path in enumerate(paths or ()):
+            done, result = path(cells, drawn)
+            if done:
+                paths.insert(0, paths.pop(i))  # type: ignore[union-attr]
+                return result
+        args, kwargs = structure.unflatten(leaves)
+        if paths is None:
             return self.python_function(*args, **kwargs)
-        return concrete(cells)
+        if len(paths) >= PATHS:
+            self._concrete[key] = None
+            return self.python_function(*args, **kwargs)
+        return self._trace(key, leaves, structure, cells)
 
     def experimental_get_tracing_count(self) -> int:
         """How often the Python function has been recorded."""
         return self._traces
+
+    def pretty_printed_concrete_signatures(self, verbose: bool = True) -> str:
+        """The kinds of arguments that have programs, a line each."""
+        return "\n".join(str(key) for key in self._concrete)
 
     def get_concrete_function(self, *args: Any, **kwargs: Any) -> Function:
         """This function, which finds the program by the kind of the arguments."""
@@ -151,6 +170,8 @@ class Function:
         tracing = STATE.tracing = Tracing(sources)
         try:
             result = self.python_function(*args, **kwargs)
+            outs, out_tree = tree.flatten(result, is_leaf=lambda x: x is None)
+            results = [None if x is None else convert(x).cell for x in outs]
         finally:
             STATE.tracing, STATE.tapes = None, tapes
             for variable, cell in tracing.before.values():
@@ -159,32 +180,13 @@ class Function:
             self._concrete[key] = None
             args, kwargs = structure.unflatten(leaves)
             return self.python_function(*args, **kwargs)
-        concrete = _concrete(result, sources, tracing, name_of(self.python_function))
-        self._concrete[key] = concrete
-        return concrete(cells)
+        name = name_of(self.python_function)
+        path = _Concrete(name, results, out_tree, sources, tracing)
+        self._concrete[key].insert(0, path)  # type: ignore[union-attr]
+        return path(cells, [cell for _, cell in tracing.drawn])[1]
 
     def __repr__(self) -> str:
         return f"<tf.function of {self.python_function!r}>"
-
-
-def _concrete(result: Any, sources: Sequence[Cell], tracing: Tracing, name: str) -> _Concrete:
-    """The program of what was recorded."""
-    out_leaves, structure = tree.flatten(result, is_leaf=lambda x: x is None)
-    outs = [None if x is None else convert(x).cell for x in out_leaves]
-    places = [None if x is None else sum(y is not None for y in outs[:i])
-              for i, x in enumerate(outs)]  # fmt: skip
-    written = [*tracing.written.values()]
-    targets = [x for x in outs if x is not None] + [cell for _, cell in written]
-    before = [*tracing.before.values()]
-    part = cut(targets, [*sources, *[cell for _, cell in before]])
-    jaxpr = part.jaxpr()
-    operation = Operation(
-        name, jaxpr, tree.structure([0] * len(targets)), runner=Runner(jaxpr, name)
-    )
-    return _Concrete(
-        operation, part.constants, [v for v, _ in before], [v for v, _ in written], structure,
-        places,
-    )  # fmt: skip
 
 
 def function(

@@ -20,6 +20,10 @@ class Module:
     def __init__(self, name: str | None = None):
         self.name = name or type(self).__name__.lower()
 
+    def _attributes(self) -> list[str]:
+        """The names of the attributes, in the order in which variables are looked for."""
+        return sorted(vars(self))
+
     @property
     def variables(self) -> tuple[Variable, ...]:
         return tuple([x for x in _inside(self) if isinstance(x, Variable)])
@@ -49,7 +53,7 @@ def _inside(module: Module) -> Iterator[Module | Variable]:
         if isinstance(x, (Variable, Module)):
             yield x
         if isinstance(x, Module):
-            pending += [vars(x)[name] for name in sorted(vars(x), reverse=True)]
+            pending += [vars(x)[name] for name in reversed(x._attributes())]
         elif isinstance(x, dict):
             pending += [x[key] for key in reversed(x)]
         elif isinstance(x, (list, tuple)):

@@ -139,7 +139,7 @@ class GradientTape:
         """
         unconnected = UnconnectedGradients(unconnected_gradients)
         self._spend()
-        tensors = [*map(_target, _values(target))]
+        tensors = [*map(self._target, _values(target))]
         floats = [t.dtype.is_floating for t in tensors]
         targets = [t.cell for t, is_float in zip(tensors, floats, strict=True) if is_float]
         given, structure = tree.flatten(sources)
@@ -167,7 +167,7 @@ class GradientTape:
         structure of `sources`; from one program, so the last two arguments change nothing."""
         unconnected = UnconnectedGradients(unconnected_gradients)
         self._spend()
-        y = _target(target)
+        y = self._target(target)
         return tree.map(lambda x: self._jacobian(y, _source(x), unconnected, _each), sources)
 
     def batch_jacobian(
@@ -180,7 +180,7 @@ class GradientTape:
         Raises ShapeError unless both have the same number of rows.
         """
         unconnected = UnconnectedGradients(unconnected_gradients)
-        y, x = _target(target), _source(source)
+        y, x = self._target(target), _source(source)
         if not y.ndim or not x.ndim or y.shape[0] != x.shape[0]:
             raise ShapeError(
                 f"Need first dimension of target shape ({y.shape}) and source shape ({x.shape}) to "
@@ -198,7 +198,7 @@ class GradientTape:
                 "compile: a source is not watched by this tape", where=user_frame(),
                 hint="tape.watch(x), or read the variable in the block",
             )  # fmt: skip
-        targets = [_target(t).cell for t in _values(target)]
+        targets = [self._target(t).cell for t in _values(target)]
         return self._cut(targets, [cell for each in cells for cell in each]).function()
 
     # How
@@ -214,6 +214,15 @@ class GradientTape:
         if not self.persistent:
             self._spent = True
             self.__exit__()
+
+    def _target(self, x: Any) -> Tensor:
+        """A target as a tensor; a variable that is one itself counts as read."""
+        if isinstance(x, Variable) and x.trainable and self.watches_variables:
+            self._watched.setdefault(x._cell, x)
+        tensor: Tensor = convert(x)
+        if isinstance(tensor.cell, Tracer):
+            raise _inside_a_trace()
+        return tensor
 
     def _cells(self, source: Value) -> list[Cell]:
         """The values that a source had in this tape's block; none if it was not watched."""
@@ -273,13 +282,6 @@ def _by_rows(fun: Callable[..., Any], ndim: int) -> Callable[..., Any]:
 
 def _values(x: Any) -> list[Any]:
     return tree.leaves(x)
-
-
-def _target(x: Any) -> Tensor:
-    tensor: Tensor = convert(x)
-    if isinstance(tensor.cell, Tracer):
-        raise _inside_a_trace()
-    return tensor
 
 
 def _source(x: Any) -> Value:

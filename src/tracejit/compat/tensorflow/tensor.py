@@ -70,6 +70,20 @@ class Value(Handle):
             STATE.tracing.asked = what
         return held.value
 
+    def _answer(self) -> np.ndarray:
+        """The number that Python goes by; while a `function` is recorded, on one path of it."""
+        held = self.cell
+        if isinstance(held, Tracer):
+            return np.asarray(held)  # says what to do
+        return held.value if STATE.tracing is None else STATE.tracing.answer(held)
+
+    def numbers(self) -> Any:
+        """Whole numbers, nested as in the tensor, that belong to the program: a shape, an axis."""
+        held = self.cell
+        if not isinstance(held, Tracer) and self.ndim and self.dtype.is_integer:
+            return [row.numbers() for row in self]
+        return int(self) if self.dtype.is_integer else self.numpy().tolist()
+
     def ref(self) -> Reference:
         """What stands for this object, and not for its value, in sets and dicts."""
         return Reference(self)
@@ -88,16 +102,16 @@ class Value(Handle):
     def __bool__(self) -> bool:
         if isinstance(self.cell, Tracer):
             return bool(self.cell)
-        return bool(self._known("its truth"))
+        return bool(self._answer())
 
     def __float__(self) -> float:
         return float(self._known("float()"))
 
     def __int__(self) -> int:
-        return int(self._known("int()"))
+        return int(self._answer())
 
     def __index__(self) -> int:
-        return operator.index(self._known("an index")[()])
+        return operator.index(self._answer()[()])
 
     def __format__(self, spec: str) -> str:
         return format(self.numpy(), spec) if spec else str(self)

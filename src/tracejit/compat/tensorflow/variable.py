@@ -6,12 +6,13 @@ from typing import Any
 
 from tracejit.api import linear_maps
 from tracejit.compat.graph import Cell, known
-from tracejit.compat.tensorflow.dtypes import DType, as_dtype
+from tracejit.compat.tensorflow import indexing
 from tracejit.compat.tensorflow.state import STATE
 from tracejit.compat.tensorflow.tensor import Tensor, Value, binary, call, convert
 from tracejit.errors import DTypeError, ShapeError
-from tracejit.numpy import ufuncs
+from tracejit.numpy import creation, ufuncs
 from tracejit.trace.provenance import user_frame
+from tracejit.trace.tracer import Tracer
 
 __all__ = ["Variable"]
 
@@ -49,11 +50,8 @@ class Variable(Value):
 
     @property
     def _type(self) -> Any:
-        return self._cell.type
-
-    @property
-    def dtype(self) -> DType:
-        return as_dtype(self._cell.type.dtype)
+        held: Any = self._cell
+        return held.aval if isinstance(held, Tracer) else held.type
 
     def __repr__(self) -> str:
         value = self._cell.value
@@ -61,6 +59,18 @@ class Variable(Value):
         return (
             f"<tf.Variable '{self.name}' shape={self.shape} dtype={self.dtype.name}, numpy={shown}>"
         )
+
+    def __getitem__(self, index: Any) -> Any:
+        part = super().__getitem__(index)
+        return Part(self, index, part.cell)
+
+    def scatter_nd_update(self, indices: Any, updates: Any, name: str | None = None) -> Variable:
+        """Give the slices at rows of indices other values."""
+        return self.assign(call(indexing.scatter_update, self, indices, convert(updates)))
+
+    def scatter_nd_add(self, indices: Any, updates: Any, name: str | None = None) -> Variable:
+        """Add to the slices at rows of indices."""
+        return self.assign(call(indexing.scatter_add, self, indices, convert(updates)))
 
     def value(self) -> Tensor:
         """The value of now, as a tensor."""
@@ -105,3 +115,40 @@ class Variable(Value):
                    read_value: bool = True) -> Variable:  # fmt: skip
         """Subtract from the value."""
         return self.assign(binary(ufuncs.subtract, self, delta))
+
+
+class Part(Tensor):
+    """What an index gives of a variable: a tensor, to which that part can be assigned."""
+
+    __slots__ = ("_index", "_variable")
+
+    def __init__(self, variable: Variable, index: Any, cell: Any):
+        super().__init__(cell)
+        self._variable, self._index = variable, index
+
+    def assign(self, value: Any, name: str | None = None) -> Variable:
+        """Give this part of the variable another value; no derivative goes through."""
+        variable = self._variable
+        new = convert(value, dtype_hint=variable.dtype)
+        return variable.assign(call(_with_part, variable, _fixed(self._index), new))
+
+    def assign_add(self, delta: Any, name: str | None = None) -> Variable:
+        """Add to this part of the variable."""
+        return self.assign(binary(ufuncs.add, self, delta))
+
+    def assign_sub(self, delta: Any, name: str | None = None) -> Variable:
+        """Subtract from this part of the variable."""
+        return self.assign(binary(ufuncs.subtract, self, delta))
+
+
+def _fixed(index: Any) -> Any:
+    """An index of numbers, slices and masks, as arrays have it."""
+    parts = [x.numpy() if isinstance(x, Value) else x
+             for x in (index if isinstance(index, tuple) else (index,))]  # fmt: skip
+    return tuple(parts)
+
+
+def _with_part(x: Any, index: Any, value: Any) -> Any:
+    result = creation.array(x)
+    result[index] = value
+    return result

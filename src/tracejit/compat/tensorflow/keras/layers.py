@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 from math import prod, sqrt
 from typing import Any
 
@@ -13,8 +15,21 @@ from tracejit.compat.tensorflow.keras import activations
 from tracejit.compat.tensorflow.module import Module
 from tracejit.compat.tensorflow.tensor import Tensor, call, convert
 from tracejit.compat.tensorflow.variable import Variable
+from tracejit.errors import ArgumentError, UnsupportedError, did_you_mean
+from tracejit.trace.provenance import user_frame
 
-__all__ = ["Activation", "Dense", "Flatten", "Layer", "Model", "ReLU", "Sequential", "Softmax"]
+__all__ = [
+    "Activation", "Dense", "Flatten", "Layer", "Model", "ReLU", "Reshape",
+    "Sequential", "Softmax",
+]  # fmt: skip
+
+
+INITIALIZERS = (
+    "glorot_normal", "glorot_uniform", "he_normal", "he_uniform", "normal", "ones",
+    "random_normal", "random_uniform", "uniform", "zeros",
+)  # fmt: skip
+#: The standard deviation of a normal number that is within two of them.
+TRUNCATED = 0.87962566103423978
 
 
 class Layer(Module):
@@ -29,7 +44,15 @@ class Layer(Module):
         if not self.built:
             self.built = True
             self.build(getattr(tensor, "shape", None))
+        if "training" in kwargs and not self._knows_training:
+            del kwargs["training"]
         return self.call(tensor, *args, **kwargs)
+
+    @cached_property
+    def _knows_training(self) -> bool:
+        """Whether `call` takes an argument of this name."""
+        parameters = inspect.signature(self.call).parameters.values()
+        return any(p.name == "training" or p.kind is p.VAR_KEYWORD for p in parameters)
 
     def build(self, input_shape: Any) -> None:
         """Make variables; nothing, unless a subclass has some."""
@@ -42,10 +65,20 @@ class Layer(Module):
         self, shape: Sequence[int] = (), initializer: Any = "glorot_uniform",
         trainable: bool = True, name: str | None = None, dtype: Any = "float32",
     ) -> Variable:  # fmt: skip
-        """A new variable. initializer: "glorot_uniform", "zeros", "ones", or a function of the
-        shape."""
+        """A new variable. initializer: one of INITIALIZERS, or a function of the shape."""
         given = initializer(shape) if callable(initializer) else _initial(initializer, shape)
         return Variable(convert(given, dtype), trainable=trainable, name=name)
+
+    def _attributes(self) -> list[str]:
+        return list(vars(self))  # as they were made
+
+    @property
+    def trainable_weights(self) -> list[Variable]:
+        return list(self.trainable_variables)
+
+    @property
+    def non_trainable_weights(self) -> list[Variable]:
+        return list(self.non_trainable_variables)
 
     @property
     def weights(self) -> list[Variable]:
@@ -62,10 +95,27 @@ class Layer(Module):
 
 
 def _initial(name: str, shape: Sequence[int]) -> Tensor:
-    """Zeros, ones, or what Glorot and Bengio (2010) say for a layer of fan-in and fan-out."""
+    """What an initializer of a name gives: for a layer of so many inputs and outputs what Glorot
+    and Bengio (2010), or He et al. (2015), say."""
     if name in ("zeros", "ones"):
         return convert(getattr(np, name)(tuple(shape), np.float32))  # type: ignore[no-any-return]
-    limit = sqrt(6 / (shape[0] + shape[-1]))
+    if name in ("uniform", "random_uniform"):
+        return random.uniform(shape, -0.05, 0.05)
+    if name in ("normal", "random_normal"):
+        return random.normal(shape, stddev=0.05)
+    around = prod(shape[:-2])  # of a convolution's kernel: the places that a number meets
+    fan_in, fan_out = around * shape[-2] if len(shape) > 1 else shape[0], around * shape[-1]
+    if name in ("he_normal", "he_uniform"):
+        spread = sqrt(2 / fan_in)
+        if name == "he_uniform":
+            return random.uniform(shape, -sqrt(3) * spread, sqrt(3) * spread)
+        return random.truncated_normal(shape, stddev=spread / TRUNCATED)
+    if name == "glorot_normal":
+        return random.truncated_normal(shape, stddev=sqrt(2 / (fan_in + fan_out)) / TRUNCATED)
+    if name != "glorot_uniform":
+        raise ArgumentError(f"there is no initializer {name!r}", where=user_frame(),
+                            hint=did_you_mean(name, INITIALIZERS))  # fmt: skip
+    limit = sqrt(6 / (fan_in + fan_out))
     return random.uniform(shape, -limit, limit)
 
 
@@ -134,8 +184,39 @@ class Flatten(Layer):
         return call(np.reshape, inputs, (inputs.shape[0], prod(inputs.shape[1:])))
 
 
+class Reshape(Layer):
+    """All axes but the first in another shape."""
+
+    def __init__(self, target_shape: Sequence[int], name: str | None = None):
+        super().__init__(name)
+        self.target_shape = tuple(target_shape)
+
+    def call(self, inputs: Any) -> Any:
+        return call(np.reshape, inputs, (inputs.shape[0], *self.target_shape))
+
+
 class Model(Layer):
     """A layer made of layers: a subclass has them as attributes, and `call`."""
+
+    def summary(self) -> None:
+        """Print the shapes of all variables, and how many numbers they are."""
+        for v in self.variables:
+            print(f"{v.name:32} {tuple(v.shape)!s:20} {v.shape.num_elements()}")
+        print(f"Total params: {self.count_params()}")
+
+    def count_params(self) -> int:
+        """How many numbers the variables are."""
+        return sum(v.shape.num_elements() for v in self.variables)
+
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """There is no `compile` and `fit`: UnsupportedError says what to write."""
+        raise UnsupportedError(
+            "Keras's compile and fit are not there", where=user_frame(),
+            hint="write the loop: GradientTape, optimizer.apply_gradients, in a tf.function; see "
+            "docs/coming_from_tensorflow.md",
+        )  # fmt: skip
+
+    fit = evaluate = predict = compile
 
 
 class Sequential(Model):
@@ -153,7 +234,8 @@ class Sequential(Model):
     def variables(self) -> tuple[Variable, ...]:
         return tuple([v for layer in self.layers for v in getattr(layer, "variables", ())])
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
         for layer in self.layers:
-            inputs = layer(inputs)
+            given = {"training": training} if isinstance(layer, Layer) else {}
+            inputs = layer(inputs, **given)
         return inputs

@@ -5,7 +5,6 @@ The formulas and the defaults are those of Keras.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -13,16 +12,17 @@ import numpy as np
 
 from tracejit.compat.tensorflow.arrays import clip_by_global_norm
 from tracejit.compat.tensorflow.function import Function
+from tracejit.compat.tensorflow.keras import schedules
 from tracejit.compat.tensorflow.module import Module
 from tracejit.compat.tensorflow.tape import GradientTape
-from tracejit.compat.tensorflow.tensor import Tensor, call, convert
+from tracejit.compat.tensorflow.tensor import call, convert
 from tracejit.compat.tensorflow.variable import Variable
 from tracejit.errors import ArgumentError
 from tracejit.trace.provenance import user_frame
 
 __all__ = [
-    "SGD", "Adagrad", "Adam", "AdamW", "CosineDecay", "ExponentialDecay", "Optimizer", "RMSprop",
-    "schedules",
+    "SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "Lion", "Nadam", "Optimizer",
+    "RMSprop", "legacy", "schedules",
 ]  # fmt: skip
 
 Rate = float | Callable[[Any], Any]
@@ -34,19 +34,24 @@ class Optimizer(Module):
 
     learning_rate: a number, or a function of the number of steps that were taken. clipnorm,
     clipvalue, global_clipnorm: bounds for each gradient, each element, all gradients together.
+    weight_decay: by how much variables decay in each step, times the rate.
     """
 
     slots: tuple[tuple[str, float], ...] = ()
+    #: What is kept as one number for each variable.
+    numbers: tuple[tuple[str, float], ...] = ()
 
     def __init__(
         self, learning_rate: Rate, name: str | None = None, *, clipnorm: float | None = None,
         clipvalue: float | None = None, global_clipnorm: float | None = None,
+        weight_decay: float | None = None, **options: Any,
     ):  # fmt: skip
         super().__init__(name)
         self.iterations = Variable(np.int64(0), trainable=False, name="iterations")
         self._schedule = learning_rate if callable(learning_rate) else None
         self._rate = Variable(0.0 if self._schedule else learning_rate, trainable=False)
         self._clip = clipnorm, clipvalue, global_clipnorm
+        self.weight_decay = weight_decay
         self._kept: dict[Any, list[Variable]] = {}
         self._update = Function(self._apply)
 
@@ -77,10 +82,11 @@ class Optimizer(Module):
             )  # fmt: skip
         for _, v in kept:
             if v.ref() not in self._kept:
+                kinds = [(v.shape, self.slots), ((), self.numbers)]
                 self._kept[v.ref()] = [
-                    Variable(np.full(v.shape, first, v.dtype.as_numpy_dtype), trainable=False,
+                    Variable(np.full(shape, first, v.dtype.as_numpy_dtype), trainable=False,
                              name=name)
-                    for name, first in self.slots
+                    for shape, slots in kinds for name, first in slots
                 ]  # fmt: skip
         self._update([convert(g) for g, _ in kept], [v for _, v in kept])
         return self.iterations
@@ -110,9 +116,11 @@ class Optimizer(Module):
         count = self.iterations.assign_add(1)
         for g, v in zip(self._clipped(gradients), variables, strict=True):
             kept = self._kept[v.ref()]
-            for variable, value in zip(
-                [v, *kept], call(self.step, rate, count, g, v, *kept), strict=True
-            ):
+            given = v
+            if self.weight_decay is not None:
+                given = call(_decayed, v, rate, self.weight_decay)
+            new = call(self.step, rate, count, g, given, *kept)
+            for variable, value in zip([v, *kept], new, strict=True):
                 variable.assign(value)
 
     def _clipped(self, gradients: list[Any]) -> list[Any]:
@@ -122,6 +130,10 @@ class Optimizer(Module):
         if norm is not None:
             gradients = [clip_by_global_norm([g], norm)[0][0] for g in gradients]
         return gradients if together is None else clip_by_global_norm(gradients, together)[0]
+
+
+def _decayed(v: Any, rate: Any, decay: float) -> Any:
+    return v - v * decay * rate.astype(v.dtype)
 
 
 class SGD(Optimizer):
@@ -147,7 +159,7 @@ class SGD(Optimizer):
 class Adam(Optimizer):
     """Adam (Kingma and Ba 2015), in the form ahead of its section 2.1: epsilon is outside."""
 
-    slots = (("momentum", 0.0), ("velocity", 0.0))
+    slots: tuple[tuple[str, float], ...] = (("momentum", 0.0), ("velocity", 0.0))
 
     def __init__(
         self, learning_rate: Rate = 0.001, beta_1: float = 0.9, beta_2: float = 0.999,
@@ -155,30 +167,114 @@ class Adam(Optimizer):
     ):  # fmt: skip
         super().__init__(learning_rate, name, **clipping)
         if amsgrad:
-            raise ArgumentError("Adam: amsgrad is not there", where=user_frame(), hint="leave it")
+            self.slots = (*self.slots, ("velocity_hat", 0.0))
         self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
 
     def step(self, rate: Any, count: Any, g: Any, v: Any, *kept: Any) -> Sequence[Any]:
-        """v - alpha m / (sqrt(s) + epsilon), alpha = rate sqrt(1 - beta_2^t) / (1 - beta_1^t)."""
-        m, s = kept
+        """v - alpha m / (sqrt(s) + epsilon), alpha = rate sqrt(1 - beta_2^t) / (1 - beta_1^t);
+        with amsgrad (Reddi et al. 2018) over the greatest s so far."""
+        m, s, *greatest = kept
         t, rate = count.astype(v.dtype), rate.astype(v.dtype)
         alpha = rate * np.sqrt(1 - self.beta_2**t) / (1 - self.beta_1**t)
         m = m + (g - m) * (1 - self.beta_1)
         s = s + (np.square(g) - s) * (1 - self.beta_2)
-        return v - m * alpha / (np.sqrt(s) + self.epsilon), m, s
+        greatest = [np.maximum(most, s) for most in greatest]
+        under = greatest[0] if greatest else s
+        return v - m * alpha / (np.sqrt(under) + self.epsilon), m, s, *greatest
 
 
 class AdamW(Adam):
     """Adam, with variables that decay by rate * weight_decay in each step."""
 
     def __init__(self, learning_rate: Rate = 0.001, weight_decay: float = 0.004, **options: Any):
-        super().__init__(learning_rate, **options)
-        self.weight_decay = weight_decay
+        super().__init__(learning_rate, weight_decay=weight_decay, **options)
+
+
+class Adamax(Optimizer):
+    """Adam with the greatest gradient in place of a mean of squares (Kingma and Ba 2015, 7.1)."""
+
+    slots = (("momentum", 0.0), ("norm", 0.0))
+
+    def __init__(
+        self, learning_rate: Rate = 0.001, beta_1: float = 0.9, beta_2: float = 0.999,
+        epsilon: float = 1e-7, name: str | None = None, **options: Any,
+    ):  # fmt: skip
+        super().__init__(learning_rate, name, **options)
+        self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
 
     def step(self, rate: Any, count: Any, g: Any, v: Any, *kept: Any) -> Sequence[Any]:
-        """The decay, then Adam's step."""
-        smaller = v - v * self.weight_decay * rate.astype(v.dtype)
-        return super().step(rate, count, g, smaller, *kept)
+        """v - rate m / ((1 - beta_1^t) (u + epsilon)), u = max(beta_2 u, |g|)."""
+        m, u = kept
+        t, rate = count.astype(v.dtype), rate.astype(v.dtype)
+        m = m + (g - m) * (1 - self.beta_1)
+        u = np.maximum(self.beta_2 * u, np.absolute(g))
+        return v - rate * m / ((1 - self.beta_1**t) * (u + self.epsilon)), m, u
+
+
+class Nadam(Optimizer):
+    """Adam with Nesterov's momentum (Dozat 2015)."""
+
+    slots = (("momentum", 0.0), ("velocity", 0.0))
+    numbers = (("product", 1.0),)
+
+    def __init__(
+        self, learning_rate: Rate = 0.001, beta_1: float = 0.9, beta_2: float = 0.999,
+        epsilon: float = 1e-7, name: str | None = None, **options: Any,
+    ):  # fmt: skip
+        super().__init__(learning_rate, name, **options)
+        self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
+
+    def step(self, rate: Any, count: Any, g: Any, v: Any, *kept: Any) -> Sequence[Any]:
+        """u_t = beta_1 (1 - 0.96^t / 2) is the momentum of step t; those so far are multiplied."""
+        m, s, product = kept
+        t, rate = count.astype(v.dtype), rate.astype(v.dtype)
+        now, ahead = (self.beta_1 * (1 - 0.5 * 0.96**k) for k in (t, t + 1))
+        product = product * now
+        m = m + (g - m) * (1 - self.beta_1)
+        s = s + (np.square(g) - s) * (1 - self.beta_2)
+        first = ahead * m / (1 - product * ahead) + (1 - now) * g / (1 - product)
+        second = s / (1 - self.beta_2**t)
+        return v - rate * first / (np.sqrt(second) + self.epsilon), m, s, product
+
+
+class Adadelta(Optimizer):
+    """Steps of the size of past steps (Zeiler 2012)."""
+
+    slots = (("accumulated_gradient", 0.0), ("accumulated_delta", 0.0))
+
+    def __init__(
+        self, learning_rate: Rate = 0.001, rho: float = 0.95, epsilon: float = 1e-7,
+        name: str | None = None, **options: Any,
+    ):  # fmt: skip
+        super().__init__(learning_rate, name, **options)
+        self.rho, self.epsilon = rho, epsilon
+
+    def step(self, rate: Any, count: Any, g: Any, v: Any, *kept: Any) -> Sequence[Any]:
+        """v - rate d, d = g sqrt(mean d^2 + epsilon) / sqrt(mean g^2 + epsilon)."""
+        squares, steps = kept
+        squares = self.rho * squares + (1 - self.rho) * np.square(g)
+        d = g * np.sqrt(steps + self.epsilon) / np.sqrt(squares + self.epsilon)
+        steps = self.rho * steps + (1 - self.rho) * np.square(d)
+        return v - rate.astype(v.dtype) * d, squares, steps
+
+
+class Lion(Optimizer):
+    """Steps of one size, by the sign of a mean of gradients (Chen et al. 2023)."""
+
+    slots = (("momentum", 0.0),)
+
+    def __init__(
+        self, learning_rate: Rate = 0.001, beta_1: float = 0.9, beta_2: float = 0.99,
+        name: str | None = None, **options: Any,
+    ):  # fmt: skip
+        super().__init__(learning_rate, name, **options)
+        self.beta_1, self.beta_2 = beta_1, beta_2
+
+    def step(self, rate: Any, count: Any, g: Any, v: Any, *kept: Any) -> Sequence[Any]:
+        """v - rate sign(beta_1 m + (1 - beta_1) g), m = beta_2 m + (1 - beta_2) g."""
+        (m,) = kept
+        move = np.sign(self.beta_1 * m + (1 - self.beta_1) * g)
+        return v - rate.astype(v.dtype) * move, self.beta_2 * m + (1 - self.beta_2) * g
 
 
 class RMSprop(Optimizer):
@@ -220,45 +316,8 @@ class Adagrad(Optimizer):
         return v - rate.astype(v.dtype) * g / np.sqrt(total + self.epsilon), total
 
 
-# Rates that change
+class legacy:
+    """tf.keras.optimizers.legacy: the same."""
 
-
-class ExponentialDecay:
-    """initial_learning_rate * decay_rate ^ (steps / decay_steps); staircase: by whole numbers."""
-
-    def __init__(
-        self, initial_learning_rate: float, decay_steps: float, decay_rate: float,
-        staircase: bool = False,
-    ):  # fmt: skip
-        self._settings = initial_learning_rate, decay_steps, decay_rate, staircase
-
-    def __call__(self, step: Any) -> Tensor:
-        return call(self._rate, convert(step))  # type: ignore[no-any-return]
-
-    def _rate(self, step: Any) -> Any:
-        initial, steps, rate, staircase = self._settings
-        progress = step.astype(np.float32) / steps
-        return initial * rate ** (np.floor(progress) if staircase else progress)
-
-
-class CosineDecay:
-    """Half a cosine from initial_learning_rate to alpha times it, in decay_steps steps."""
-
-    def __init__(self, initial_learning_rate: float, decay_steps: float, alpha: float = 0.0):
-        self._settings = initial_learning_rate, decay_steps, alpha
-
-    def __call__(self, step: Any) -> Tensor:
-        return call(self._rate, convert(step))  # type: ignore[no-any-return]
-
-    def _rate(self, step: Any) -> Any:
-        initial, steps, alpha = self._settings
-        progress = np.minimum(step.astype(np.float32), steps) / steps
-        height = 0.5 * (1 + np.cos(math.pi * progress))
-        return initial * ((1 - alpha) * height + alpha)
-
-
-class schedules:
-    """tf.keras.optimizers.schedules."""
-
-    CosineDecay = CosineDecay
-    ExponentialDecay = ExponentialDecay
+    SGD, Adam, RMSprop, Adagrad = SGD, Adam, RMSprop, Adagrad
+    Adadelta, Adamax, Nadam = Adadelta, Adamax, Nadam
