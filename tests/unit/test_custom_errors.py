@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import gc
 import pickle
+import weakref
 
 import numpy as np
 import pytest
@@ -132,3 +134,30 @@ def test_negative_positions_count_from_the_end():
 def test_decorated_functions_of_a_module_are_pickled_by_name():
     assert pickle.loads(pickle.dumps(tripled)) is tripled
     assert copy.deepcopy(tripled) is tripled
+
+
+def used(kind):
+    """A reference to a function that had rules, and was differentiated and mapped."""
+
+    def doubled(x):
+        return x * 2
+
+    if kind == "jvp":
+        f = tj.custom_jvp(doubled)
+        f.defjvps(lambda t, out, x: t * 2)
+    elif kind == "vjp":
+        f = by_vjp(lambda x: (x * 2, x), lambda res, ct: (ct * 2,), fun=doubled)
+    else:
+        f = custom_vmap(doubled)
+        f.def_vmap(lambda size, in_batched, x: (x * 2, True))
+    tj.grad(lambda x: np.sum(f(x)))(ROWS)
+    tj.vmap(tj.grad(f))(ROWS)
+    return weakref.ref(doubled)
+
+
+@pytest.mark.parametrize("kind", ["jvp", "vjp", "vmap"])
+def test_nothing_keeps_a_call_behind_it(kind):
+    """A program that is kept to be found again would hold the numbers of the call, by its rule."""
+    kept = used(kind)
+    gc.collect()
+    assert kept() is None

@@ -64,6 +64,13 @@ class VjpRule(Protocol):
     def forward(self, nonzero: Mask) -> tuple[Jaxpr, Backward]: ...
 
 
+class OfOneCall:
+    """What belongs to one call, with the numbers that a tape knows of it: without a hash, so that
+    nobody keeps programs that hold it, to find them again."""
+
+    __hash__ = None  # type: ignore[assignment]
+
+
 class VmapRule(Protocol):
     """batch(size, batched): the jaxpr for operands of which those marked have a batch; so have all
     results."""
@@ -132,7 +139,7 @@ def _bodies_batched(size: int, jaxpr: Jaxpr, batched: Sequence[bool]) -> Jaxpr:
 # custom_jvp
 
 
-class BatchedJvp:
+class BatchedJvp(OfOneCall):
     """A rule for a batch of calls."""
 
     def __init__(self, rule: JvpRule, size: int, batched: Mask, num_consts: int):
@@ -179,7 +186,7 @@ custom_jvp_call: Primitive = Primitive(
 # custom_vjp
 
 
-class BatchedVjp:
+class BatchedVjp(OfOneCall):
     """The passes of a rule for a batch of calls."""
 
     def __init__(self, rule: VjpRule, size: int, batched: Mask, num_consts: int, results: int):
@@ -196,7 +203,7 @@ class BatchedVjp:
         return many, BatchedBackward(backward, self.size, live[self.results :], moving)
 
 
-class BatchedBackward:
+class BatchedBackward(OfOneCall):
     """The way back for a batch. Of residuals and arguments some have it; cotangents all have; for
     an argument that is the same for all members they are summed."""
 
@@ -307,7 +314,7 @@ custom_lin: Primitive = Primitive(
 # custom_vmap
 
 
-class JvpOfVmap:
+class JvpOfVmap(OfOneCall):
     """The batching of a jvp: the jvp of the batching."""
 
     def __init__(self, rule: VmapRule, nonzero: Mask, live: Mask):

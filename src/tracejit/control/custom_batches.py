@@ -6,6 +6,7 @@ from typing import Any
 
 from tracejit import tree
 from tracejit.control.bodies import divide
+from tracejit.control.custom import OfOneCall
 from tracejit.control.custom_rules import Use, staged_once
 from tracejit.control.custom_values import Function, ask, fitting, pair
 from tracejit.control.staging import show
@@ -18,7 +19,7 @@ from tracejit.trace.tracer import bind
 from tracejit.transforms.jvp import Mask
 
 
-class VmapByUser:
+class VmapByUser(OfOneCall):
     """rule(size, in_batched, *args) -> (results, which of them have the batch), on trees: see
     custom.VmapRule."""
 

@@ -14,6 +14,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from tracejit import tree
 from tracejit.control.bodies import divide, spread
+from tracejit.control.custom import OfOneCall
 from tracejit.control.custom_closure import (
     closed_over,
     ignoring,
@@ -196,7 +197,7 @@ class Use:
 # custom_jvp
 
 
-class JvpByUser:
+class JvpByUser(OfOneCall):
     """rule(primals, tangents) -> (results, their tangents), on trees: see custom.JvpRule."""
 
     def __init__(self, use: Use, rule: Function, symbolic: bool):
@@ -248,7 +249,7 @@ class JvpByUser:
 # custom_vjp
 
 
-class VjpByUser:
+class VjpByUser(OfOneCall):
     """fwd(*args) -> (results, residuals) and bwd(residuals, cotangents) -> cotangents of the
     arguments, on trees: see custom.VjpRule."""
 
@@ -285,7 +286,7 @@ class VjpByUser:
         return Jaxpr(jaxpr.invars, jaxpr.equations, (*outs, *consts, *residuals)), backward
 
 
-class BackwardByUser:
+class BackwardByUser(OfOneCall):
     """The backward pass behind a forward pass: see custom.Backward.
 
     made: makes the residuals, whose numbers a tape knows if the rule asks for them.
