@@ -117,22 +117,30 @@ class Step:
     """One recorded operation: what it does, what it reads, where the user wrote it.
 
     values: the results, once somebody has asked for them, or a program that has them was run.
-    freed: whether the door has let the graph go (`release`).
+    freed: whether the door has let the graph go (`release`). home: the door's name for the program
+    that it was part of, and its place there; `wanted` has the places that were asked for later.
     """
 
-    __slots__ = ("freed", "inputs", "operation", "serial", "values", "where")
+    __slots__ = ("freed", "home", "inputs", "operation", "serial", "values", "where")
 
     def __init__(self, operation: Operation, inputs: tuple[Cell, ...], where: Provenance):
         self.operation, self.inputs, self.where = operation, inputs, where
         self.serial = next(_serials)
         self.values: tuple[np.ndarray, ...] | None = None
         self.freed = False
+        self.home: tuple[Hashable, int] | None = None
 
     def settle(self) -> tuple[np.ndarray, ...]:
         """The values of the results; whatever they depend on is computed, too."""
         if self.values is None:
-            for step in reachable([self], lambda cell: cell._value is not None or _done(cell)):
-                step.values = step.operation.run([cell.value for cell in step.inputs])
+            if self.home is not None:
+                if len(wanted) >= REMEMBERED:
+                    wanted.clear()
+                wanted.setdefault(self.home[0], {})[self.home[1]] = None
+            steps = reachable([self], lambda cell: cell._value is not None or _done(cell))
+            self.values = _together(self, steps) if len(steps) > FEW else None
+            for step in steps if self.values is None else [self]:
+                step.values = step.values or step.operation.run([x.value for x in step.inputs])
                 step.drop()
         assert self.values is not None
         return self.values
@@ -146,6 +154,20 @@ class Step:
         """Forget what was read, if neither values nor derivatives need it."""
         if self.freed and self.values is not None:
             self.inputs = ()
+
+
+#: Of programs: the places of the steps whose values somebody asked for after the program had run.
+wanted: dict[Hashable, dict[int, None]] = {}
+#: So many steps are run one by one, more of them, when they come again, as one program.
+FEW = 3
+
+
+def _together(last: Step, steps: Sequence[Step]) -> tuple[np.ndarray, ...] | None:
+    """The results of the last of some steps by a program of them all; None until it is compiled."""
+    inside = set(steps)
+    outs = [Cell(t, step=last, index=i) for i, t in enumerate(last.operation.out_types)]
+    part = Cut(outs, (), lambda step: step not in inside)
+    return part.program().forward.by_machine([cell.value for cell in part.inputs])
 
 
 def _done(cell: Cell) -> bool:

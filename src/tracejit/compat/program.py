@@ -22,6 +22,9 @@ class Program:
         self.jaxpr, self.sources = jaxpr, sources
         self.operations: dict[tuple[bool, ...], Any] = {}
         self._gradients: dict[tuple[bool, ...], Runner] = {}
+        #: Inputs -> targets. What somebody looks at once or twice is not worth compiling.
+        self.forward = Runner(jaxpr)
+        self.forward.patience += 1
 
     def gradient(self, given: tuple[bool, ...]) -> Runner:
         """(inputs, cotangents of the targets marked `given`) -> (targets, gradients of the float

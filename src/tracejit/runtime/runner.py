@@ -41,10 +41,15 @@ class Runner:
         self._compiled: dict[str, FlatCall | None] = {}
 
     def __call__(self, values: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
+        found = self.by_machine(values)
+        if found is not None:
+            return found
+        return tuple([np.array(y) for y in evaluate(self.jaxpr, *values)])
+
+    def by_machine(self, values: Sequence[np.ndarray]) -> tuple[np.ndarray, ...] | None:
+        """The results by machine code; None where it is not time for that. Counts the run."""
         call = self.compiled()
-        if call is None:
-            return tuple([np.array(y) for y in evaluate(self.jaxpr, *values)])
-        return tuple([np.asarray(y) for y in call(*map(_plain, values))])
+        return None if call is None else tuple([np.asarray(y) for y in call(*map(_plain, values))])
 
     def compiled(self) -> FlatCall | None:
         """Machine code for this run, where it is time for it and the backend of now can; counts

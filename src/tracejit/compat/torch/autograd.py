@@ -11,11 +11,13 @@ from tracejit.api.jit import jit
 from tracejit.compat import graph
 from tracejit.compat.graph import Cell, Operation, Step
 from tracejit.compat.torch import passes
+from tracejit.compat.torch import shapes as _shapes  # noqa: F401 - rows of the table
 from tracejit.compat.torch.functional import functional
+from tracejit.compat.torch.functions import FUNCTIONS
 from tracejit.compat.torch.kinds import TYPE_NAMES, enable_grad, no_grad, set_grad_enabled
 from tracejit.compat.torch.naming import GradFn
 from tracejit.compat.torch.passes import Function
-from tracejit.compat.torch.tensor import Tensor, fault, settle, waiting
+from tracejit.compat.torch.tensor import RECORDER, Tensor, fault, settle, waiting
 from tracejit.transforms.linearize import linearize
 
 __all__ = [
@@ -40,6 +42,10 @@ WRITTEN = (
     "anomaly detection to find the operation that failed to compute its gradient, with "
     "torch.autograd.set_detect_anomaly(True, check_nan=False)."
 )
+
+
+#: The values of an array, as constants.
+still: Any = FUNCTIONS["stop_gradients"].__wrapped__  # type: ignore[attr-defined]
 
 
 def _list(x: Any) -> list[Any]:
@@ -131,11 +137,30 @@ def _slopes(
     if passes.has_stops(targets, steps):
         return passes.gradients(targets, cotangents, sources, steps, record)
     aside = _aside(set(steps))
-    given = cotangents + [None] * len(aside)
-    slopes = graph.gradients(targets + aside, sources, given, record=record)
+    looked_at = {} if record else _looked_at(steps)
+    beside = [*aside, *looked_at.values()]
+    given = cotangents + [None] * len(beside)
+    slopes = graph.gradients(targets + beside, sources, given, record=record)
     for cell in aside:
         settle(cell)
+    for step, cell in looked_at.items():
+        step.values = (cell.value,)
     return slopes
+
+
+def _looked_at(steps: list[Step]) -> dict[Step, Cell]:
+    """The results that were asked for after such a pass before, as results of its program of which
+    no derivative is asked. Tells the steps their places, so that more of them become known."""
+    key = tuple([step.operation.number for step in steps])
+    for i, step in enumerate(steps):
+        step.home = key, i
+    found = {}
+    for i in graph.wanted.get(key, ()):
+        step = steps[i]
+        if step.values is None and len(step.operation.out_types) == 1:
+            result = Tensor(Cell(step.operation.out_types[0], step=step, needs=True))
+            found[step] = RECORDER.perform(still, (result,), record=True)
+    return found
 
 
 def _aside(steps: set[Step]) -> list[Cell]:

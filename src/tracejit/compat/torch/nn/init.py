@@ -113,14 +113,16 @@ def trunc_normal_(
     generator: Any = None,
 ) -> Tensor:  # fmt: skip
     """Normal; numbers that are not between a and b are drawn anew."""
-    kind, value = tensor.dtype.numpy, None
-    while True:
-        drawn = random.filled(tensor.shape, kind, "normals", generator)
-        drawn = drawn * kind.type(std) + kind.type(mean)
-        value = drawn if value is None else np.where(outside, drawn, value)
-        outside = (value < a) | (value > b)
-        if not outside.any():
-            return _filled(tensor, value)
+    kind = tensor.dtype.numpy
+
+    def drawn() -> Any:
+        numbers = random.filled(tensor.shape, kind, "normals", generator)
+        return numbers * kind.type(std) + kind.type(mean)
+
+    value = drawn()
+    while np.any(outside := (value < a) | (value > b)):
+        value = np.where(outside, drawn(), value)
+    return _filled(tensor, value)
 
 
 def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from tracejit import nn
+from tracejit import lax, nn
 from tracejit.compat.torch.creation import empty
 from tracejit.compat.torch.functions import FUNCTIONS
 from tracejit.compat.torch.nn import functional, init
@@ -68,12 +68,13 @@ def _cell(kind: str, x: Array, state: Any, weights: Any) -> Any:
 
 def _layer(kind: str, x: Array, state: Any, weights: Any, backwards: bool) -> Any:
     """(the outputs of all times, the last state); time is axis 0."""
-    step, outputs = _STEPS[kind], []
-    times = range(x.shape[0])
-    for t in reversed(times) if backwards else times:
-        state = step(x[t], state, weights)
-        outputs.append(state[0])
-    return shaping.stack(outputs[::-1] if backwards else outputs, 0), tuple(state)
+
+    def step(before: Any, now: Array) -> Any:
+        after = _STEPS[kind](now, before, weights)
+        return after, after[0]
+
+    last, outputs = lax.scan(step, tuple(state), x, reverse=backwards)
+    return outputs, tuple(last)
 
 
 class _Recurrent(Module):
