@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -175,15 +176,14 @@ def _sparse(
     options = options.checked()
     inner = fun.__wrapped__ if isinstance(fun, JitFunction) else fun
 
-    @functools.wraps(inner, updated=())
-    def sparse_of(*args: Any, **kwargs: Any) -> Any:
+    def parts(args: Any, kwargs: Any) -> tuple[list[Any], Any, Layout]:
         places = positions(argnums, args, inner)
         tape = record(inner, args, kwargs, argnums=places, has_aux=has_aux, floats_for=what)
         report("traced", tape.jaxpr)
         problem = problem_at(tape, what)
         pattern = _pattern(problem, tape, options)
         blocks = _cut(problem, pattern, options.format)
-        data: Sequence[Any]
+        data: list[Any]
         aux: list[Any]
         if options.pattern_only:
             data, aux = [np.ones(len(numbers), bool) for _, numbers in blocks], []
@@ -191,43 +191,59 @@ def _sparse(
             plan = plan_of(pattern, problem.symmetric, problem.only_backward)
             numbers = [numbers for _, numbers in blocks]
             data, aux = entries(problem, plan, numbers, tape, what, options.chunk_size)
-        found = [SparseArray(x, where) for x, (where, _) in zip(data, blocks, strict=True)]
-        result = _arranged(found, tape, problem.symmetric, isinstance(argnums, int))
-        return (result, tape.aux.fill(aux)) if has_aux else result
+        where = tuple([places for places, _ in blocks])
+        out_tree = tape.in_tree if problem.symmetric else tape.out_tree
+        layout = Layout(where, tape.in_tree, out_tree, problem.symmetric, isinstance(argnums, int))
+        return data, tape.aux.fill(aux) if has_aux else None, layout
 
-    compiled = fun.like(sparse_of) if isinstance(fun, JitFunction) else jit(sparse_of)
+    layouts: dict[Layout, int] = {}
+
+    @functools.wraps(inner, updated=())
+    def numbers_of(*args: Any, **kwargs: Any) -> Any:
+        data, aux, layout = parts(args, kwargs)
+        return data, aux, np.int64(layouts.setdefault(layout, len(layouts)))
+
+    compiled = fun.like(numbers_of) if isinstance(fun, JitFunction) else jit(numbers_of)
 
     @functools.wraps(inner, updated=())
     def sparse_derivative(*args: Any, **kwargs: Any) -> Any:
-        if is_traced(*tree.leaves((args, kwargs))):
-            return sparse_of(*args, **kwargs)
-        return tree.map(_for_scipy, compiled(*args, **kwargs), is_leaf=_is_sparse)
+        inside = is_traced(*tree.leaves((args, kwargs)))
+        if inside:
+            data, aux, layout = parts(args, kwargs)
+        else:
+            data, aux, number = compiled(*args, **kwargs)
+            layout = list(layouts)[number]
+        blocks = [
+            SparseArray(x, where) if inside or is_traced(x) else where.filled(np.asarray(x))
+            for x, where in zip(data, layout.places, strict=True)
+        ]
+        result = layout.arranged(blocks)
+        return (result, aux) if has_aux else result
 
     return sparse_derivative
 
 
-def _arranged(
-    blocks: Sequence[SparseArray], tape: Recording, symmetric: bool, one_argument: bool
-) -> Any:
-    """The blocks, row by row, in the structure of the result over that of the arguments."""
-    width = tape.in_tree.num_leaves
-    height = width if symmetric else tape.out_tree.num_leaves
-    rows = [tape.in_tree.unflatten(blocks[i * width :][:width]) for i in range(height)]
-    if one_argument:
-        rows = [row[0] for row in rows]
-    if not symmetric:
-        return tape.out_tree.unflatten(rows)
-    whole = tape.in_tree.unflatten(rows)
-    return whole[0] if one_argument else whole
+@dataclass(frozen=True)
+class Layout:
+    """What becomes of the entries of all blocks: where they are, and in which trees the blocks.
 
+    A compiled call gives its entries, and a number: that of its layout among those of the function.
+    """
 
-def _is_sparse(x: Any) -> bool:
-    return isinstance(x, SparseArray)
+    places: tuple[Places, ...]
+    in_tree: tree.TreeDef
+    out_tree: tree.TreeDef
+    symmetric: bool
+    one_argument: bool
 
-
-def _for_scipy(x: Any) -> Any:
-    """A sparse array with numbers as one of SciPy's; all else as it is."""
-    return x.to_scipy() if _is_sparse(x) and not is_traced(x.data) else x
+    def arranged(self, blocks: Sequence[Any]) -> Any:
+        """The blocks, row by row, in the structure of the result over that of the arguments."""
+        width, height = self.in_tree.num_leaves, self.out_tree.num_leaves
+        rows = [self.in_tree.unflatten(blocks[i * width :][:width]) for i in range(height)]
+        if self.one_argument:
+            rows = [row[0] for row in rows]
+        whole = self.out_tree.unflatten(rows)
+        return whole[0] if self.symmetric and self.one_argument else whole
 
 
 # The pattern.

@@ -6,6 +6,8 @@ returns one computes the entries alone, and one that takes one is compiled for i
 
 from __future__ import annotations
 
+import copy
+import functools
 import importlib
 from typing import Any
 
@@ -50,6 +52,27 @@ class Places:
         for array in (self.rows, self.columns, self.indices, self.indptr):
             if array is not None:
                 array.setflags(write=False)
+
+    @functools.cached_property
+    def _empty(self) -> Any:
+        """SciPy's array with these places, whose entries do not matter."""
+        make = getattr(importlib.import_module("scipy.sparse"), f"{self.format}_array")
+        data = np.zeros(len(self.rows), bool)
+        if self.format == "coo":
+            return make((data, (self.rows, self.columns)), shape=self.shape)
+        result = make((data, self.indices, self.indptr), shape=self.shape)
+        result.has_sorted_indices = result.has_canonical_format = True
+        return result
+
+    def filled(self, data: np.ndarray) -> Any:
+        """SciPy's array with these entries, and places of its own: it can be changed in place."""
+        result = copy.copy(self._empty)  # its attributes; its constructor would check them again
+        result.data = data
+        if self.indices is None or self.indptr is None:
+            result.coords = (self.rows.copy(), self.columns.copy())
+        else:
+            result.indices, result.indptr = self.indices.copy(), self.indptr.copy()
+        return result
 
     def __eq__(self, other: object) -> bool:
         if self is other or not isinstance(other, Places):
@@ -141,17 +164,8 @@ class SparseArray:
     __array_ufunc__ = None  # so that arrays leave `array @ self` to it
 
     def to_scipy(self) -> Any:
-        """The same as scipy.sparse's csr_array, csc_array or coo_array; not for traced data.
-
-        SciPy's arrays can be changed in place, so it gets places of its own.
-        """
-        sparse = importlib.import_module("scipy.sparse")
-        make, data = getattr(sparse, f"{self.format}_array"), np.asarray(self.data)
-        if self.format == "coo":
-            return make((data, (self.row.copy(), self.col.copy())), shape=self.shape)
-        result = make((data, self.indices.copy(), self.indptr.copy()), shape=self.shape)
-        result.has_sorted_indices = result.has_canonical_format = True
-        return result
+        """The same as scipy.sparse's csr_array, csc_array or coo_array; not for traced data."""
+        return self._places.filled(np.asarray(self.data))
 
     def tree_flatten(self) -> tuple[tuple[Any], Places]:
         return (self.data,), self._places
