@@ -147,15 +147,21 @@ def used(kind):
         f.defjvps(lambda t, out, x: t * 2)
     elif kind == "vjp":
         f = by_vjp(lambda x: (x * 2, x), lambda res, ct: (ct * 2,), fun=doubled)
-    else:
+    elif kind == "vmap":
         f = custom_vmap(doubled)
         f.def_vmap(lambda size, in_batched, x: (x * 2, True))
+    else:
+        like = tj.ShapeDtypeStruct((), np.float64)
+
+        def f(x):
+            return x * tj.pure_callback(doubled, like, tj.stop_gradient(np.sum(x)))
+
     tj.grad(lambda x: np.sum(f(x)))(ROWS)
-    tj.vmap(tj.grad(f))(ROWS)
+    tj.jacrev(f)(ROWS)
     return weakref.ref(doubled)
 
 
-@pytest.mark.parametrize("kind", ["jvp", "vjp", "vmap"])
+@pytest.mark.parametrize("kind", ["jvp", "vjp", "vmap", "callback"])
 def test_nothing_keeps_a_call_behind_it(kind):
     """A program that is kept to be found again would hold the numbers of the call, by its rule."""
     kept = used(kind)

@@ -38,6 +38,8 @@ class Callback:
     object is one of a kind: calls are equal if they have the same one.
     """
 
+    of_one_call = True  # see ir/interning.py
+
     def __init__(
         self, fun: Callable[..., Any], in_tree: tree.TreeDef, out_tree: tree.TreeDef | None = None,
         fixed: Sequence[tuple[int, Any]] = (),

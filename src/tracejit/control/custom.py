@@ -65,10 +65,10 @@ class VjpRule(Protocol):
 
 
 class OfOneCall:
-    """What belongs to one call, with the numbers that a tape knows of it: without a hash, so that
-    nobody keeps programs that hold it, to find them again."""
+    """What belongs to one call, with the numbers that a tape knows of it: no program that holds it
+    is kept to be found again (see ir/interning.py)."""
 
-    __hash__ = None  # type: ignore[assignment]
+    of_one_call = True
 
 
 class VmapRule(Protocol):

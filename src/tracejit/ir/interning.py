@@ -29,7 +29,7 @@ def interned(jaxpr: Jaxpr) -> Jaxpr:
     try:
         key = structure(jaxpr)
         found = _kept.get(key)
-    except TypeError:  # a parameter without a hash
+    except TypeError:  # a parameter without a hash, or of one call
         return jaxpr
     if found is None:
         if len(_kept) >= KEPT:
@@ -43,7 +43,8 @@ def structure(jaxpr: Jaxpr) -> Hashable:
     parameters, types and the user's lines are the same.
 
     Types count by identity: there is one object for each as long as a jaxpr has it. TypeError
-    (from whoever hashes it) where a parameter cannot be hashed.
+    (from whoever hashes it) where a parameter cannot be hashed, or belongs to one call (a rule, a
+    callback: `of_one_call`), whose numbers would live as long as the jaxpr.
     """
     numbers: dict[Atom, int] = {}
     key: list[Any] = [len(jaxpr.invars)]
@@ -68,4 +69,6 @@ def _comparable(value: Any) -> Any:
         return structure(value)
     if value.__class__ is tuple:
         return tuple([_comparable(x) for x in value])
+    if getattr(value, "of_one_call", False):
+        raise TypeError("what belongs to one call alone never comes again")
     return value.__class__, repr(value) if value.__class__ is float else value
