@@ -450,6 +450,10 @@ def test_mistakes_are_named() -> None:
         optim.sgd(0.1).update(np.ones(2), (), None)
     with pytest.raises(DTypeError, match=r"params\['n'\] has dtype int64"):
         optim.adam(0.1).init({"n": np.arange(3)})
+    with pytest.raises(DTypeError, match=r"params\['n'\] has dtype int64"):
+        optim.apply_updates({"n": np.arange(3)}, {"n": np.ones(3)})
+    with pytest.raises(ArgumentError, match="must be a number or a schedule, not '0.1'"):
+        optim.sgd("0.1")
     with pytest.raises(ArgumentError, match="max_norm must be positive"):
         optim.clip_by_global_norm(-1.0)
     with pytest.raises(ArgumentError, match="decay_steps must be positive, not 0"):

@@ -231,5 +231,7 @@ def test_mistakes_are_named() -> None:
         optim.lbfgs().update(np.ones(2), optim.lbfgs().init(np.ones(2)))
     with pytest.raises(ArgumentError, match="line search needs the value and the function"):
         optim.lbfgs().update(np.ones(2), optim.lbfgs().init(np.ones(2)), np.ones(2))
+    with pytest.raises(ArgumentError, match="not one that is made"):
+        optim.inject_hyperparams(optim.sgd(0.1))  # type: ignore[arg-type]
     with pytest.raises(ArgumentError, match="sgd has no argument 'mask'"):
         optim.inject_hyperparams(optim.sgd, static_args=("mask",))

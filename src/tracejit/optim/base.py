@@ -79,7 +79,7 @@ def chain(*args: GradientTransformation) -> GradientTransformation:
     """One after the other; the state is the tuple of their states. Keywords of `update` go to those
     that take some."""
     for i, one in enumerate(args):
-        if not isinstance(one, GradientTransformation):
+        if not (hasattr(one, "init") and hasattr(one, "update")):
             raise ArgumentError(
                 f"argument {i} of chain is of type {type(one).__name__}, not a transformation",
                 where=user_frame(),
@@ -145,8 +145,13 @@ def masked(inner: GradientTransformation, mask: Mask) -> GradientTransformation:
 
 
 def apply_updates(params: Any, updates: Any) -> Any:
-    """params + updates, leaf by leaf, in the dtypes of the parameters."""
-    return tree.map(lambda p, u: like(p + u, p), params, updates)
+    """params + updates, leaf by leaf, in the dtypes of the parameters; DTypeError for integers."""
+
+    def moved(path: tree.KeyPath, p: Any, u: Any) -> Any:
+        require_float(path, p)
+        return like(p + u, p)
+
+    return tree.map_with_path(moved, params, updates)
 
 
 def assign(target: Any, values: Any) -> None:
@@ -207,16 +212,20 @@ def start(params: Any, value: float = 0.0, dtype: Any = None) -> Any:
     """Arrays of the parameters' shapes that hold one value; DTypeError for one that is no float."""
 
     def filled(path: tree.KeyPath, p: Any) -> Any:
-        found = dtype_of(p)
-        if found.kind != "f":
-            raise DTypeError(
-                f"parameter params{tree.keystr(path)} has dtype {found}, and optimisers move "
-                "floats", where=user_frame(),
-                hint="make it a float, or keep it out of the parameters",
-            )  # fmt: skip
-        return np.full_like(p, value, dtype=dtype or found)
+        require_float(path, p)
+        return np.full_like(p, value, dtype=dtype or dtype_of(p))
 
     return tree.map_with_path(filled, params)
+
+
+def require_float(path: tree.KeyPath, p: Any) -> None:
+    """DTypeError for a parameter that cannot move."""
+    found = dtype_of(p)
+    if found.kind != "f" and found.name != "bfloat16":  # whose kind is "V"
+        raise DTypeError(
+            f"parameter params{tree.keystr(path)} has dtype {found}, and optimisers move floats",
+            where=user_frame(), hint="make it a float, or keep it out of the parameters",
+        )  # fmt: skip
 
 
 def no_steps() -> Any:

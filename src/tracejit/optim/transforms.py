@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tracejit import tree
+from tracejit.errors import ArgumentError
 from tracejit.optim.base import (
     GradientTransformation,
     Mask,
@@ -23,6 +24,7 @@ from tracejit.optim.base import (
     start,
     stateless,
 )
+from tracejit.trace.provenance import user_frame
 
 
 class TraceState(NamedTuple):
@@ -108,7 +110,15 @@ def scale_by_schedule(step_size_fn: Any) -> GradientTransformation:
 def scale_by_learning_rate(
     learning_rate: ScalarOrSchedule, *, flip_sign: bool = True
 ) -> GradientTransformation:
-    """Minus the learning rate, a number or a schedule, times g: updates that go down."""
+    """Minus the learning rate, a number or a schedule, times g: updates that go down.
+
+    Raises ArgumentError for a learning rate that is neither.
+    """
+    if learning_rate is None or isinstance(learning_rate, str):
+        raise ArgumentError(
+            f"learning_rate must be a number or a schedule, not {learning_rate!r}",
+            where=user_frame(),
+        )
     sign = -1 if flip_sign else 1
     if callable(learning_rate):
         return scale_by_schedule(lambda count: sign * learning_rate(count))

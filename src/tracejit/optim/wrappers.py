@@ -185,6 +185,11 @@ def inject_hyperparams(
     the first parameter's dtype; of functions, which are schedules, the value of the last step.
     static_args: names of arguments to leave alone, such as masks that are functions.
     """
+    if not callable(inner_factory):
+        raise ArgumentError(
+            "inject_hyperparams takes what makes an optimiser, not one that is made",
+            where=user_frame(), hint="inject_hyperparams(adam)(1e-3)",
+        )  # fmt: skip
     static = {static_args} if isinstance(static_args, str) else set(static_args)
     signature = inspect.signature(inner_factory)
     if unknown := static - set(signature.parameters):
