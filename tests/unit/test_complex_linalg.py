@@ -136,10 +136,39 @@ def test_the_imaginary_diagonal_of_a_hermitian_matrix_is_not_read() -> None:
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_xla(name: str) -> None:
-    pytest.importorskip("jax")
+def test_compiled(name: str, backend: str) -> None:
     fun, args = FUNCTIONS[name]
     gradient = tj.grad(lambda *xs: np.sum(np.abs(fun(*xs)) ** 2))
     for f in (fun, gradient):
-        found = tj.jit(f, backend="xla")(*args)
+        found = tj.jit(f, backend=backend)(*args)
         np.testing.assert_allclose(found, tj.jit(f, backend="eager")(*args), rtol=1e-8, atol=1e-9)
+
+
+@pytest.mark.parametrize("dtype", [np.complex64, np.complex128])
+def test_what_has_no_factors_is_nan(dtype: type) -> None:
+    bad = DEFINITE.astype(dtype)
+    bad[3, 3] = -1
+    low = tj.jit(np.linalg.cholesky, backend="native")(bad)
+    assert np.isnan(low[np.tril_indices(4)]).all() and not low[np.triu_indices(4, 1)].any()
+    bad[0, 0] = np.nan
+    for fun in (np.linalg.eigvalsh, lambda x: np.linalg.svd(x)[0]):
+        assert np.isnan(tj.jit(fun, backend="native")(bad)).all()
+
+
+@pytest.mark.parametrize("size", [1, 9, 40])
+def test_sizes_and_stacks(size: int) -> None:
+    x = random(2, size, size) + size * np.eye(size)
+    h = x @ np.conj(np.swapaxes(x, -1, -2)) + np.eye(size)
+    right = random(2, size, 3)
+    for fun, xs in (
+        (np.linalg.solve, (x, right)), (np.linalg.cholesky, (h,)), (np.linalg.eigvalsh, (h,)),
+        (projector_of_stacks, (h,)), (lambda x: np.linalg.svd(x)[1], (x,)), (np.linalg.inv, (x,)),
+        (lambda x: np.linalg.slogdet(x)[1], (x,)), (lambda x: np.linalg.qr(x)[1], (x,)),
+    ):  # fmt: skip
+        found = tj.jit(fun, backend="native")(*xs)
+        np.testing.assert_allclose(found, fun(*xs), rtol=1e-9, atol=1e-9 * size)
+
+
+def projector_of_stacks(x: Any) -> Any:
+    w, v = np.linalg.eigh(x)
+    return (v * np.sqrt(w)[..., None, :]) @ np.conj(np.swapaxes(v, -1, -2))

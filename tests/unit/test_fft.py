@@ -21,9 +21,8 @@ def complexes(*shape: int) -> np.ndarray:
 def agrees(fun: Callable[..., Any], x: np.ndarray, backend: str) -> None:
     wanted, found = fun(x), tj.jit(fun, backend=backend)(x)
     assert (found.shape, found.dtype) == (wanted.shape, wanted.dtype)
-    np.testing.assert_allclose(
-        found, wanted, rtol=1e-5 if x.dtype.itemsize < 8 else 1e-11, atol=1e-11
-    )
+    close = 1e-5 if wanted.dtype in (np.float32, np.complex64) else 1e-11
+    np.testing.assert_allclose(found, wanted, rtol=close, atol=close * np.abs(wanted).max())
 
 
 @pytest.mark.parametrize("norm", [None, "backward", "ortho", "forward"])
@@ -100,3 +99,24 @@ def test_errors() -> None:
     ):
         with pytest.raises(error, match=match):
             tj.make_jaxpr(fun)(x)
+
+
+@pytest.mark.parametrize("lengths", [(97,), (34,), (1, 3), (5, 17), (16384,), (10007,)])
+def test_every_length_has_machine_code(lengths: tuple[int, ...]) -> None:
+    """Large primes by a convolution, long ones as a matrix."""
+    axes = tuple(range(1, 1 + len(lengths)))
+    x = complexes(2, *lengths)
+    agrees(lambda x: np.fft.fftn(x, axes=axes), x, "native")
+    agrees(lambda x: np.fft.ifftn(x, axes=axes), x, "native")
+    agrees(lambda x: np.fft.rfftn(x, axes=axes), x.real.copy(), "native")
+    agrees(lambda x: np.fft.irfftn(x, lengths, axes), x[..., : lengths[-1] // 2 + 1], "native")
+    agrees(lambda x: np.fft.fftn(x, axes=axes), x.astype(np.complex64), "native")
+
+
+@pytest.mark.parametrize("size", [*range(1, 34), 60, 77, 121, 125, 180, 243, 500, 1024, 1287])
+def test_rows_of_every_radix(size: int) -> None:
+    x = complexes(3, size)
+    agrees(np.fft.fft, x, "native")
+    agrees(np.fft.ifft, x.astype(np.complex64), "native")
+    agrees(np.fft.rfft, x.real.copy(), "native")
+    agrees(lambda x: np.fft.irfft(x, size), x[:, : size // 2 + 1], "native")

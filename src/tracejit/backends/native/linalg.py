@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 
 from tracejit.backends.native.blas import library_pointer, one_thread
-from tracejit.backends.native.callbacks import referred
 from tracejit.backends.native.elementwise import memory_type, register_type
 from tracejit.backends.native.emit import I32, I64, VOID, Function, Value, constant, lanes_constant
 from tracejit.backends.native.index import Emitted, Loop
@@ -24,8 +23,11 @@ from tracejit.backends.native.lowering import LOWERINGS, Choice, Statement
 from tracejit.backends.native.nest import Buffer, Nest
 from tracejit.backends.native.small import EXTENT, Registers, SmallStatement, held, leave
 from tracejit.ir.graph import Equation
-from tracejit.ir.types import INT32
+from tracejit.ir.types import INT32, PART_OF
 from tracejit.ops import linalg as ops
+
+#: The letters that the names of routines begin with.
+LETTERS = {"float32": "s", "float64": "d", "complex64": "c", "complex128": "z"}
 
 #: Code for matrices of one system: (function, equation, registers of operands) -> of results.
 Algorithm = Callable[[Function, Equation, Sequence[Registers]], Sequence[Registers]]
@@ -225,7 +227,7 @@ def call_library(program: Any, name: str, dtype: np.dtype, args: Sequence[Any]) 
     go by address, pointers as they are.
     """
     fn: Function = program.fn
-    prefix = {4: "s", 8: "d"}[dtype.itemsize]
+    prefix = LETTERS[dtype.name]
     integers = program.stack_integers([n for n in args if isinstance(n, int)])
     passed, count = [], 0
     for x in args:
@@ -249,7 +251,10 @@ def _large_cholesky(program: Any, eqn: Equation) -> None:
     def factor(i: Value) -> None:
         matrix = member(fn, result, (n, n), i)
         call_library(program, "potrf", x.dtype, ["U", n, matrix.pointer, n, info])
-        last = fn.load(matrix.lane, fn.offset(matrix.pointer, n * n - 1, matrix.lane))
+        numbers = in_parts(matrix)
+        last = fn.load(
+            numbers.lane, fn.offset(numbers.pointer, math.prod(numbers.shape) - 1, numbers.lane)
+        )
         failed = fn.not_equal(fn.load(I32, info), constant(I32, 0))
         finish_triangle(program, matrix, fn.or_(failed, fn.is_nan(last)))
 
@@ -258,11 +263,18 @@ def _large_cholesky(program: Any, eqn: Equation) -> None:
     program.settle(out, result)
 
 
+def in_parts(x: Buffer) -> Buffer:
+    """The same memory, a complex number as two real ones."""
+    part = PART_OF.get(x.dtype)
+    return x if part is None else Buffer(x.pointer, (*x.shape, 2), part)
+
+
 def finish_triangle(program: Any, matrix: Buffer, bad: Value, *, lower: bool = True) -> None:
     """0 above the diagonal (below it, unless `lower`); NaN in the rest if it is bad."""
-    n = matrix.shape[0]
-    lanes = program.target.vector_bits // (8 * matrix.dtype.itemsize)
-    loops = [Loop(n), Loop(n, vector=True)]
+    n, matrix = matrix.shape[0], in_parts(matrix)
+    is_real = len(matrix.shape) == 2
+    lanes = program.target.vector_bits // (8 * matrix.dtype.itemsize) if is_real else 1
+    loops = [Loop(n), Loop(n, vector=is_real), *([] if is_real else [Loop(2)])]
     nest = Nest(program, loops, lanes=lanes)
     fn, index = nest.fn, nest.index_of(loops)
 
@@ -273,7 +285,7 @@ def finish_triangle(program: Any, matrix: Buffer, bad: Value, *, lower: bool = T
 
     def body() -> None:
         nest.chain = 0  # there is one
-        places = [nest.position(i) for i in index]
+        places = [nest.position(i) for i in index[:2]]
         value = nest.combine(chosen, nest.load(matrix, index), *places, Emitted(bad, 0, None))
         nest.store(matrix, index, value)
         nest.chain = None
@@ -358,7 +370,7 @@ def _choice(algorithm: Algorithm, large: Callable[..., None]) -> Choice:
         x, last = eqn.inputs[0], eqn.inputs[-1]
         if not x.type.size or not last.type.size:
             return NOTHING
-        if max(x.shape[-1], last.shape[-1]) > EXTENT:
+        if max(x.shape[-1], last.shape[-1]) > EXTENT or x.type.is_complex:
             return library
         return one if x.ndim == 2 else many
 
@@ -372,10 +384,8 @@ def _choice(algorithm: Algorithm, large: Callable[..., None]) -> Choice:
 LOWERINGS.rows(
     __name__,
     {
-        ops.cholesky: referred(ops.cholesky, _choice(_cholesky, _large_cholesky)),
-        ops.triangular_solve: referred(
-            ops.triangular_solve, _choice(_triangular, _large_triangular)
-        ),
-        ops.lu: referred(ops.lu, _choice(_lu, _large_lu)),
+        ops.cholesky: _choice(_cholesky, _large_cholesky),
+        ops.triangular_solve: _choice(_triangular, _large_triangular),
+        ops.lu: _choice(_lu, _large_lu),
     },
 )

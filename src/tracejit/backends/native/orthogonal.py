@@ -13,14 +13,20 @@ from typing import Any
 import numpy as np
 
 from tracejit.backends.native.blas import one_thread
-from tracejit.backends.native.callbacks import referred
 from tracejit.backends.native.emit import I1, I32, Function, Value, constant
-from tracejit.backends.native.linalg import NOTHING, call_library, finish_triangle, member, members
+from tracejit.backends.native.linalg import (
+    NOTHING,
+    call_library,
+    finish_triangle,
+    in_parts,
+    member,
+    members,
+)
 from tracejit.backends.native.lowering import LOWERINGS, Choice, Statement
 from tracejit.backends.native.nest import Buffer
 from tracejit.ir.atoms import Atom
 from tracejit.ir.graph import Equation
-from tracejit.ir.types import INT32, array_type
+from tracejit.ir.types import INT32, PART_OF, array_type
 from tracejit.ops import orthogonal as ops
 
 #: The columns that LAPACK works on at once, at most.
@@ -57,7 +63,7 @@ def _spoil(program: Any, info: Value, values: Buffer, vectors: Sequence[Buffer])
     program.repeat(values.shape[0], add)
     failed = fn.not_equal(fn.load(I32, info), constant(I32, 0))
     bad = fn.or_(failed, fn.is_nan(fn.load(values.lane, total)))
-    for buffer in (values, *vectors):
+    for buffer in map(in_parts, (values, *vectors)):
 
         def mark(i: Value, buffer: Buffer = buffer) -> None:
             place = fn.offset(buffer.pointer, i, buffer.lane)
@@ -72,15 +78,19 @@ def _eigh(program: Any, eqn: Equation) -> None:
     fn: Function = program.fn
     work = program.permuted_copy(x, _turn(x.ndim))
     results = [program.allocate(v) for v in eqn.outvars]
-    numbers, integers = 1 + 6 * n + 2 * n * n + _BLOCK * n, 3 + 5 * n
+    name, numbers, integers = "syevd", 1 + 6 * n + 2 * n * n + _BLOCK * n, 3 + 5 * n
     room, iroom = _workspace(program, x.dtype, numbers, integers)
+    real_room: list[Any] = []
+    if x.type.is_complex:
+        name, reals = "heevd", 1 + 5 * n + 2 * n * n
+        real_room = [_workspace(program, PART_OF[x.dtype], reals)[0], reals]
     info = fn.alloca(I32)
 
     def factor(i: Value) -> None:
         matrix, values = member(fn, work, (n, n), i), member(fn, results[0], (n,), i)
-        call_library(program, "syevd", x.dtype, [
+        call_library(program, name, x.dtype, [
             "V" if vectors else "N", "L", n, matrix.pointer, n, values.pointer,
-            room, numbers, iroom, integers, info,
+            room, numbers, *real_room, iroom, integers, info,
         ])  # fmt: skip
         _spoil(program, info, values, [matrix] if vectors else [])
 
@@ -101,6 +111,10 @@ def _svd(program: Any, eqn: Equation) -> None:
     turned = [_turned_room(program, v) for v in eqn.outvars[::2]] if vectors else []
     numbers = 4 * k * k + 7 * k + max(m, n) + _BLOCK * (m + n)
     room, iroom = _workspace(program, x.dtype, numbers, 8 * k)
+    real_room: list[Any] = []
+    if x.type.is_complex:
+        reals = 2 * k * (max(m, n) + 5 * k + 7)
+        real_room = [_workspace(program, PART_OF[x.dtype], reals)[0]]
     info = fn.alloca(I32)
 
     def factor(i: Value) -> None:
@@ -111,7 +125,7 @@ def _svd(program: Any, eqn: Equation) -> None:
             u, vh = member(fn, turned[0], (left, m), i), member(fn, turned[1], (n, right), i)
         call_library(program, "gesdd", x.dtype, [
             "N" if not vectors else "A" if full else "S", m, n, matrix.pointer, m, values.pointer,
-            u.pointer, m, vh.pointer, right, room, numbers, iroom, info,
+            u.pointer, m, vh.pointer, right, room, numbers, *real_room, iroom, info,
         ])  # fmt: skip
         _spoil(program, info, values, [u, vh] if vectors else [])
 
@@ -148,7 +162,7 @@ def _qr(program: Any, eqn: Equation) -> None:
         first = work.window(fn, (0,) * x.ndim, (*x.shape[:-2], n, n))
         program.move(first.permuted(_turn(x.ndim)), r)
         program.repeat(members(eqn), finish)
-        program.repeat(members(eqn), steps("orgqr", m, n, n))
+        program.repeat(members(eqn), steps("ungqr" if x.type.is_complex else "orgqr", m, n, n))
     program.move(work.permuted(_turn(x.ndim)), q)
     _settle(program, eqn, results)
 
@@ -170,8 +184,8 @@ def _by_lapack(emit: Callable[[Any, Equation], None]) -> Choice:
 LOWERINGS.rows(
     __name__,
     {
-        ops.eigh: referred(ops.eigh, _by_lapack(_eigh)),
-        ops.svd: referred(ops.svd, _by_lapack(_svd)),
-        ops.qr: referred(ops.qr, _by_lapack(_qr)),
+        ops.eigh: _by_lapack(_eigh),
+        ops.svd: _by_lapack(_svd),
+        ops.qr: _by_lapack(_qr),
     },
 )

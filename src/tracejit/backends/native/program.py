@@ -41,7 +41,7 @@ from tracejit.backends.native.tiles import emit_region
 from tracejit.backends.native.updates import put_off_updates, updated
 from tracejit.ir.atoms import Atom, Literal, Var
 from tracejit.ir.graph import Equation, Jaxpr
-from tracejit.ir.types import ArrayType, array_type
+from tracejit.ir.types import PART_OF, ArrayType, array_type
 from tracejit.ops.ranges import Range, limits_of
 
 #: Where a variable is: in memory, or in a register (one number for all its elements).
@@ -451,8 +451,12 @@ class Program:
         return place
 
     def stack_float(self, dtype: np.dtype, number: float) -> Value:
-        place = self.fn.alloca(register_type(dtype))
-        self.fn.store(constant(register_type(dtype), number), place)
+        """A number on the stack, complex if the dtype is."""
+        part = register_type(PART_OF.get(dtype, dtype))
+        numbers = [number, 0.0] if dtype in PART_OF else [number]
+        place = self.fn.alloca(part, len(numbers))
+        for i, x in enumerate(numbers):
+            self.fn.store(constant(part, x), self.fn.offset(place, i, part))
         return place
 
     def note_range(self, value: Value, v: Var) -> None:

@@ -29,6 +29,7 @@ from tracejit.ir.walk import held_jaxprs
 from tracejit.ops import complex as parts
 from tracejit.passes.pairs import (  # noqa: F401  each fills its rows of the table
     arithmetic,
+    fourier,
     functions,
     inverses,
     loops,

@@ -9,6 +9,7 @@ from tracejit.testing.rows import (
     control,
     custom,
     elementwise,
+    fourier,
     indexing,
     linalg,
     orthogonal,
@@ -34,4 +35,5 @@ SAMPLES: tuple[Sample, ...] = (
     *custom.ROWS,
     *callback.ROWS,
     *complex.ROWS,
+    *fourier.ROWS,
 )

@@ -9,18 +9,19 @@ import numpy as np
 from tracejit.ir.primitive import Primitive
 from tracejit.ir.types import ArrayType
 from tracejit.ops import linalg as ops
-from tracejit.testing.domains import Arg, Domain, reals
+from tracejit.testing.domains import Arg, Domain
 from tracejit.testing.samples import Sample
 
 
 def _random(rng: np.random.Generator, type: ArrayType) -> Any:
-    return rng.uniform(-1, 1, type.shape)
+    x = rng.uniform(-1, 1, type.shape)
+    return x + 1j * rng.uniform(-1, 1, type.shape) if type.is_complex else x
 
 
 def _definite(rng: np.random.Generator, type: ArrayType) -> Any:
-    """x x' + 1, and anything above the diagonal."""
+    """x x* + 1, and anything above the diagonal."""
     x, n = _random(rng, type), type.shape[-1]
-    return x @ np.swapaxes(x, -1, -2) + np.eye(n) + np.triu(_random(rng, type), 1)
+    return x @ np.conj(np.swapaxes(x, -1, -2)) + np.eye(n) + np.triu(_random(rng, type), 1)
 
 
 def _dominant(rng: np.random.Generator, type: ArrayType) -> Any:
@@ -35,6 +36,7 @@ def _triangle(rng: np.random.Generator, type: ArrayType) -> Any:
 
 
 definite, dominant, triangle = Domain(_definite), Domain(_dominant), Domain(_triangle)
+anything = Domain(_random)
 
 
 def _row(primitive: Primitive, *args: Arg, **params: Any) -> Sample:
@@ -43,21 +45,22 @@ def _row(primitive: Primitive, *args: Arg, **params: Any) -> Sample:
 
 def _system(a: str, b: str, lower: bool, transposed: bool = False, unit: bool = False) -> Sample:
     return _row(
-        ops.triangular_solve, triangle(a), reals(-2, 2)(b),
+        ops.triangular_solve, triangle(a), anything(b),
         lower=lower, transposed=transposed, unit=unit,
     )  # fmt: skip
 
 
 def _solve(a: str, b: str, transposed: bool = False) -> Sample:
-    return _row(ops.solve, dominant(a), reals(-2, 2)(b), transposed=transposed)
+    return _row(ops.solve, dominant(a), anything(b), transposed=transposed)
 
 
+_COMPLEX = ("c128[3,3]", "c128[2,9,9]", "c64[2,2]")
 _STACKS = ("f64[1,1]", "f64[3,3]", "f64[6,6]", "f64[5,3,3]", "f64[2,2,4,4]", "f32[4,4]")
 _LARGE = ("f64[13,13]", "f64[40,40]", "f64[3,17,17]", "f32[20,20]")
 _EMPTY = ("f64[0,0]", "f64[0,3,3]")
 
 ROWS: tuple[Sample, ...] = (
-    *[_row(ops.cholesky, definite(type)) for type in (*_STACKS, *_LARGE, *_EMPTY)],
+    *[_row(ops.cholesky, definite(type)) for type in (*_STACKS, *_LARGE, *_EMPTY, *_COMPLEX)],
     *[
         _system("f64[4,4]", "f64[4,3]", lower, transposed, unit)
         for lower in (True, False) for transposed in (True, False) for unit in (True, False)
@@ -74,7 +77,7 @@ ROWS: tuple[Sample, ...] = (
     _system("f32[6,6]", "f32[6,1]", True),
     _system("f64[3,3]", "f64[3,0]", True),
     _system("f64[0,0]", "f64[0,3]", False),
-    *[_row(ops.lu, dominant(type)) for type in (*_STACKS, *_LARGE, *_EMPTY)],
+    *[_row(ops.lu, dominant(type)) for type in (*_STACKS, *_LARGE, *_EMPTY, *_COMPLEX)],
     _solve("f64[3,3]", "f64[3,1]"),
     _solve("f64[3,3]", "f64[3,4]", True),
     _solve("f64[4,3,3]", "f64[4,3,2]"),
@@ -83,8 +86,12 @@ ROWS: tuple[Sample, ...] = (
     _solve("f64[16,16]", "f64[16,1]", True),
     _solve("f32[5,5]", "f32[5,2]"),
     _solve("f64[2,2]", "f64[2,0]"),
+    _solve("c128[3,3]", "c128[3,2]"),
+    _solve("c128[2,4,4]", "c128[2,4,1]", True),
+    _system("c128[4,4]", "c128[4,3]", True),
+    _system("c128[2,4,4]", "c128[2,4,3]", False, True, True),
     *[
         _row(ops.log_abs_det, dominant(type))
-        for type in ("f64[1,1]", "f64[3,3]", "f64[12,12]", "f64[4,3,3]", "f32[3,3]", "f64[0,0]")
+        for type in ("f64[1,1]", "f64[3,3]", "f64[12,12]", "f64[4,3,3]", "f32[3,3]", "f64[0,0]", "c128[3,3]")
     ],
 )  # fmt: skip

@@ -13,9 +13,16 @@ from tracejit.testing.domains import Arg, Domain
 from tracejit.testing.samples import Sample
 
 
-def _basis(rng: np.random.Generator, shape: tuple[int, ...]) -> Any:
-    """Orthogonal matrices."""
-    return np.linalg.qr(rng.normal(size=shape))[0] if 0 not in shape else np.zeros(shape)
+def _basis(rng: np.random.Generator, type: ArrayType, shape: tuple[int, ...]) -> Any:
+    """Orthogonal matrices; unitary ones of complex numbers."""
+    if 0 in shape:
+        return np.zeros(shape)
+    x = rng.normal(size=shape)
+    return np.linalg.qr(x + 1j * rng.normal(size=shape) if type.is_complex else x)[0]
+
+
+def _adjoint(x: Any) -> Any:
+    return np.conj(np.swapaxes(x, -1, -2))
 
 
 def _values(rng: np.random.Generator, n: int) -> Any:
@@ -26,16 +33,16 @@ def _values(rng: np.random.Generator, n: int) -> Any:
 def _symmetric(rng: np.random.Generator, type: ArrayType) -> Any:
     """With values apart; the diagonal is not the largest of anything."""
     n = type.shape[-1]
-    v = _basis(rng, type.shape)
-    return (v * (_values(rng, n) - n / 2 - 0.25)) @ np.swapaxes(v, -1, -2)
+    v = _basis(rng, type, type.shape)
+    return (v * (_values(rng, n) - n / 2 - 0.25)) @ _adjoint(v)
 
 
 def _apart(rng: np.random.Generator, type: ArrayType) -> Any:
     """Singular values apart, and away from 0."""
     *stack, m, n = type.shape
     k = min(m, n)
-    u, v = (_basis(rng, (*stack, size, size))[..., :k] for size in (m, n))
-    return (u * _values(rng, k)) @ np.swapaxes(v, -1, -2)
+    u, v = (_basis(rng, type, (*stack, size, size))[..., :k] for size in (m, n))
+    return (u * _values(rng, k)) @ _adjoint(v)
 
 
 symmetric, apart = Domain(_symmetric), Domain(_apart)
@@ -47,6 +54,7 @@ def _row(primitive: Primitive, arg: Arg, smooth: bool = True, **params: Any) -> 
 
 _SQUARE = ("f64[1,1]", "f64[2,2]", "f64[5,5]", "f64[3,4,4]", "f32[4,4]", "f64[0,0]")
 _TALL = ("f64[1,1]", "f64[4,4]", "f64[6,3]", "f64[2,5,2]", "f32[5,3]", "f64[3,0]", "f64[20,12]")
+_COMPLEX = ("c128[4,4]", "c64[3,3]", "c128[2,5,3]", "c128[2,4]")
 _WIDE = ("f64[2,5]", "f64[3,2,4]", "f64[0,3]")
 
 ROWS: tuple[Sample, ...] = (
@@ -60,4 +68,9 @@ ROWS: tuple[Sample, ...] = (
     _row(ops.svd, apart("f64[3,2]"), smooth=False, vectors=True, full=True),
     *[_row(ops.qr, apart(type)) for type in _TALL],
     *[_row(ops.pinv, apart(type), rcond=1e-15) for type in (*_TALL, *_WIDE)],
+    # Phases of complex vectors are each library's own.
+    *[_row(ops.eigh, symmetric(type), vectors=False) for type in _COMPLEX[:2]],
+    *[_row(ops.svd, apart(type), vectors=False, full=False) for type in _COMPLEX],
+    *[_row(ops.pinv, apart(type), rcond=1e-15) for type in _COMPLEX],
+    *[_row(ops.qr, apart(type)) for type in _COMPLEX[:3]],
 )
