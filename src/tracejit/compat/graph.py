@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import itertools
 import operator
+import time
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
@@ -138,12 +139,18 @@ class Step:
                     wanted.clear()
                 wanted.setdefault(self.home[0], {})[self.home[1]] = None
             steps = reachable([self], lambda cell: cell._value is not None or _done(cell))
-            self.values = _together(self, steps) if len(steps) > FEW else None
+            if len(steps) > FEW:
+                _run_together(self, steps)
             for step in steps if self.values is None else [self]:
-                step.values = step.values or step.operation.run([x.value for x in step.inputs])
-                step.drop()
+                step.run()
         assert self.values is not None
         return self.values
+
+    def run(self) -> None:
+        """Have values, those of the inputs being known."""
+        if self.values is None:
+            self.values = self.operation.run([cell.value for cell in self.inputs])
+        self.drop()
 
     def release(self) -> None:
         """Let the graph behind this step go, which no derivative is asked of any more."""
@@ -162,12 +169,18 @@ wanted: dict[Hashable, dict[int, None]] = {}
 FEW = 3
 
 
-def _together(last: Step, steps: Sequence[Step]) -> tuple[np.ndarray, ...] | None:
-    """The results of the last of some steps by a program of them all; None until it is compiled."""
+def _run_together(last: Step, steps: Sequence[Step]) -> None:
+    """Run some steps one by one; or, once that has cost enough, the last of them by a program."""
     inside = set(steps)
     outs = [Cell(t, step=last, index=i) for i, t in enumerate(last.operation.out_types)]
     part = Cut(outs, (), lambda step: step not in inside)
-    return part.program().forward.by_machine([cell.value for cell in part.inputs])
+    forward = part.program().forward
+    last.values = forward.by_machine([cell.value for cell in part.inputs])
+    if last.values is None:
+        start = time.perf_counter()
+        for step in steps:
+            step.run()
+        forward.spent += time.perf_counter() - start
 
 
 def _done(cell: Cell) -> bool:

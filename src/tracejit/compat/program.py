@@ -9,7 +9,7 @@ from tracejit.ir.builder import building
 from tracejit.ir.graph import Jaxpr
 from tracejit.ir.types import tangent_type
 from tracejit.ir.walk import splice
-from tracejit.runtime.runner import Runner
+from tracejit.runtime.runner import Runner, Thrifty
 from tracejit.transforms.gradient import adjoint
 from tracejit.transforms.linearize import linearize
 
@@ -22,9 +22,8 @@ class Program:
         self.jaxpr, self.sources = jaxpr, sources
         self.operations: dict[tuple[bool, ...], Any] = {}
         self._gradients: dict[tuple[bool, ...], Runner] = {}
-        #: Inputs -> targets. What somebody looks at once or twice is not worth compiling.
-        self.forward = Runner(jaxpr)
-        self.forward.patience += 1
+        #: Inputs -> targets.
+        self.forward = Thrifty(jaxpr)
 
     def gradient(self, given: tuple[bool, ...]) -> Runner:
         """(inputs, cotangents of the targets marked `given`) -> (targets, gradients of the float

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -28,6 +29,9 @@ EQUATIONS_PER_RUN = 1000
 #: What is traced anew in each call is compiled later: many functions are differentiated a few
 #: times only, and compiling takes as long as a hundred calls.
 REPEATS = 20
+
+#: About what compiling costs.
+SECONDS_PER_EQUATION = 1e-3
 
 
 class Runner:
@@ -70,6 +74,26 @@ class Runner:
             except MissingLoweringError:
                 self._compiled[backend] = None
         return self._compiled[backend]
+
+
+class Thrifty(Runner):
+    """The same, compiled when running it otherwise has cost about as much as compiling does: for
+    what may come again, or not. spent: the seconds so far, which others may add to."""
+
+    def __init__(self, jaxpr: Jaxpr, name: str = "recorded"):
+        super().__init__(jaxpr, name)
+        self.spent = 0.0
+
+    def __call__(self, values: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
+        start = time.perf_counter()
+        results = super().__call__(values)
+        self.spent += time.perf_counter() - start
+        return results
+
+    def compiled(self) -> FlatCall | None:
+        """Machine code, if it is time for it."""
+        due = self.spent >= SECONDS_PER_EQUATION * len(self.jaxpr.equations)
+        return self._call() if due else None
 
 
 def _plain(x: np.ndarray) -> np.ndarray:

@@ -114,7 +114,11 @@ class device:
 
 
 class _Mode(threading.local):
+    """enabled: whether derivatives are recorded. together: whether what is not recorded waits for
+    the end of a call of a module, to be run as one program."""
+
     enabled = True
+    together = False
 
 
 mode = _Mode()

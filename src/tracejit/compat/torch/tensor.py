@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from tracejit import tree
-from tracejit.compat.graph import Cell, Handle, Recorder, known, next_serial
+from tracejit.compat.graph import Cell, Handle, Recorder, cut, known, next_serial
 from tracejit.compat.torch import display, indexing
 from tracejit.compat.torch.kinds import (
     DTYPES,
@@ -89,9 +89,13 @@ class Origin:
 def run(fun: Callable[..., Any], args: Any, kwargs: Mapping[str, Any] = _NOTHING) -> Any:
     """A function of arrays on tensors: a tensor, or a tree of them."""
     try:
-        out = RECORDER.perform(fun, args, kwargs, record=None if mode.enabled else False)
+        record = None if mode.enabled else mode.together
+        out = RECORDER.perform(fun, args, kwargs, record=record)
     except TracejitError as error:
         raise translated(error, args, kwargs) from None
+    if record:
+        for cell in tree.leaves(out):
+            cell.needs = False
     return Tensor(out) if out.__class__ is Cell else tree.map(wrapped, out)
 
 
@@ -108,7 +112,7 @@ def later(x: Tensor, fun: Callable[..., Any], args: Any) -> None:
         cell = given._box.cell if isinstance(given, Tensor) else None
         if cell is not None and not cell.needs and cell.step is not None and cell.known is not None:
             settle(cell)
-    cell = RECORDER.perform(fun, args, record=None if mode.enabled else False)
+    cell = RECORDER.perform(fun, args, record=None if mode.enabled else mode.together)
     cell.needs = False
     x._box.cell = cell
     x._box.version += 1
@@ -118,6 +122,27 @@ def later(x: Tensor, fun: Callable[..., Any], args: Any) -> None:
             for old in waiting:
                 settle(old)
             waiting.clear()
+
+
+def run_together(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    """function(*args) where derivatives are not recorded: its operations as one program, which is
+    compiled when it comes again."""
+    before = len(waiting)
+    mode.together = True
+    try:
+        out = function(*args, **kwargs)
+    finally:
+        mode.together = False
+    found = [x._box.cell for x in tree.leaves(out) if isinstance(x, Tensor)]
+    cells = [*found, *waiting[before:]]
+    del waiting[before:]
+    cells = [cell for cell in dict.fromkeys(cells) if cell.known is None]
+    if cells:
+        part = cut(cells, ())
+        values = part.program().forward([x.value for x in part.inputs])
+        for cell, value in zip(cells, values, strict=True):
+            cell._value, cell.step = value, None
+    return out
 
 
 def settle(cell: Cell) -> None:

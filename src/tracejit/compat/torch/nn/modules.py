@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from tracejit.compat.graph import known
-from tracejit.compat.torch.kinds import no_grad, on_cpu
+from tracejit.compat.torch.kinds import mode, no_grad, on_cpu
 from tracejit.compat.torch.nn import hooks
-from tracejit.compat.torch.tensor import Box, RemovableHandle, Tensor, fault
+from tracejit.compat.torch.tensor import Box, RemovableHandle, Tensor, fault, run_together
 from tracejit.errors import did_you_mean
 
 __all__ = ["Buffer", "Module", "Parameter"]
@@ -142,6 +142,11 @@ class Module:
         )
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if not mode.enabled and not mode.together:
+            return run_together(self._called, args, kwargs)
+        return self._called(*args, **kwargs)
+
+    def _called(self, *args: Any, **kwargs: Any) -> Any:
         if self.__dict__.get("_hooks"):
             return hooks.call(self, self._hooks, args, kwargs)
         return self.forward(*args, **kwargs)
