@@ -37,6 +37,7 @@ from tracejit.ir.types import (
     INTEGERS,
     NUMBERS,
     ArrayType,
+    Dtypes,
     array_type,
     tangent_type,
     type_of,
@@ -95,7 +96,7 @@ class Operation:
 
 def unary(
     name: str, *, evaluate: Rule, derivative: Rule | None, lower: Rule | None = None,
-    accepts: frozenset[np.dtype] = FLOATS, doc: str = "",
+    accepts: Dtypes = FLOATS, doc: str = "",
 ) -> Operation:  # fmt: skip
     """y = f(x), element by element.
 
@@ -111,7 +112,7 @@ def unary(
 
 def binary(
     name: str, *, evaluate: Rule, derivatives: tuple[Rule | None, Rule | None] | None,
-    lower: Rule | None = None, accepts: frozenset[np.dtype] = FLOATS, doc: str = "",
+    lower: Rule | None = None, accepts: Dtypes = FLOATS, doc: str = "",
 ) -> Operation:  # fmt: skip
     """z = f(x, y), element by element; derivatives[i](x, y, z, **params), or None where it is 0."""
     given = derivatives or (None, None)

@@ -25,6 +25,7 @@ from tracejit.api.linear_maps import linear_transpose
 from tracejit.control.looping import while_loop
 from tracejit.control.solving import custom_linear_solve, custom_root
 from tracejit.errors import ArgumentError, did_you_mean
+from tracejit.ir.types import finfo
 from tracejit.runtime.arguments import check_callable
 from tracejit.trace.provenance import user_frame
 
@@ -149,7 +150,7 @@ def _conjugate_gradients(product: Function, right: Any) -> Any:
     rounds do not suffice, so that nobody takes it for a solution."""
     vectors = _Vectors(right)
     b = vectors.ravel(right)
-    eps, whole = np.finfo(b.dtype).eps, np.dot(b, b)
+    eps, whole = finfo(b.dtype).eps, np.dot(b, b)
     small, most = eps**1.5 * whole, 10 * b.shape[0]
 
     def step(state: Any) -> Any:

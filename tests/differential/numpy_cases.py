@@ -51,15 +51,16 @@ TIES = np.array([[1.0, 3.0, 3.0], [2.0, -1.0, 2.0]])
 HOLES = np.array([[1.0, np.nan, 3.0, 2.0], [np.nan, -1.0, 2.0, 0.5], [4.0, 5.0, 6.0, 7.0]])
 SORTED = np.array([-1.0, 0.0, 0.5, 0.5, 2.0])
 
-FLOATS = (np.float64, np.float32)
-NUMBERS = (np.float64, np.float32, np.int64, np.int32, np.uint8)
+FLOATS = (np.float64, np.float32, np.float16)
+NUMBERS = (np.float64, np.float32, np.float16, np.int64, np.int32, np.uint8)
 ALL = (*NUMBERS, np.int16, np.bool_)
 
 #: name -> (domain, dtypes)
 UNARY: dict[str, tuple[np.ndarray, tuple[Any, ...]]] = {
     **dict.fromkeys(words("sin cos tan arctan sinh cosh tanh arcsinh expm1 exp exp2"), (REAL, ALL)),
     **dict.fromkeys(words("atan asinh cbrt"), (REAL, ALL)),
-    **dict.fromkeys(words("degrees radians rad2deg deg2rad fabs rint spacing signbit"), (REAL, FLOATS)),
+    **dict.fromkeys(words("degrees radians rad2deg deg2rad fabs rint signbit"), (REAL, FLOATS)),
+    "spacing": (REAL, (np.float64, np.float32)),  # of float16 NumPy's has no sign
     **dict.fromkeys(words("arcsin arccos asin acos"), (UNIT, FLOATS)),
     **dict.fromkeys(words("arctanh atanh"), (UNIT * 0.9, FLOATS)),
     **dict.fromkeys(words("arccosh acosh"), (ABOVE_ONE, NUMBERS)),
@@ -118,7 +119,7 @@ def _caller(name: str) -> Callable[..., Any]:
 
 def _mixed() -> Iterator[Case]:
     """Pairs of dtypes, and Python numbers, under the operators."""
-    dtypes = (np.float64, np.float32, np.int64, np.int32, np.uint8, np.bool_)
+    dtypes = (*NUMBERS, np.int8, np.bool_)
     for first in dtypes:
         for second in dtypes:
             x, y = np.array([1, 0, 3]).astype(first), np.array([2, 1, 1]).astype(second)

@@ -78,10 +78,10 @@ PACKAGES = {
 # Who may load a module by its name, when it is first used (ops: SciPy's functions, for the
 # reference values; numpy.operators: tracejit.scipy, made of the face; backends.native.blas:
 # SciPy's BLAS; disk: platformdirs, by those who keep code; api.sparse_arrays: scipy.sparse;
-# api.compare: matplotlib), and who may read the environment.
+# api.compare: matplotlib; ir.types: ml_dtypes), and who may read the environment.
 LOADERS = (
     *("api.compare", "api.sparse_arrays"),
-    *("__init__", "backends.__init__", "backends.native.blas", "backends.native.disk"),
+    *("__init__", "backends.__init__", "backends.native.blas", "backends.native.disk", "ir.types"),
     *("compat", "demo", "numpy.operators", "ops.linalg", "ops.special", "scipy.__init__"),
 )
 READS_ENVIRONMENT = "config"

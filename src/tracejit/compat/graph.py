@@ -38,7 +38,7 @@ from tracejit.errors import ArgumentError, DTypeError, ShapeError
 from tracejit.ir.atoms import Atom, Var
 from tracejit.ir.builder import building
 from tracejit.ir.graph import Equation, Jaxpr, Provenance
-from tracejit.ir.types import ALL, ArrayType, type_of
+from tracejit.ir.types import FLOATS, ArrayType, has_dtype, type_of
 from tracejit.ir.walk import Substitution, copy_equation, evaluate
 from tracejit.numpy.arrays import convert
 from tracejit.runtime.arguments import name_of
@@ -99,12 +99,12 @@ class Cell:
 def known(value: Any, *, needs: bool = False) -> Cell:
     """The cell of an array or a number, which is copied unless it is a cell's value already."""
     array = np.array(value)
-    if array.dtype not in ALL:
+    if not has_dtype(array.dtype):
         raise DTypeError(
             f"there are no arrays of dtype {array.dtype} here", where=user_frame(),
             hint="tracejit knows bool, int8 to int64, uint8 to uint64, float32 and float64",
         )  # fmt: skip
-    return Cell(type_of(array), array, needs=needs and array.dtype.kind == "f")
+    return Cell(type_of(array), array, needs=needs and array.dtype in FLOATS)
 
 
 class Handle:
@@ -230,7 +230,7 @@ class Operation:
             step = Step(self, inputs, where or user_frame())
             needs = any(map(_needs, inputs))
             outs = [
-                Cell(t, None, step=step, index=i, needs=needs and t.dtype.kind == "f")
+                Cell(t, None, step=step, index=i, needs=needs and t.dtype in FLOATS)
                 for i, t in enumerate(types)
             ]
         else:

@@ -17,7 +17,7 @@ from tracejit import tree
 from tracejit.control.staging import leaf_type, show
 from tracejit.errors import ArgumentError, DTypeError, ShapeError, TreeError
 from tracejit.ir.atoms import zero
-from tracejit.ir.types import ALL, FLOAT0, ArrayType, tangent_type
+from tracejit.ir.types import FLOAT0, ArrayType, has_dtype, tangent_type
 from tracejit.ops.elementwise import convert
 from tracejit.trace.provenance import function_place
 from tracejit.trace.stage import is_weak
@@ -78,7 +78,7 @@ def fitting(x: Any, type: ArrayType, what: str, rule: Function) -> Any:
             hint="Consider just returning a None here",
         )  # fmt: skip
     leaf = x if isinstance(x, Tracer) else np.asarray(x)
-    if not isinstance(x, Tracer) and leaf.dtype not in ALL:
+    if not isinstance(x, Tracer) and not has_dtype(leaf.dtype):
         raise DTypeError(f"{what} is {x!r}, and {type} is expected", where=function_place(rule))
     have = leaf_type(leaf)
     if have.shape != type.shape:

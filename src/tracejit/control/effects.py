@@ -19,7 +19,7 @@ from tracejit.control.callback import check as check_primitive
 from tracejit.control.callback import pure_callback as pure_primitive
 from tracejit.control.staging import as_leaf, as_leaves
 from tracejit.errors import ArgumentError, DTypeError, TracejitError
-from tracejit.ir.types import ALL, BOOL, ArrayType, array_type
+from tracejit.ir.types import BOOL, ArrayType, array_type, has_dtype
 from tracejit.ops.reduction import reduce_and
 from tracejit.trace.effects import takes_place_now
 from tracejit.trace.provenance import user_frame
@@ -180,7 +180,7 @@ def _described(
 
 def _promised(x: Any, name: str) -> ArrayType:
     shape, dtype = getattr(x, "shape", None), getattr(x, "dtype", None)
-    if shape is None or dtype is None or np.dtype(dtype) not in ALL:
+    if shape is None or dtype is None or not has_dtype(np.dtype(dtype)):
         raise ArgumentError(
             f"{name}: {x!r} in result_shape_dtypes does not say a shape and a dtype that there is",
             where=user_frame(), hint="for example tracejit.ShapeDtypeStruct((3,), np.float64)",
@@ -190,7 +190,7 @@ def _promised(x: Any, name: str) -> ArrayType:
 
 def _is_array(x: Any) -> bool:
     """Whether a leaf is, or stands for, an array that tracejit knows."""
-    return isinstance(x, Tracer) or np.asarray(x).dtype in ALL
+    return isinstance(x, Tracer) or has_dtype(np.asarray(x).dtype)
 
 
 def _callable(fun: Any, name: str) -> Callable[..., Any]:

@@ -28,7 +28,7 @@ from tracejit.errors import (
 from tracejit.ir.atoms import Atom, Literal, Var
 from tracejit.ir.builder import building
 from tracejit.ir.graph import Jaxpr
-from tracejit.ir.types import ALL, BOOL, INT64, ArrayType, type_of
+from tracejit.ir.types import BOOL, INT64, ArrayType, has_dtype, type_of
 from tracejit.ir.walk import inline
 from tracejit.ops.elementwise import convert
 from tracejit.trace.provenance import function_place, user_frame
@@ -119,7 +119,7 @@ def as_leaf(x: Any, where: str) -> Any:
     if isinstance(x, Tracer):
         return x
     array = np.asarray(x)
-    if array.dtype not in ALL:
+    if not has_dtype(array.dtype):
         raise DTypeError(
             f"{where} is {x!r}, which is no array of a dtype that tracejit knows",
             where=user_frame(),

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from tracejit.ir.types import FLOAT64, INEXACT, ArrayType, array_type
+from tracejit.ir.types import FLOAT64, INEXACT, ArrayType, array_type, kind_of
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class Literal(Atom):
     value: Any  # a Python number of the kind of the dtype
 
     def __init__(self, value: Any, type: ArrayType):
-        kind = type.dtype.kind
+        kind = kind_of(type.dtype)
         if kind == "f":
             value = float(value if type.dtype is FLOAT64 else type.dtype.type(value))
         elif kind == "b":

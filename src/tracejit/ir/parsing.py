@@ -21,16 +21,27 @@ import re
 from collections.abc import Callable, Container
 from typing import Any, NoReturn, TypeVar
 
+import numpy as np
+
 from tracejit.errors import IRSyntaxError, did_you_mean
 from tracejit.ir.atoms import Atom, Literal, Var
 from tracejit.ir.graph import Equation, Jaxpr
 from tracejit.ir.primitive import Primitive
 from tracejit.ir.printing import deduce_type, kind_of_number
-from tracejit.ir.types import DTYPE_NAMES, DTYPES, FLOAT0, TAPE, ArrayType, array_type
+from tracejit.ir.types import (
+    DTYPE_NAMES,
+    DTYPES,
+    FLOAT0,
+    TAPE,
+    ArrayType,
+    array_type,
+    bfloat16,
+    kind_of,
+)
 
 T = TypeVar("T")
 
-_DTYPES = DTYPES | {DTYPE_NAMES[dtype]: dtype for dtype in (FLOAT0, TAPE)}
+_OTHERS = {DTYPE_NAMES[dtype]: dtype for dtype in (FLOAT0, TAPE)}
 _SIZE = r"(?:\d+(?:\.\d*)?(?:e[+-]?\d+)?|(?:inf|nan)(?!\w(?<!j)))"
 _TOKEN = re.compile(
     rf"""(?:\s+|//[^\n]*)*(?:
@@ -60,6 +71,11 @@ def parse(text: str) -> Jaxpr:
     jaxpr = parser.program()
     parser.expect_end()
     return jaxpr
+
+
+def dtype_named(name: str) -> np.dtype | None:
+    """The dtype that texts call so, if there is one."""
+    return bfloat16() if name == "bf16" else DTYPES.get(name) or _OTHERS.get(name)
 
 
 class _Parser:
@@ -169,12 +185,13 @@ class _Parser:
     def type(self) -> ArrayType:
         at = self.at
         name, _, shape = self.expect_kind("type", "a type such as f64[3,4]").partition("[")
-        if name not in _DTYPES:
-            self.fail(f"there is no dtype {name}", did_you_mean(name, _DTYPES), at)
+        dtype = dtype_named(name)
+        if dtype is None:
+            self.fail(f"there is no dtype {name}", did_you_mean(name, DTYPES), at)
         sizes = shape[:-1].split(",") if shape != "]" else []
         if not all(sizes):
             self.fail(f"there is no shape [{shape}", at=at)
-        return array_type(_DTYPES[name], tuple(map(int, sizes)))
+        return array_type(dtype, tuple(map(int, sizes)))
 
     def binder(self, scope: dict[str, Var], outer: Container[str] = ()) -> Var:
         """Bind a variable in `scope`; its name must be new there and in `outer`."""
@@ -206,12 +223,13 @@ class _Parser:
             token = self.expect_kind("number", "a variable or a number")
         else:
             token, at = number
-        wanted = {"b": "b", "f": "fi", "c": "cfi", "V": "i"}.get(type.dtype.kind, "i")
+        kind = kind_of(type.dtype)
+        wanted = {"b": "b", "f": "fi", "c": "cfi"}.get(kind, "i")
         if kind_of_number(token) not in wanted:
             self.fail(f"{token} is no {DTYPE_NAMES[type.dtype]}", at=at)
-        if type.dtype.kind == "b":
+        if kind == "b":
             return Literal(token == "true", type)
-        return Literal(_READ.get(type.dtype.kind, int)(token), type)
+        return Literal(_READ.get(kind, int)(token), type)
 
     # Equations.
 
@@ -280,8 +298,9 @@ class _Parser:
                 return self.program()
             case "word" if self.token in _CONSTANTS:
                 return _CONSTANTS[self.advance()]
-            case "word" if self.token in _DTYPES:
-                return _DTYPES[self.advance()]
+            case "word" if (dtype := dtype_named(self.token)) is not None:
+                self.advance()
+                return dtype
         if self.accept("("):
             return self.tuple()
         self.fail(f"expected the value of a parameter, found {self.found()}")

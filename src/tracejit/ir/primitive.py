@@ -34,7 +34,8 @@ import numpy as np
 from tracejit.errors import DTypeError, ShapeError
 from tracejit.ir.atoms import Atom, Literal, Var, is_zero, zero
 from tracejit.ir.current import current
-from tracejit.ir.types import BOOL, FLOATS, INTEGERS, ArrayType, tangent_type
+from tracejit.ir.halves import computes, has_halves, widened
+from tracejit.ir.types import BOOL, FLOATS, INTEGERS, ArrayType, Dtypes, tangent_type, type_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,14 +183,21 @@ class Primitive:
         return types
 
     def evaluate(self, *arrays: Any, **params: Any) -> tuple[Any, ...]:
-        """The values by NumPy, always a tuple, of the dtypes that typing says."""
-        outs = self._evaluate(*arrays, **params)
-        return (outs,) if self.single else tuple(outs)
+        """The values by NumPy, always a tuple, of the dtypes that typing says. Of halves they are
+        computed in float32 (see halves.py)."""
+        wide = has_halves(arrays) and computes(self.name, params)
+        outs = self._evaluate(*(widened(arrays) if wide else arrays), **params)
+        if not wide:
+            return (outs,) if self.single else tuple(outs)
+        types = self.typing(*map(type_of, arrays), **params)
+        results = (outs,) if self.single else outs
+        return tuple([np.asarray(y, t.dtype) for y, t in zip(results, types, strict=True)])
+
 
 # Constructors.
 
 
-def accept(name: str, types: Sequence[ArrayType], dtypes: frozenset[np.dtype]) -> None:
+def accept(name: str, types: Sequence[ArrayType], dtypes: Dtypes) -> None:
     """Raise unless all types have one shape and one dtype out of `dtypes`."""
     first = types[0]
     for other in types[1:]:
@@ -204,7 +212,7 @@ def accept(name: str, types: Sequence[ArrayType], dtypes: frozenset[np.dtype]) -
         raise not_accepted(name, first, dtypes)
 
 
-def not_accepted(name: str, type: ArrayType, dtypes: frozenset[np.dtype]) -> DTypeError:
+def not_accepted(name: str, type: ArrayType, dtypes: Dtypes) -> DTypeError:
     """The error for an operand of another dtype than an operation takes."""
     hint = f"it takes {', '.join(sorted(d.name for d in dtypes))}"
     if type.is_complex and dtypes & FLOATS:
@@ -219,7 +227,7 @@ def elementwise(
     name: str,
     *,
     arity: int,
-    accepts: frozenset[np.dtype],
+    accepts: Dtypes,
     evaluate: Callable[..., Any],
     jvp: Jvp,
     transpose: Callable[..., Sequence[Atom | None]] | None = None,
@@ -244,7 +252,7 @@ def elementwise(
 def unary(
     name: str,
     *,
-    accepts: frozenset[np.dtype],
+    accepts: Dtypes,
     evaluate: Callable[..., Any],
     derivative: Callable[..., Atom] | None,
     **rest: Any,
@@ -257,7 +265,7 @@ def unary(
 def binary(
     name: str,
     *,
-    accepts: frozenset[np.dtype],
+    accepts: Dtypes,
     evaluate: Callable[..., Any],
     derivatives: tuple[Callable[..., Atom] | None, Callable[..., Atom] | None] | None,
     **rest: Any,
@@ -268,7 +276,7 @@ def binary(
 
 
 def predicate(
-    name: str, *, arity: int, accepts: frozenset[np.dtype], evaluate: Callable[..., Any]
+    name: str, *, arity: int, accepts: Dtypes, evaluate: Callable[..., Any]
 ) -> Primitive:
     """A question asked of each element; the answer is a bool."""
     return elementwise(

@@ -33,7 +33,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from tracejit.ir.atoms import Atom, Literal, Var
-from tracejit.ir.types import DTYPE_NAMES, ArrayType
+from tracejit.ir.types import DTYPE_NAMES, ArrayType, kind_of
 
 INDENT = "  "
 MISSING = object()
@@ -126,7 +126,18 @@ def print_number(value: complex, dtype: np.dtype) -> str:
         part = np.dtype(f"f{dtype.itemsize // 2}").type
         real, imag = str(part(value.real)), str(part(value.imag))
         return f"{real}{imag if imag[0] == '-' else f'+{imag}'}j"
-    return str(dtype.type(value)) if dtype.kind == "f" else str(value)
+    if dtype.kind == "f":
+        return str(dtype.type(value))
+    return _shortest(value, dtype) if kind_of(dtype) == "f" else str(value)
+
+
+def _shortest(value: Any, dtype: np.dtype) -> str:
+    """The shortest text of a bfloat16, of which NumPy does not know it: four digits are enough."""
+    for digits in range(1, 5):
+        near = float(f"{value:.{digits}g}")
+        if float(dtype.type(near)) == value:
+            return str(near)
+    return str(value)
 
 
 def kind_of_number(number: str) -> str:
@@ -144,10 +155,10 @@ def deduce_type(
     """The type of a literal that is written without one: see the top of the module."""
     kinds = "iu" if kind == "i" else kind
     for x in operands:
-        if isinstance(x, Var) and x.type.dtype.kind in kinds:
+        if isinstance(x, Var) and kind_of(x.type.dtype) in kinds:
             return x.type
     for type in results:
-        if type.dtype.kind in kinds:
+        if kind_of(type.dtype) in kinds:
             return type
     return None
 

@@ -27,7 +27,7 @@ from tracejit.errors import (
     did_you_mean,
 )
 from tracejit.ir.atoms import Literal
-from tracejit.ir.types import ALL, BOOL, Shape, array_type
+from tracejit.ir.types import BOOL, Shape, array_type, has_dtype
 from tracejit.numpy.promotion import defaulted, dtype_of, result_dtype, unknown_dtype
 from tracejit.ops import elementwise, structure
 from tracejit.trace.provenance import user_frame
@@ -148,7 +148,7 @@ def from_sequence(xs: Sequence[Any]) -> Array:
     """The array of nested sequences: by NumPy, or stacked where they hold tracers."""
     if not _holds_tracer(xs):
         array = np.asarray(xs)
-        if array.dtype not in ALL:
+        if not has_dtype(array.dtype):
             raise unknown_dtype(array.dtype)
         return array.astype(defaulted(array.dtype), copy=False)
     parts = [operand(x) for x in xs]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tracejit.errors import ArgumentError, UnsupportedError
-from tracejit.ir.types import BOOL, COMPLEX, FLOATS, INEXACT
+from tracejit.ir.types import BOOL, COMPLEX, FLOATS, INEXACT, finfo
 from tracejit.numpy import ufuncs, views
 from tracejit.numpy.arrays import (
     Array,
@@ -163,7 +163,7 @@ def nan_to_num(
         return bind(parts.complex, *both)
     if x.dtype not in FLOATS:
         return copied(x)
-    limits = np.finfo(x.dtype)
+    limits = finfo(x.dtype)
     high = limits.max if posinf is None else posinf
     low = limits.min if neginf is None else neginf
     is_high, is_low = ufuncs.equal(x, np.inf), ufuncs.equal(x, -np.inf)

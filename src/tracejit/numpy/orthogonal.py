@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tracejit.errors import ArgumentError, ShapeError, UnsupportedError
+from tracejit.ir.types import finfo
 from tracejit.numpy import ufuncs
 from tracejit.numpy.arrays import Array, ArrayLike, fault, value
 from tracejit.numpy.contraction import matmul
@@ -176,7 +177,7 @@ def pinv(a: ArrayLike, rcond: Any = None, hermitian: bool = False, *, rtol: Any 
 
 def _rank_limit(s: Array, shape: tuple[int, ...]) -> Array:
     """What NumPy counts as 0 among singular values."""
-    return max_over(s, -1) * (max(shape[-2:]) * float(np.finfo(s.dtype).eps))
+    return max_over(s, -1) * (max(shape[-2:]) * float(finfo(s.dtype).eps))
 
 
 def matrix_rank(
@@ -206,7 +207,7 @@ def lstsq(a: ArrayLike, b: ArrayLike, rcond: float | None = None) -> tuple[Array
     if x.ndim != 2 or y.ndim not in (1, 2) or y.shape[0] != x.shape[0]:
         raise fault(ShapeError, f"lstsq: shapes {x.shape} and {y.shape} do not fit")
     m, n = x.shape
-    limit = max(m, n) * float(np.finfo(x.dtype).eps) if rcond is None else float(rcond)
+    limit = max(m, n) * float(finfo(x.dtype).eps) if rcond is None else float(rcond)
     solution = matmul(pinv(x, max(limit, 0.0)), y)
     s = svdvals(x)
     counts = ufuncs.greater(s, max_over(s, -1, initial=0) * limit)

@@ -7,7 +7,9 @@ for a Python number. Two modes:
     float64          float64            float64      float64        float64              as NumPy
     float32          float32            float32      float32        float32              as JAX
 
-There is no float16 here, so where NumPy gives it (`sin` of int8 or bool) the result is float32.
+float16 is NumPy's: `sin` of int8 or bool gives it in the first mode. bfloat16, which NumPy does not
+know, has JAX's rules: it stays with integers, meets float16 in float32, and wider floats win. In
+the second mode so does float16.
 """
 
 from __future__ import annotations
@@ -22,16 +24,21 @@ from tracejit.errors import DTypeError
 from tracejit.ir.atoms import Literal
 from tracejit.ir.types import (
     ALL,
+    BITS,
     BOOL,
     COMPLEX,
     COMPLEX64,
     COMPLEX128,
     COMPLEX_OF,
+    FLOAT16,
     FLOAT32,
     FLOAT64,
+    HALVES,
     INEXACT,
     INT64,
     UINT64,
+    bfloat16,
+    has_dtype,
 )
 from tracejit.trace.provenance import user_frame
 from tracejit.trace.tracer import Tracer
@@ -64,8 +71,8 @@ def as_dtype(dtype: Any) -> np.dtype:
         return default_float()
     if dtype is complex:
         return default_complex()
-    found = np.dtype(dtype)
-    if found not in ALL:
+    found = bfloat16() if isinstance(dtype, str) and dtype == "bfloat16" else np.dtype(dtype)
+    if not has_dtype(found):
         raise unknown_dtype(found)
     return found
 
@@ -75,8 +82,8 @@ def unknown_dtype(dtype: np.dtype) -> DTypeError:
     return DTypeError(
         f"there are no arrays of dtype {dtype} in tracejit",
         where=user_frame(),
-        hint="it knows bool, int8 to int64, uint8 to uint64, float32, float64, complex64 and "
-        "complex128",
+        hint="it knows bool, int8 to int64, uint8 to uint64, float16 to float64, bfloat16, "
+        "complex64 and complex128",
     )
 
 
@@ -90,7 +97,7 @@ def is_weak(x: Any) -> bool:
 def dtype_of(x: Any) -> np.dtype:
     """The dtype of an operand on its own."""
     if isinstance(x, (Tracer, np.ndarray, np.generic, Literal)):
-        if x.dtype not in ALL:
+        if x.dtype not in ALL and not has_dtype(x.dtype):
             raise unknown_dtype(x.dtype)
         return x.dtype
     if isinstance(x, complex):
@@ -100,6 +107,9 @@ def dtype_of(x: Any) -> np.dtype:
 
 @lru_cache(maxsize=1024)
 def _promote(x: np.dtype, y: np.dtype, default: np.dtype) -> np.dtype:
+    half, other = (x, y) if x in HALVES else (y, x)
+    if half in HALVES and (half != FLOAT16 or default == FLOAT32):
+        return half if other in BITS else FLOAT32 if other in HALVES else other
     both = np.promote_types(x, y)
     if default == FLOAT32 and not {x, y} & {FLOAT64, COMPLEX128}:
         return {FLOAT64: FLOAT32, COMPLEX128: COMPLEX64}.get(both, both)
@@ -122,6 +132,8 @@ def result_dtype(*xs: Any) -> np.dtype:
         else:
             strong = dtype if strong is None else promote_dtypes(strong, dtype)
     if weak == 3 and (strong is None or strong not in COMPLEX):
+        if strong in HALVES:
+            return COMPLEX64
         return default_complex() if strong is None else COMPLEX_OF.get(strong, default_complex())
     if weak == 2 and (strong is None or strong not in INEXACT):
         return default_float()
@@ -134,7 +146,9 @@ def float_dtype(dtype: np.dtype) -> np.dtype:
     """The dtype of sin, sqrt and their like for this one."""
     if dtype in INEXACT:
         return dtype
-    return FLOAT32 if dtype.itemsize <= 2 else default_float()
+    if dtype.itemsize > 2:
+        return default_float()
+    return FLOAT16 if dtype.itemsize == 1 and default_float() == FLOAT64 else FLOAT32
 
 
 def result_float(*xs: Any) -> np.dtype:

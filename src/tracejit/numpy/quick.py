@@ -16,7 +16,7 @@ from tracejit.ir.atoms import Atom, Literal, Var
 from tracejit.ir.current import stack
 from tracejit.ir.graph import Equation
 from tracejit.ir.primitive import Primitive
-from tracejit.ir.types import ArrayType, array_type
+from tracejit.ir.types import FLOATS, ArrayType, array_type
 from tracejit.numpy.ufunc import Ufunc
 from tracejit.ops import elementwise as ops
 from tracejit.ops.structure import broadcast, reshape
@@ -62,7 +62,7 @@ def quick_unary(primitive: Primitive, x: Any) -> Tracer | None:
     if x.__class__ is Tracer:
         trace, atom = x.owner, x.atom
         sinks, type = stack.sinks, atom.type
-        if type.dtype.kind == "f" and sinks and sinks[-1] is trace:
+        if type.dtype in FLOATS and sinks and sinks[-1] is trace:
             return _bound(trace, primitive, (atom,), primitive.result_type(type, 1), {})
     return None
 
@@ -73,7 +73,7 @@ def quick_binary(primitive: Primitive, x: Any, y: Any) -> Tracer | None:
     if known.__class__ is not Tracer:
         return None
     trace, type, sinks = known.owner, known.atom.type, stack.sinks
-    if type.dtype.kind != "f" or not sinks or sinks[-1] is not trace:
+    if type.dtype not in FLOATS or not sinks or sinks[-1] is not trace:
         return None
     if x.__class__ is not Tracer:
         if x.__class__ is not float and x.__class__ is not int:

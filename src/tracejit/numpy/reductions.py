@@ -10,7 +10,7 @@ import numpy as np
 
 from tracejit.errors import ArgumentError, ShapeError
 from tracejit.ir.primitive import Primitive
-from tracejit.ir.types import BOOL, COMPLEX, INT64, Shape, without_axes
+from tracejit.ir.types import BOOL, COMPLEX, FLOAT32, HALVES, INT64, Shape, without_axes
 from tracejit.numpy import ufuncs
 from tracejit.numpy.arrays import (
     Array,
@@ -253,10 +253,22 @@ def mean(
     a: ArrayLike, axis: Axis = None, dtype: DTypeLike = None, out: Array = None,
     keepdims: bool = False, *, where: ArrayLike = True,
 ) -> Array:  # fmt: skip
-    """The mean over axes; of integers in floats. NaN where there are no elements."""
+    """The mean over axes; of integers in floats, of halves in float32, rounded in the end. NaN
+    where there are no elements."""
+    x, wanted = _for_means(a, dtype)
+    return narrowed(_mean(x, some_axes(axis, x.ndim), where, keepdims), wanted)
+
+
+def _for_means(a: ArrayLike, dtype: DTypeLike) -> tuple[Array, np.dtype]:
+    """a in the dtype in which means are computed, and that of the result, if it is real."""
     x = value(a)
-    x = convert(x, quotient_dtype(x) if dtype is None else as_dtype(dtype))
-    return _mean(x, some_axes(axis, x.ndim), where, keepdims)
+    wanted = quotient_dtype(x) if dtype is None else as_dtype(dtype)
+    return convert(x, FLOAT32 if wanted in HALVES else wanted), wanted
+
+
+def narrowed(x: Array, dtype: np.dtype) -> Array:
+    """x rounded to halves, if the dtype is one of theirs."""
+    return convert(x, dtype) if dtype in HALVES else x
 
 
 @takes_out
@@ -266,13 +278,17 @@ def var(
 ) -> Array:  # fmt: skip
     """The mean square distance from the mean, which is real of complex numbers, too; the sum is
     divided by the count less ddof."""
-    x = value(a)
-    x = convert(x, quotient_dtype(x) if dtype is None else as_dtype(dtype))
+    x, wanted = _for_means(a, dtype)
+    free = ddof if correction is None else correction
+    return narrowed(_var(x, axis, free, keepdims, where), wanted)
+
+
+def _var(x: Array, axis: Axis, ddof: float, keepdims: bool, where: ArrayLike) -> Array:
     axes = some_axes(axis, x.ndim)
     off = size_squared(ufuncs.subtract(x, _mean(x, axes, where, True)))
     total = reduce_with(structure.reduce_sum, _masked(off, where, 0), axes, keepdims)
     count = _count(x, axes, where, keepdims)
-    free = ufuncs.maximum(ufuncs.subtract(count, ddof if correction is None else correction), 0)
+    free = ufuncs.maximum(ufuncs.subtract(count, ddof), 0)
     return ufuncs.divide(total, value(free, off.dtype))
 
 
@@ -295,9 +311,9 @@ def std(
     keepdims: bool = False, *, where: ArrayLike = True, correction: float | None = None,
 ) -> Array:  # fmt: skip
     """The root of the variance; its derivative is 0 where the variance is."""
-    return root(
-        var(a, axis, dtype, ddof=ddof, keepdims=keepdims, where=where, correction=correction)
-    )
+    x, wanted = _for_means(a, dtype)
+    free = ddof if correction is None else correction
+    return narrowed(root(_var(x, axis, free, keepdims, where)), wanted)
 
 
 # Running

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tracejit.errors import ArgumentError, ShapeError
+from tracejit.ir.types import FLOATS
 from tracejit.numpy import ufuncs
 from tracejit.numpy.arrays import (
     Array,
@@ -118,7 +119,7 @@ def searchsorted(
 def _sorts_before(x: Array, v: Array, side: str) -> Array:
     """Whether elements of the sorted array come before v; NaN comes last."""
     before = (ufuncs.less if side == "left" else ufuncs.less_equal)(x, v)
-    if x.dtype.kind != "f":
+    if x.dtype not in FLOATS:
         return before
     last = ufuncs.isnan(v)
     if side == "left":

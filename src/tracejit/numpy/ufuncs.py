@@ -15,10 +15,13 @@ from tracejit.ir.types import (
     COMPLEX128,
     FLOAT32,
     FLOAT64,
+    FLOATS,
+    HALVES,
     INEXACT,
     INT32,
     INT64,
     SIGNED,
+    finfo,
 )
 from tracejit.numpy.arrays import (
     Array,
@@ -131,7 +134,7 @@ def _floor_divide(x: Any, y: Any) -> Array:
     """The quotient rounded down; for an integer y of 0 it is 0, as in NumPy."""
     x, y, dtype = _divisor(x, y)
     rest = bind(ops.rem, x, y)
-    if dtype.kind == "f":
+    if dtype in FLOATS:
         quotient = bind(ops.round_even, bind(ops.div, bind(ops.sub, x, rest), y))
     else:
         quotient = bind(ops.div, x, y)
@@ -142,7 +145,7 @@ def _floor_divide(x: Any, y: Any) -> Array:
     if _known_nonzero(y):
         return quotient
     zero = splat(0, dtype, shape_of(quotient))
-    by_zero = bind(ops.div, x, y) if dtype.kind == "f" else zero
+    by_zero = bind(ops.div, x, y) if dtype in FLOATS else zero
     return bind(ops.select, _is_zero(y), by_zero, quotient)
 
 
@@ -161,7 +164,7 @@ def _remainder(x: Any, y: Any) -> Array:
     rest = bind(ops.rem, x, y)
     if dtype.kind != "u":
         rest = bind(ops.select, _needs_shift(rest, y), bind(ops.add, rest, y), rest)
-    if dtype.kind == "f" or _known_nonzero(y):
+    if dtype in FLOATS or _known_nonzero(y):
         return rest
     return bind(ops.select, _is_zero(y), splat(0, dtype, shape_of(rest)), rest)
 
@@ -169,7 +172,7 @@ def _remainder(x: Any, y: Any) -> Array:
 def _fmod(x: Any, y: Any) -> Array:
     x, y, dtype = _divisor(x, y)
     rest = bind(ops.rem, x, y)
-    if dtype.kind == "f" or _known_nonzero(y):
+    if dtype in FLOATS or _known_nonzero(y):
         return rest
     return bind(ops.select, _is_zero(y), splat(0, dtype, shape_of(rest)), rest)
 
@@ -315,7 +318,7 @@ def _ignoring_nan(primitive: Primitive) -> Body:
         dtype = result_dtype(x, y)
         x, y = unify((x, y), dtype)
         best = bind(primitive, x, y)
-        if dtype.kind != "f":
+        if dtype not in FLOATS:
             return best
         best = bind(ops.select, bind(ops.ne, x, x), y, best)
         return bind(ops.select, bind(ops.ne, y, y), x, best)
@@ -349,9 +352,11 @@ def _logaddexp(x: Any, y: Any) -> Array:
 
 
 def _logaddexp2(x: Any, y: Any) -> Array:
+    """Of halves in float32, as NumPy: a product by log(2) would be rounded."""
     dtype = result_float(x, y)
-    x, y = (multiply.body(value(z, dtype), math.log(2)) for z in (x, y))
-    return _divide(_logaddexp(x, y), math.log(2))
+    wide = FLOAT32 if dtype in HALVES else dtype
+    x, y = (multiply.body(value(z, wide), math.log(2)) for z in (x, y))
+    return convert(_divide(_logaddexp(x, y), math.log(2)), dtype)
 
 
 exp = _unary("exp", of_float(ops.exp), "e to the x.")
@@ -512,8 +517,11 @@ def _frexp(x: Any) -> tuple[Array, Array]:
     """(m, e) with x = m 2**e and 1/2 <= |m| < 1: e from the bits of x, scaled if subnormal."""
     x = to_real(x, "frexp")
     dtype, shape = x.dtype, x.shape
+    if dtype in HALVES:
+        mantissa, exponent = _frexp(convert(x, FLOAT32))
+        return convert(mantissa, dtype), exponent
     bits, width, mask, bias = _FIELDS[dtype]
-    tiny = bind(ops.lt, bind(ops.abs, x), splat(np.finfo(dtype).tiny, dtype, shape))
+    tiny = bind(ops.lt, bind(ops.abs, x), splat(finfo(dtype).tiny, dtype, shape))
     scaled = bind(ops.mul, x, splat(2.0**60, dtype, shape))
     raised = bind(ops.bitcast, bind(ops.select, tiny, scaled, x), dtype=bits)
     field = bind(ops.shift_right_logical, raised, splat(width, bits, shape))

@@ -42,6 +42,7 @@ from tracejit.ir.types import (
     REALS,
     UNSIGNED,
     ArrayType,
+    finfo,
     tangent_type,
 )
 from tracejit.ops.complex import complex as complex_of
@@ -237,7 +238,7 @@ def _pow_wrt_base(x: Atom, y: Atom, z: Atom) -> Atom:
     if x.type.is_complex:
         is_null = eq(y, zero(y.type))
         return y * pow(x, select(is_null, ones(y.type), y - 1.0))
-    least = Literal(float(np.finfo(x.dtype).tiny), x.type)
+    least = Literal(float(finfo(x.dtype).tiny), x.type)
     endless = and_(eq(y, zero(y.type)), lt(abs(x), least))
     return y * pow(x, select(endless, ones(y.type), y) - 1.0)
 

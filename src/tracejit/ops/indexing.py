@@ -24,6 +24,7 @@ from tracejit.ir.types import (
     NUMBERS,
     ORDERED,
     ArrayType,
+    Dtypes,
     Shape,
     array_type,
     tangent_type,
@@ -64,7 +65,7 @@ def _gather_typing(
     return (x.with_shape(shape),)
 
 
-def _scatter_typing(name: str, accepts: frozenset[np.dtype]) -> Callable[..., Any]:
+def _scatter_typing(name: str, accepts: Dtypes) -> Callable[..., Any]:
     def typing(
         x: ArrayType, indices: ArrayType, updates: ArrayType, *, axes: Axes, batch: int
     ) -> tuple[ArrayType, ...]:

@@ -42,7 +42,7 @@ from tracejit.errors import DTypeError, MissingRuleError, ShapeError
 from tracejit.ir.atoms import Atom, Literal, is_zero, ones, zero
 from tracejit.ir.current import current
 from tracejit.ir.primitive import Joint, Primitive
-from tracejit.ir.types import INEXACT, PART_OF, ArrayType, array_type, type_of
+from tracejit.ir.types import INEXACT, PART_OF, ArrayType, array_type, finfo, type_of
 from tracejit.ops.elementwise import abs, convert, eq, gt, le, neg, select
 from tracejit.ops.linalg import (
     adjoint,
@@ -105,7 +105,7 @@ def _inverse(d: Atom, values: Atom) -> Atom:
     if not d.type.size:
         return d
     n = values.shape[-1]
-    eps = float(np.finfo(values.dtype).eps)
+    eps = float(finfo(values.dtype).eps)
     largest = reduce_max(abs(values), axes=(values.ndim - 1,))
     tie = largest * Literal(TIE * n * eps, largest.type)
     tie = broadcast(tie, shape=d.shape, dims=tuple(range(values.ndim - 1)))

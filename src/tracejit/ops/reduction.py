@@ -32,6 +32,7 @@ from tracejit.ir.types import (
     ORDERED,
     REALS,
     ArrayType,
+    Dtypes,
     tangent_type,
     without_axes,
 )
@@ -57,7 +58,7 @@ from tracejit.ops.structure import (
 
 
 def _reduction(
-    name: str, *, accepts: frozenset[np.dtype], evaluate: Callable[..., Any], jvp: Jvp, doc: str
+    name: str, *, accepts: Dtypes, evaluate: Callable[..., Any], jvp: Jvp, doc: str
 ) -> Primitive:
     def batch(size: int, inputs: Any, batched: Any, *, axes: Axes) -> Any:
         return primitive.bind(inputs[0], axes=shifted(axes))
@@ -111,14 +112,14 @@ def least(dtype: np.dtype) -> float | int | bool:
     """The identity of max: -inf, the smallest integer, or False."""
     if dtype.kind == "b":
         return False
-    return -math.inf if dtype.kind == "f" else int(np.iinfo(dtype).min)
+    return -math.inf if dtype in FLOATS else int(np.iinfo(dtype).min)
 
 
 def greatest(dtype: np.dtype) -> float | int | bool:
     """The identity of min: inf, the largest integer, or True."""
     if dtype.kind == "b":
         return True
-    return math.inf if dtype.kind == "f" else int(np.iinfo(dtype).max)
+    return math.inf if dtype in FLOATS else int(np.iinfo(dtype).max)
 
 
 reduce_max = _reduction(
@@ -217,7 +218,7 @@ def _accumulated(ufunc: np.ufunc) -> Callable[..., Any]:
     return evaluate
 
 
-def _running_rules(name: str, accepts: frozenset[np.dtype], ufunc: np.ufunc) -> dict[str, Any]:
+def _running_rules(name: str, accepts: Dtypes, ufunc: np.ufunc) -> dict[str, Any]:
     """What all running reductions share: typing, value and batching."""
 
     def typing(x: ArrayType, *, axis: int, reverse: bool) -> tuple[ArrayType, ...]:

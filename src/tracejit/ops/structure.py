@@ -16,7 +16,7 @@ import numpy as np
 from tracejit.errors import ArgumentError, AxisError, DTypeError, ShapeError
 from tracejit.ir.atoms import Atom, Literal, zero
 from tracejit.ir.primitive import ZERO, Primitive, Unknown, linear, not_accepted
-from tracejit.ir.types import ALL, BOOL, NUMBERS, ArrayType, Shape, array_type, without_axes
+from tracejit.ir.types import ALL, BOOL, NUMBERS, ArrayType, Dtypes, Shape, array_type, without_axes
 from tracejit.ops.elementwise import select
 
 Axes = tuple[int, ...]
@@ -69,7 +69,7 @@ broadcast = linear(
 )  # fmt: skip
 
 
-def reduce_typing(name: str, accepts: frozenset[np.dtype]) -> Any:
+def reduce_typing(name: str, accepts: Dtypes) -> Any:
     """The type rule of reductions over `axes`, which go away."""
 
     def typing(x: ArrayType, *, axes: Axes, **params: Any) -> tuple[ArrayType, ...]:

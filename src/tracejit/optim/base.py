@@ -18,6 +18,7 @@ import numpy as np
 
 from tracejit import tree
 from tracejit.errors import ArgumentError, DTypeError
+from tracejit.ir.types import FLOATS
 from tracejit.trace.provenance import user_frame
 from tracejit.trace.tracer import Tracer
 
@@ -221,7 +222,7 @@ def start(params: Any, value: float = 0.0, dtype: Any = None) -> Any:
 def require_float(path: tree.KeyPath, p: Any) -> None:
     """DTypeError for a parameter that cannot move."""
     found = dtype_of(p)
-    if found.kind != "f" and found.name != "bfloat16":  # whose kind is "V"
+    if found not in FLOATS:
         raise DTypeError(
             f"parameter params{tree.keystr(path)} has dtype {found}, and optimisers move floats",
             where=user_frame(), hint="make it a float, or keep it out of the parameters",

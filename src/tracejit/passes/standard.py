@@ -14,6 +14,7 @@ from tracejit.passes.pack import pack
 from tracejit.passes.pairs.split import pairs
 from tracejit.passes.pipeline import Pipeline
 from tracejit.passes.totals import totals
+from tracejit.passes.widen import widen
 
 #: What every backend begins with, and none has to clean up after.
 SIMPLIFY = Pipeline(
@@ -26,7 +27,10 @@ SIMPLIFY = Pipeline(
     ],
 )  # fmt: skip
 
-#: Behind it, for machines without complex numbers.
+#: Behind it, for machines that compute with float32, but not with floats of 16 bits.
+NO_HALVES = Pipeline("no halves", [widen, fold, cse, dce])
+
+#: Behind that, for machines without complex numbers.
 PARTS = Pipeline("parts", [pairs, fold, cse, dce])
 
 #: Behind these, for machines with vectors.

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tracejit.errors import ArgumentError, DTypeError
-from tracejit.ir.types import FLOATS, UINT32, UINT64, Shape
+from tracejit.ir.types import FLOATS, UINT32, UINT64, Shape, finfo
 from tracejit.numpy import ufuncs
 from tracejit.numpy.arrays import Array, ArrayLike, DTypeLike, fault, known_number, operand, value
 from tracejit.numpy.choosing import clip, where
@@ -67,7 +67,7 @@ def _unit(words: tuple[Array, Array], shape: Shape, dtype: np.dtype) -> Array:
     the number 1; then 1 is subtracted, which is exact.
     """
     unsigned = UINT64 if dtype.itemsize == 8 else UINT32
-    drop = unsigned.itemsize * 8 - np.finfo(dtype).nmant
+    drop = unsigned.itemsize * 8 - finfo(dtype).nmant
     exponent = np.ones((), dtype).view(unsigned)[()]
     bits = bits_of(words, shape, unsigned) >> unsigned.type(drop)
     return bind(elementwise.bitcast, bits | exponent, dtype=dtype) - dtype.type(1)
@@ -111,7 +111,7 @@ def gumbel(
     upper tail has more than epsilon's resolution.
     """
     dtype, shape = float_dtype("gumbel", dtype), checked_shape("gumbel", shape)
-    info = np.finfo(dtype)
+    info = finfo(dtype)
     if mode in (None, "low"):
         u = uniform(key, shape, dtype, info.tiny, 1.0)
         return -ufuncs.log(-ufuncs.log(u))
@@ -126,7 +126,7 @@ def gumbel(
 def laplace(key: ArrayLike, shape: Any = (), dtype: DTypeLike = None) -> Array:
     """The standard Laplace distribution: sign(u) log(1 - |u|) for u in (-1, 1)."""
     dtype = float_dtype("laplace", dtype)
-    above = dtype.type(np.finfo(dtype).epsneg - 1)
+    above = dtype.type(finfo(dtype).epsneg - 1)
     u = uniform(key, checked_shape("laplace", shape), dtype, above, 1.0)
     return ufuncs.sign(u) * ufuncs.log1p(-abs(u))
 
@@ -134,14 +134,14 @@ def laplace(key: ArrayLike, shape: Any = (), dtype: DTypeLike = None) -> Array:
 def cauchy(key: ArrayLike, shape: Any = (), dtype: DTypeLike = None) -> Array:
     """The standard Cauchy distribution: tan(pi (u - 1/2))."""
     dtype = float_dtype("cauchy", dtype)
-    u = uniform(key, checked_shape("cauchy", shape), dtype, np.finfo(dtype).eps, 1.0)
+    u = uniform(key, checked_shape("cauchy", shape), dtype, finfo(dtype).eps, 1.0)
     return ufuncs.tan((u - 0.5) * math.pi)
 
 
 def logistic(key: ArrayLike, shape: Any = (), dtype: DTypeLike = None) -> Array:
     """The standard logistic distribution: log(u) - log(1 - u)."""
     dtype = float_dtype("logistic", dtype)
-    u = uniform(key, checked_shape("logistic", shape), dtype, np.finfo(dtype).tiny, 1.0)
+    u = uniform(key, checked_shape("logistic", shape), dtype, finfo(dtype).tiny, 1.0)
     return ufuncs.log(u) - ufuncs.log1p(-u)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tracejit.errors import ArgumentError, DTypeError, ShapeError
-from tracejit.ir.types import INT32, INTEGERS, UINT32, Shape
+from tracejit.ir.types import FLOATS, INT32, INTEGERS, UINT32, Shape, finfo
 from tracejit.numpy import ufuncs
 from tracejit.numpy.arrays import (
     Array,
@@ -62,13 +62,13 @@ def bernoulli(
         raise fault(ArgumentError, f"random.bernoulli: mode is 'low' or 'high', not {mode!r}")
     p = operand(p)
     dtype = dtype_of(p)
-    if dtype.kind != "f":
+    if dtype not in FLOATS:
         raise fault(DTypeError, f"random.bernoulli: a probability is a float, not {dtype}")
     shape = checked_shape("bernoulli", shape, p)
     if mode == "low":
         return uniform(key, shape, dtype) < p
     coarse, fine = uniform(key, (2, *shape), dtype)
-    return fine * 2.0 ** -np.finfo(dtype).nmant < p - coarse
+    return fine * 2.0 ** -finfo(dtype).nmant < p - coarse
 
 
 def rademacher(key: ArrayLike, shape: Any = (), dtype: DTypeLike = None) -> Array:

@@ -20,7 +20,7 @@ from tracejit.errors import NonFiniteError
 from tracejit.ir.atoms import Atom, Var
 from tracejit.ir.graph import Equation, Jaxpr
 from tracejit.ir.primitive import Primitive
-from tracejit.ir.types import type_of
+from tracejit.ir.types import FLOATS, INEXACT, type_of
 from tracejit.ir.walk import (
     evaluate_equation,
     evaluator,
@@ -74,7 +74,7 @@ def look(
 
 def _has(test: Test, y: Any) -> bool:
     array = np.asarray(y)
-    return array.dtype.kind in "fc" and bool(test(array).any())
+    return array.dtype in INEXACT and bool(test(array).any())
 
 
 # The search
@@ -238,7 +238,7 @@ def _operand(x: Any, out: Any, at: tuple[int, ...]) -> str:
     type = type_of(array)
     if array.shape == np.shape(out):
         return f"{type} {array[at]}"
-    if array.size <= 4 or array.dtype.kind != "f":
+    if array.size <= 4 or array.dtype not in FLOATS:
         return f"{type} {array.tolist()}" if array.size <= 4 else f"{type}"
     return f"{type} from {np.nanmin(array)} to {np.nanmax(array)}"
 

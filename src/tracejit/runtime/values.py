@@ -20,14 +20,16 @@ import numpy as np
 from tracejit.config import config
 from tracejit.errors import DTypeError
 from tracejit.ir.atoms import Literal
-from tracejit.ir.types import ALL, COMPLEX_OF, FLOAT32, FLOAT64, ArrayType, array_type
+from tracejit.ir.types import ALL, COMPLEX_OF, FLOAT32, FLOAT64, ArrayType, array_type, has_dtype
 from tracejit.trace.provenance import user_frame
 from tracejit.trace.tracer import Trace, Tracer
 
 #: Gives the name of a leaf, for messages: `argument params['n'] of loss`.
 Name = Callable[[], str]
 
-_KNOWN = "bool, int8 to int64, uint8 to uint64, float32, float64, complex64 and complex128"
+_KNOWN = (
+    "bool, int8 to int64, uint8 to uint64, float16 to float64, bfloat16, complex64 and complex128"
+)
 
 
 def default_float() -> np.dtype:
@@ -89,7 +91,7 @@ def _array(x: Any, name: Name) -> np.ndarray:
     native = array
     if array.dtype.kind in "biufc":
         native = array.astype(array.dtype.newbyteorder("="), copy=False)
-    if native.dtype not in ALL:
+    if not has_dtype(native.dtype):
         raise DTypeError(
             f"{name()} is an array of dtype {array.dtype}",
             where=user_frame(),
@@ -114,7 +116,7 @@ def abstract(x: Any, name: Name) -> ArrayType:
     """The type of a leaf, of which only shape and dtype count: also of a ShapeDtypeStruct."""
     if hasattr(x, "shape") and hasattr(x, "dtype") and not hasattr(x, "__array__"):
         dtype = np.dtype(x.dtype)
-        if dtype not in ALL:
+        if not has_dtype(dtype):
             raise DTypeError(
                 f"{name()} has dtype {dtype}", where=user_frame(), hint=f"tracejit knows {_KNOWN}"
             )

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from tracejit.errors import ArgumentError
-from tracejit.ir.types import DTYPE_NAMES, DTYPES, ArrayType, array_type
+from tracejit.ir.types import DTYPE_NAMES, DTYPES, ArrayType, array_type, finfo
 
 Draw = Callable[[np.random.Generator, ArrayType], Any]
 
@@ -145,7 +145,7 @@ def splat(number: bool | int | float | complex, type: str) -> Arg:
 
 def special_values(dtype: str) -> np.ndarray:
     """Where implementations of a function on floats go wrong: the ends, zeros, and around them."""
-    info = np.finfo(DTYPES[dtype])
+    info = finfo(DTYPES[dtype])
     ends = [np.inf, info.max, info.tiny, 0.0]
     inner = [1.0, 0.5, 1.5, 2.0, np.pi, 1e-10, 1e10, 20.0, 100.0, info.eps]
     both = np.array(ends + inner, info.dtype)
@@ -154,7 +154,7 @@ def special_values(dtype: str) -> np.ndarray:
 
 def subnormal_values(dtype: str) -> np.ndarray:
     """The numbers that some machines flush to zero, and partners that make such results."""
-    info = np.finfo(DTYPES[dtype])
+    info = finfo(DTYPES[dtype])
     values = [info.smallest_subnormal, info.tiny / 2, info.tiny, info.tiny * 3, 0.0, 0.5, 2.0]
     both = np.array(values, info.dtype)
     return np.concatenate([both, -both])

@@ -20,7 +20,7 @@ from tracejit.ir.atoms import Atom, Literal, Var
 from tracejit.ir.builder import building
 from tracejit.ir.graph import Jaxpr
 from tracejit.ir.parsing import parse
-from tracejit.ir.types import INEXACT, ArrayType, type_of
+from tracejit.ir.types import INEXACT, ArrayType, finfo, type_of
 from tracejit.ir.walk import evaluate, inline
 from tracejit.ops.complex import real
 from tracejit.ops.elementwise import add, convert, mul
@@ -279,7 +279,7 @@ def _tangent(type: ArrayType, rng: np.random.Generator) -> np.ndarray:
 def _rtol(program: Jaxpr, sample: Sample) -> float:
     """What rounding leaves of an identity: by the coarsest float of the program."""
     types = (*program.in_types, *program.out_types)
-    eps = max((float(np.finfo(t.dtype).eps) for t in types if t.is_inexact), default=0.0)
+    eps = max((float(finfo(t.dtype).eps) for t in types if t.is_inexact), default=0.0)
     return eps * 1e4 * max(1.0, sample.scale)
 
 

@@ -39,7 +39,7 @@ from tracejit.ir.builder import Builder
 from tracejit.ir.current import stack
 from tracejit.ir.graph import Equation
 from tracejit.ir.primitive import Primitive
-from tracejit.ir.types import ALL, ArrayType, array_type, type_of
+from tracejit.ir.types import ArrayType, array_type, has_dtype, type_of
 from tracejit.ir.walk import literal_value
 from tracejit.trace.effects import is_recorded, number_of, settle
 from tracejit.trace.provenance import user_frame
@@ -137,7 +137,7 @@ class Trace(Builder):
                 raise leaked(x)
             return x.atom if isinstance(x.atom, Literal) else self.capture(self.capture_key(x), x)
         array = np.asarray(x)
-        if array.dtype not in ALL:
+        if not has_dtype(array.dtype):
             raise DTypeError(
                 f"an array of dtype {array.dtype} cannot be traced", where=user_frame(),
                 hint="tracejit knows bool, int8 to int64, uint8 to uint64, float32 and float64",

@@ -76,7 +76,8 @@ from tracejit.passes.cse import cse
 from tracejit.passes.dce import dce
 from tracejit.passes.fold import fold
 from tracejit.passes.pairs.split import has_complex
-from tracejit.passes.standard import PARTS, SIMPLIFY, VECTORS
+from tracejit.passes.standard import NO_HALVES, PARTS, SIMPLIFY, VECTORS
+from tracejit.passes.widen import bits_of, holds_halves
 
 _POINTERS = (ctypes.c_void_p, ctypes.c_void_p)
 _SHORT = ctypes.PYFUNCTYPE(ctypes.c_int64, *_POINTERS)
@@ -99,7 +100,10 @@ class NativeBackend:
         written: Sequence[int] = (),
     ) -> NativeExecutable:
         """Compile a jaxpr; `constants` are the values of its first inputs, fixed here."""
+        types = jaxpr.in_types[len(constants) :], jaxpr.out_types
         jaxpr = SIMPLIFY(jaxpr, observer)
+        if holds_halves(jaxpr):
+            jaxpr, constants = NO_HALVES(jaxpr, observer), [*map(bits_of, constants)]
         if has_complex(jaxpr):
             jaxpr = PARTS(jaxpr, observer)
         jaxpr, held = lift_constants(VECTORS(jaxpr, observer))
@@ -115,7 +119,7 @@ class NativeBackend:
         handing = handed_on(after)
         if handing is not after:
             after = dce(fold(handing))
-        return NativeExecutable(after, constants, written)
+        return NativeExecutable(after, constants, written, types)
 
 
 class NativeExecutable:
@@ -125,14 +129,19 @@ class NativeExecutable:
     to it, so it runs under the GIL. A long one (`effort.LONG`) runs without the GIL: it takes one
     of several workspaces, and may use several threads (`parallel.py`). It writes the last results
     to the inputs `written`; where one of these overlaps with another input, it declines.
-    summary: what was counted while it was made.
+    summary: what was counted while it was made. types: of what a call takes and gives, where the
+    jaxpr, whose inputs begin with the constants, has others of the same bytes.
     """
 
-    def __init__(self, jaxpr: Jaxpr, constants: Sequence[Any] = (), written: Sequence[int] = ()):
+    def __init__(
+        self, jaxpr: Jaxpr, constants: Sequence[Any] = (), written: Sequence[int] = (),
+        types: tuple[Sequence[ArrayType], Sequence[ArrayType]] | None = None,
+    ):  # fmt: skip
         self.constants = [_dense(x, v.type) for x, v in zip(constants, jaxpr.invars, strict=False)]
-        self.in_types = [v.type for v in jaxpr.invars[len(constants) :]]
+        in_types, out_types = types or (jaxpr.in_types[len(constants) :], jaxpr.out_types)
+        self.in_types = [*in_types]
         self.written = tuple(written)
-        self.out_types = jaxpr.out_types[: len(jaxpr.outvars) - len(self.written)]
+        self.out_types = tuple(out_types[: len(out_types) - len(self.written)])
         self.jaxpr = jaxpr
         built = build(jaxpr, len(self.constants), self.written)
         self.summary = built.summary

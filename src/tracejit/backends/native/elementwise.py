@@ -20,10 +20,12 @@ from tracejit.backends.native.emit import (
     lanes_constant,
     vector_type,
 )
+from tracejit.backends.native.halves import from_float, to_float
 from tracejit.backends.native.lowering import LOWERINGS, Pointwise
 from tracejit.backends.native.maths import MATHS, integer_power, polygamma, sincos
 from tracejit.backends.native.maths.powers import pow_begin, pow_end
 from tracejit.ir.atoms import Literal
+from tracejit.ir.types import FLOAT16, FLOAT32, FLOAT64, HALVES
 from tracejit.ops import elementwise as ops
 from tracejit.ops import special
 
@@ -205,10 +207,16 @@ def _keep_zeros(b: Function, dtype: np.dtype, product: Value, *guards: Value) ->
 
 
 def convert(b: Function, source: np.dtype, x: Value, *, dtype: np.dtype) -> Value:
-    """astype. Floats to integers: toward zero, clamped to the range, NaN to 0."""
+    """astype. Floats to integers: toward zero, clamped to the range, NaN to 0. Halves go by way of
+    float32, but float16 from float64 (see halves.py)."""
     to = register_type(dtype, x.type.lanes)
     if source == dtype:
         return x
+    if source in HALVES:
+        return convert(b, FLOAT32, to_float(b, source, x), dtype=dtype)
+    if dtype in HALVES:
+        at_once = source == FLOAT32 or (source == FLOAT64 and dtype == FLOAT16)
+        return from_float(b, dtype, x if at_once else convert(b, source, x, dtype=FLOAT32))
     if dtype.kind == "b":
         return b.not_equal(x, b.like(x, 0))
     if source.kind == "f":

@@ -205,10 +205,11 @@ class Module:
 
     def __init__(
         self, *, has_fma: bool = True, has_avx512: bool = False,
-        provided: frozenset[str] = frozenset(),
+        has_half_conversions: bool = False, provided: frozenset[str] = frozenset(),
     ) -> None:
         self.has_fma = has_fma  # Has the target the instruction? If not, llvm.fma is a call.
         self.has_avx512 = has_avx512  # Has it vectors of 512 bits and what x86 offers for them?
+        self.has_half_conversions = has_half_conversions  # From float16 to float32, and back?
         self.provided = provided  # Functions that the linker knows: declared, never defined here.
         self.functions: list[Function] = []
         self.defined: set[str] = set()

@@ -34,7 +34,8 @@ def new_module() -> Module:
     """A module for this machine, linked with the functions that programs share."""
     machine = host()
     return Module(
-        has_fma=machine.has_fma, has_avx512=machine.has_avx512, provided=frozenset(SHARED)
+        has_fma=machine.has_fma, has_avx512=machine.has_avx512,
+        has_half_conversions=machine.has_half_conversions, provided=frozenset(SHARED),
     )
 
 

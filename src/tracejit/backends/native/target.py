@@ -23,12 +23,14 @@ from tracejit.errors import CompileError
 
 @dataclass(frozen=True)
 class Features:
-    """What the code generator may use: the width of a vector register in bits, and fused fma."""
+    """What the code generator may use: the width of a vector register in bits, fused fma, and
+    conversions from float16 to float32 and back."""
 
     vector_bits: int
     has_fma: bool
     cpu: str
     flags: str
+    has_half_conversions: bool = False
 
     @property
     def has_avx512(self) -> bool:
@@ -52,7 +54,8 @@ def host() -> Features:
     bits = 512 if flags.get("avx512f") else 256 if flags.get("avx2") else 128
     arm = flags.get("neon") or "aarch64" in llvm.get_process_triple()
     fused = bool(flags.get("fma") or arm)
-    return Features(bits, fused, llvm.get_host_cpu_name(), flags.flatten())
+    halves = bool(flags.get("f16c") or arm)
+    return Features(bits, fused, llvm.get_host_cpu_name(), flags.flatten(), halves)
 
 
 def _new_machine() -> llvm.TargetMachine:

@@ -10,6 +10,8 @@ from tracejit.backends.xla.table import LOWERINGS, full
 from tracejit.errors import MissingLoweringError
 from tracejit.ir.atoms import Atom, Literal, Var
 from tracejit.ir.graph import Equation, Jaxpr
+from tracejit.ir.halves import computes, has_halves
+from tracejit.ir.types import FLOAT32, HALVES
 
 
 class Site(NamedTuple):
@@ -45,12 +47,21 @@ def lower_equation(
         rule = LOWERINGS[eqn.primitive]
     except MissingLoweringError as error:
         raise error.at(str(eqn.provenance) or None) from None
+    wide = has_halves(eqn.inputs) and computes(eqn.primitive.name, eqn.params)
     token = site.set(Site(eqn, raised))
     try:
-        outs = rule(*inputs, **eqn.params)
+        outs = rule(*(map(_widened, inputs) if wide else inputs), **eqn.params)
     finally:
         site.reset(token)
-    return (outs,) if eqn.primitive.single else tuple(outs)
+    results = (outs,) if eqn.primitive.single else tuple(outs)
+    if not wide:
+        return results
+    return tuple([y.astype(v.dtype) for y, v in zip(results, eqn.outvars, strict=True)])
+
+
+def _widened(x: Any) -> Any:
+    """Halves as float32, in which XLA computes what is done with them (see ir/halves.py)."""
+    return x.astype(FLOAT32) if x.dtype in HALVES else x
 
 
 def _read(values: dict[Var, Any], x: Atom) -> Any:

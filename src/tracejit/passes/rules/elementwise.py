@@ -12,11 +12,12 @@ import numpy as np
 from tracejit.ir.atoms import Atom, Literal, is_literal, is_zero, ones, zero
 from tracejit.ir.graph import Equation
 from tracejit.ir.primitive import Primitive
-from tracejit.ir.types import BOOL, FLOAT32, FLOATS, INEXACT, INTEGERS
+from tracejit.ir.types import BOOL, FLOATS, INEXACT, INTEGERS, finfo
 from tracejit.ops.elementwise import (
     abs,
     add,
     and_,
+    bitcast,
     convert,
     cos,
     cosh,
@@ -113,7 +114,7 @@ def _two_factors(inner: Equation, x: Atom, c: Atom) -> Atom | None:
 
 def _is_normal(number: float, dtype: np.dtype) -> bool:
     """Whether a float is finite and has all the bits of its dtype."""
-    info = np.finfo(dtype)
+    info = finfo(dtype)
     return float(info.tiny) <= math.fabs(number) <= float(info.max)
 
 
@@ -363,7 +364,7 @@ def _to_itself(x: Atom, *, dtype: np.dtype) -> Atom | None:
 def _is_lossless(source: np.dtype, target: np.dtype) -> bool:
     """Whether each value of the source dtype is one of the target dtype."""
     if target in FLOATS and source in INTEGERS:
-        return np.iinfo(source).bits <= (24 if target == FLOAT32 else 53)
+        return np.iinfo(source).bits <= finfo(target).nmant + 1
     return bool(np.can_cast(source, target, "safe"))
 
 
@@ -378,6 +379,9 @@ def _through_wider(inner: Equation, x: Atom, *, dtype: np.dtype) -> Atom | None:
         return None  # from integer to integer it would wrap
     return convert(source, dtype=dtype)
 
+
+always(bitcast)(lambda x, *, dtype: x if x.dtype == dtype else None)
+over(bitcast, bitcast)(lambda inner, x, *, dtype: bitcast(inner.inputs[0], dtype=dtype))
 
 for primitive in (ne, eq):
 
