@@ -33,7 +33,9 @@ from tracejit.ir.primitive import POINTWISE, ZERO, Linear, Primitive, Unknown
 from tracejit.ir.types import (
     ALL,
     BOOL,
+    COMPLEX,
     FLOATS,
+    INEXACT,
     INTEGERS,
     NUMBERS,
     ArrayType,
@@ -51,8 +53,9 @@ from tracejit.trace.stage import stage
 from tracejit.trace.tracer import Tracer, bind
 
 __all__ = [
-    "ALL", "BOOL", "FLOATS", "INTEGERS", "NUMBERS", "POINTWISE", "ZERO", "ArrayType", "Linear",
-    "Operation", "Unknown", "array_type", "binary", "is_zero", "linear", "primitive", "unary",
+    "ALL", "BOOL", "COMPLEX", "FLOATS", "INEXACT", "INTEGERS", "NUMBERS", "POINTWISE", "ZERO",
+    "ArrayType", "Linear", "Operation", "Unknown", "array_type", "binary", "is_zero", "linear",
+    "primitive", "unary",
 ]  # fmt: skip
 
 Rule = Callable[..., Any]
@@ -84,10 +87,10 @@ class Operation:
                     hint="parameters are known while tracing; make it an operand",
                 )  # fmt: skip
         xs = [operand(x) for x in operands]
-        if self._elementwise and any(getattr(x, "dtype", None) not in FLOATS for x in xs):
-            xs = unify(xs, result_float(*xs))
-        elif self._elementwise:
-            xs = unify(xs)
+        if self._elementwise:
+            dtypes = {np.dtype(getattr(x, "dtype", type(x))) for x in xs}
+            floats = dtypes <= FLOATS or not dtypes.isdisjoint(COMPLEX)
+            xs = unify(xs) if floats else unify(xs, result_float(*xs))
         return bind(self.primitive, *xs, **params)
 
     def __repr__(self) -> str:
@@ -107,7 +110,7 @@ def unary(
         _new(name, evaluate), accepts=accepts, evaluate=_by_element(name, evaluate), doc=doc,
         derivative=derivative and _partial(derivative),
     )  # fmt: skip
-    return Operation(made, lower, accepts <= FLOATS)
+    return Operation(made, lower, accepts <= INEXACT)
 
 
 def binary(
@@ -121,7 +124,7 @@ def binary(
         _new(name, evaluate), accepts=accepts, evaluate=_by_element(name, evaluate), doc=doc,
         derivatives=partials if derivatives else None,
     )  # fmt: skip
-    return Operation(made, lower, accepts <= FLOATS)
+    return Operation(made, lower, accepts <= INEXACT)
 
 
 def linear(

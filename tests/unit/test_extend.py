@@ -230,3 +230,22 @@ def test_an_operation_that_is_made_again_is_another_one() -> None:
     rows = np.ones((2, 2))
     np.testing.assert_array_equal(tj.vmap(first)(rows), 2 * rows)
     np.testing.assert_array_equal(tj.vmap(second)(rows), 3 * rows)
+
+
+def test_operations_of_complex_numbers() -> None:
+    times = extend.binary(
+        "times_complex", evaluate=lambda x, y: x * y, accepts=extend.INEXACT,
+        derivatives=(lambda x, y, z: y, lambda x, y, z: x),
+    )  # fmt: skip
+    assert times(1j, 2) == 2j and times(2, 3) == 6.0 and times(2, 3).dtype == np.float64
+    assert tj.grad(times, holomorphic=True)(1j, 2j) == 2j
+
+
+def test_what_is_no_sample() -> None:
+    with pytest.raises(ArgumentError, match="takes an operation, not 3"):
+        check_primitive(3, [()])
+    with pytest.raises(ArgumentError, match="softsign: no samples"):
+        check_primitive(softsign, [])
+    for sample in ((1.0,), reals(0, 1)("f64[3]")):
+        with pytest.raises(ArgumentError, match="a sample is a tuple of operands"):
+            check_primitive(softsign, [sample])
