@@ -61,11 +61,11 @@ def _value_and_grad(
         places = positions(argnums, args, fun)
         floats_for = "" if allow_int else "grad"
         tape = record(fun, args, kwargs, argnums=places, has_aux=has_aux, floats_for=floats_for)
-        _require_scalar(tape)
+        require_scalar(tape)
         if holomorphic:
             require_complex(tape, "grad")
         require_real(tape, "grad", tape.out_types, "results", holomorphic)
-        (value, *aux), gradients = _evaluate(tape)
+        (value, *aux), gradients = evaluate(tape)
         trees = tape.in_tree.unflatten(gradients)
         gradient = trees[0] if isinstance(argnums, int) else trees
         return ((value, tape.aux.fill(aux)) if has_aux else value), gradient
@@ -102,12 +102,17 @@ def _grad(
     return gradient
 
 
-def _evaluate(tape: Recording) -> tuple[list[Any], list[Any]]:
+def evaluate(tape: Recording) -> tuple[list[Any], list[Any]]:
     """The outputs of a recording, and the gradient of the first for each leaf."""
     floats = tape.floats
     if wanted():
         _report(tape)
     results = run(value_and_gradient(tape.jaxpr, floats), tape.inputs, tape.name)
+    return split(tape, results)
+
+
+def split(tape: Recording, results: list[Any]) -> tuple[list[Any], list[Any]]:
+    """The results of the program of value and gradient: outputs, gradients of all leaves."""
     count = len(tape.jaxpr.outvars)
     gradients = iter(results[count:])
     return results[:count], [
@@ -125,7 +130,7 @@ def _report(tape: Recording) -> None:
         report("transposed", adjoint(first_output_only(parts)))
 
 
-def _require_scalar(tape: Recording) -> None:
+def require_scalar(tape: Recording) -> None:
     """GradError unless the result is one float of shape ()."""
     if tape.out_tree.kind != "leaf":
         raise GradError(

@@ -53,13 +53,19 @@ class Runner:
     def by_machine(self, values: Sequence[np.ndarray]) -> tuple[np.ndarray, ...] | None:
         """The results by machine code; None where it is not time for that. Counts the run."""
         call = self.compiled()
-        return None if call is None else tuple([np.asarray(y) for y in call(*map(_plain, values))])
+        if call is None:
+            return None
+        return tuple([np.asarray(y) for y in call(*map(plain_array, values))])
 
     def compiled(self) -> FlatCall | None:
         """Machine code for this run, where it is time for it and the backend of now can; counts
         the run."""
         self._runs += 1
         return self._call() if self._runs >= self.patience else None
+
+    def compiled_already(self) -> FlatCall | None:
+        """Machine code for the backend of now, if there is any."""
+        return None if config.disable_jit else self._compiled.get(config.backend)
 
     def _call(self) -> FlatCall | None:
         """The program compiled for the backend of now; None where that cannot be, or need not."""
@@ -96,7 +102,7 @@ class Thrifty(Runner):
         return self._call() if due else None
 
 
-def _plain(x: np.ndarray) -> np.ndarray:
+def plain_array(x: np.ndarray) -> np.ndarray:
     """An array as machine code takes it."""
     flags = x.flags
     return x if flags.c_contiguous and flags.aligned else x.copy()
@@ -120,6 +126,12 @@ def compiling_repeats() -> Iterator[None]:
         quicker.reset(token)
 
 
+def machine_code(jaxpr: Jaxpr) -> FlatCall | None:
+    """What runs a program that has been compiled for repeating itself, on the backend of now."""
+    runner = _runners.get(jaxpr)
+    return None if runner is None else runner.compiled_already()
+
+
 def _repeated(jaxpr: Jaxpr, arrays: Sequence[np.ndarray]) -> list[Any] | None:
     """The results by machine code; None where the program does not repeat itself."""
     runner = _runners.get(jaxpr)
@@ -128,4 +140,4 @@ def _repeated(jaxpr: Jaxpr, arrays: Sequence[np.ndarray]) -> list[Any] | None:
             _runners.clear()
         runner = _runners[jaxpr] = Runner(jaxpr, patience=REPEATS)
     call = runner.compiled()
-    return None if call is None else list(call(*map(_plain, arrays)))
+    return None if call is None else list(call(*map(plain_array, arrays)))

@@ -90,6 +90,7 @@ class Trace(Builder):
         self.captured: dict[Any, tuple[Var, Any]] = {}
         self.values: dict[Var, Any] | None = None if values is None else {}
         self.knows = True  # the numbers of its arguments, if it has values
+        self.asked = False  # whether anybody asked for a number
         self.makers: dict[Var, Equation] = {}
         self.made = 0  # so many equations are in `makers`
         self.writes: dict[int, tuple[Tracer, Atom, Trace]] = {}
@@ -187,6 +188,7 @@ class Trace(Builder):
             return literal_value(atom)
         if self.values is None:
             return None
+        self.asked = True
         if atom not in self.values:
             self._evaluate(atom)
         value = self.values[atom]  # type: ignore[index]

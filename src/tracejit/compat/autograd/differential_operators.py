@@ -20,6 +20,7 @@ from tracejit.api import gradients, jacobians, linear_maps
 from tracejit.api.checkpointing import checkpoint
 from tracejit.api.jit import through_jit
 from tracejit.api.recording import positions
+from tracejit.compat.autograd.replay import Gradient
 from tracejit.errors import ArgumentError, GradError
 from tracejit.runtime.arguments import check_callable, name_of
 from tracejit.runtime.runner import compiling_repeats
@@ -123,12 +124,11 @@ def _value_and_grad(fun: Fun, argnum: Argnum) -> Fun:
         y = fun(*args, **kwargs)
         return _one(y, "grad"), y
 
-    both = gradients.value_and_grad(scalar, argnum, has_aux=True)
+    gradient_of = Gradient(scalar, fun, argnum)
 
     @functools.wraps(fun, updated=())
     def value_and_gradient(*args: Any, **kwargs: Any) -> Any:
-        with compiling_repeats():
-            (_, value), gradient = both(*args, **kwargs)
+        _, value, gradient = gradient_of(args, kwargs)
         return value, gradient
 
     return value_and_gradient
