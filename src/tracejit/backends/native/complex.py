@@ -4,8 +4,8 @@
     real(z), imag(z)          x0 x1 x2 x3   y0 y1 y2 y3        shuffles of it
     complex(x, y)             x0 y0 x1 y1 ...                  a shuffle, stored as it lies
 
-An element is two lanes, so that L of them side by side are loaded and stored as 2 L numbers. No more
-is done with complex values here: a pass has made pairs of them (`passes/pairs`).
+An element is two lanes, so that L of them side by side are loaded and stored as 2 L numbers. That
+is all there is to do with complex values: a pass has made pairs of them (`passes/pairs`).
 """
 
 from __future__ import annotations
