@@ -108,16 +108,24 @@ _BLAS = Statement(
 )
 
 
+#: What a pass has left complex.
+_COMPLEX = Statement(products.product)
+
+
+def _choose(eqn: Equation) -> Any:
+    if eqn.inputs[0].type.is_complex:
+        return _COMPLEX
+    return _BLAS if _is_large(eqn) else _LOOPS
+
+
 def _reason(eqn: Equation) -> str:
     """Why a product is left to BLAS, or not."""
     count = math.prod(_LOOPS.space(eqn))
-    if _is_large(eqn):
+    if eqn.inputs[0].type.is_complex or _is_large(eqn):
         return f"by BLAS: {count:,} multiplications"
     if count < BLAS_FROM:
         return f"{count:,} multiplications, fewer than BLAS is worth"
     return "no product of matrices, so not by BLAS"
 
 
-LOWERINGS.rows(
-    __name__, {ops.dot: Choice(lambda eqn: _BLAS if _is_large(eqn) else _LOOPS, _reason)}
-)
+LOWERINGS.rows(__name__, {ops.dot: Choice(_choose, _reason)})

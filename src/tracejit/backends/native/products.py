@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tracejit.backends.native.blas import library_pointer, one_thread
-from tracejit.backends.native.elementwise import register_type
+from tracejit.backends.native.elementwise import memory_type
 from tracejit.backends.native.emit import I32, I64, VOID, Value, constant
 from tracejit.backends.native.index import ORIGIN, Index, Rows
 from tracejit.backends.native.lowering import LOWERINGS, Axes
@@ -28,7 +28,7 @@ from tracejit.ops.contraction import free_axes
 from tracejit.ops.structure import reduce_sum
 
 #: The dtypes that BLAS has, and how the names of its functions begin.
-PREFIX = {"float32": "s", "float64": "d"}
+PREFIX = {"float32": "s", "float64": "d", "complex64": "c", "complex128": "z"}
 #: Multiplications that BLAS does while a nest does one.
 MULTIPLICATIONS = 2
 #: A result is thin if the sum for each element is so many times longer than its longer axis.
@@ -121,7 +121,7 @@ def _moved(program: Any, matrix: Matrix, step: int, i: Value) -> Matrix:
     """The matrix that begins i steps behind."""
     fn = program.fn
     at = fn.mul(i, constant(I64, step))
-    pointer = fn.offset(matrix.pointer, at, register_type(matrix.dtype))
+    pointer = fn.offset(matrix.pointer, at, memory_type(matrix.dtype))
     return Matrix(pointer, matrix.dtype, matrix.steps)
 
 
@@ -131,7 +131,7 @@ def _in_pieces(
 ) -> None:  # fmt: skip
     """One product; if that is worth it in pieces: of rows, of columns, or of long sums."""
     (a, b, c), (rows, columns, depth) = matrices, shape
-    thin = depth >= THIN * max(rows, columns)
+    thin = depth >= THIN * max(rows, columns) and a.dtype.kind == "f"
     pieces = pieces_of((0, 0, depth) if thin else (rows, columns), work)
     if pieces is None or program.threads is None:
         gemm(program, a, b, c, shape)

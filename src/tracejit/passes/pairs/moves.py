@@ -14,6 +14,7 @@ from tracejit.ops import contraction, indexing, reduction, structure
 from tracejit.ops.elementwise import select, stop_gradient
 from tracejit.passes.pairs.arithmetic import multiply
 from tracejit.passes.pairs.table import (
+    LEFT,
     Pair,
     Value,
     flat,
@@ -37,9 +38,26 @@ def _iota(*, dtype: np.dtype, **params: Any) -> Pair:
     return of_real(structure.iota(dtype=PART_OF[dtype], **params))
 
 
+#: Multiplications from which a product of matrices is left to BLAS, as it is.
+PRODUCT = 1 << 17
+
+
+def _is_large(x: Pair, y: Pair, contract: Any, batch: Any) -> bool:
+    """Whether these are large matrices, and neither of them is real."""
+    if any(map(is_nought, (*x, *y))):
+        return False
+    depth, count = (math.prod(x.type.shape[a] for a in axes[0]) for axes in (contract, batch))
+    if depth * count == 0:
+        return False
+    rows, columns = (z.type.size // (depth * count) for z in (x, y))
+    return min(rows, columns, depth) >= 4 and rows * columns * depth >= PRODUCT
+
+
 @rule(contraction.dot)
-def _dot(x: Pair, y: Pair, **params: Any) -> Pair:
-    """Four real products; two where an operand is real."""
+def _dot(x: Pair, y: Pair, **params: Any) -> Pair | None:
+    """Four real products; two where an operand is real; large ones are left as they are."""
+    if _is_large(x, y, **params):
+        return LEFT
 
     def times(a: Atom, b: Atom) -> Atom | None:
         return None if is_nought(a) or is_nought(b) else contraction.dot(a, b, **params)

@@ -36,7 +36,7 @@ from tracejit.passes.pairs import (  # noqa: F401  each fills its rows of the ta
     moves,
     powers,
 )
-from tracejit.passes.pairs.table import HELD, TABLE, Pair, Value, flat
+from tracejit.passes.pairs.table import HELD, LEFT, TABLE, Pair, Value, flat
 
 Flags = tuple[bool, ...]
 Held = tuple[Jaxpr, Flags]
@@ -95,12 +95,14 @@ class Splitter:
         elif held is not None:
             values = held(self, eqn, [self.value(x) for x in eqn.inputs])
             self.env.update(zip(eqn.outvars, values, strict=True))
-        elif eqn.primitive in TABLE:
-            found = TABLE[eqn.primitive](*[self.value(x) for x in eqn.inputs], **eqn.params)
+        else:
+            rule = TABLE.get(eqn.primitive)
+            found = rule(*map(self.value, eqn.inputs), **eqn.params) if rule else LEFT
+            if found is LEFT:
+                self._copy(eqn)
+                return
             results = (found,) if isinstance(found, Pair | Atom) else found
             self.env.update(zip(eqn.outvars, results, strict=True))
-        else:
-            self._copy(eqn)
 
     def _copy(self, eqn: Equation) -> None:
         """The equation as it is, of whole operands."""

@@ -5,7 +5,7 @@
 
 A rule gets a `Pair` for each complex operand, others as they are, and the parameters; it returns
 what stands for the result: a Pair where that is complex, an atom where it is not, and a tuple of
-these for an operation of several results.
+these for an operation of several results; or `LEFT`.
 """
 
 from __future__ import annotations
@@ -39,6 +39,10 @@ F = TypeVar("F", bound=Rule)
 TABLE: dict[Primitive, Rule] = {}
 #: Rules of what holds jaxprs: (the splitter, equation, values of operands) -> those of the results.
 HELD: dict[Primitive, Rule] = {}
+
+
+#: What a rule returns that leaves an operation to a library, which takes complex numbers.
+LEFT = None
 
 
 def rule(*primitives: Primitive) -> Callable[[F], F]:
