@@ -31,6 +31,8 @@ def test_offsets_lead_to_the_fields() -> None:
     strides = (ctypes.c_int64 * 2).from_address(word(x, layout.array_strides))
     assert (tuple(dims), tuple(strides)) == (x.shape, x.strides)
     assert ctypes.c_double.from_address(id(2.5) + layout.float_value).value == 2.5
+    two = (ctypes.c_double * 2).from_address(id(2.5 - 1j) + layout.complex_value)
+    assert tuple(two) == (2.5, -1.0)
     pair = (x, layout)
     assert word(pair, layout.tuple_items + abi.WORD) == id(layout)
     assert word([1, 2, 3], layout.var_size) == 3

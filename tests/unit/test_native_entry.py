@@ -112,6 +112,11 @@ ARGUMENTS = {
         [1.0, -0.0, float("nan"), float("inf")],
         [1, True, np.float64(1.0), np.float32(1.0), np.array(1.0), None, "1.0", 1j],
     ),
+    "complex": (
+        Leaf("complex"),
+        [1j, complex(-0.0, 2.0), complex("nan"), complex("inf")],
+        [1, True, 1.0, np.complex128(1j), np.complex64(1j), np.array(1j), None, "1j"],
+    ),
     "int": (
         Leaf("int"),
         [0, -1, 10**12, BIG - 1, -BIG],

@@ -23,7 +23,7 @@ from tracejit.ir.atoms import Var
 from tracejit.ir.builder import building
 from tracejit.ir.graph import Jaxpr
 from tracejit.ir.primitive import Primitive
-from tracejit.ir.types import FLOAT32, FLOAT64, TAPE, ArrayType
+from tracejit.ir.types import COMPLEX64, COMPLEX128, FLOAT32, FLOAT64, TAPE, ArrayType
 from tracejit.ir.walk import inline
 from tracejit.passes.stages import dump
 from tracejit.runtime import nans
@@ -332,20 +332,26 @@ def compile_traced(
     return Compiled(executable, traced, [v.dtype for v in jaxpr.invars[len(traced.captured) :]])
 
 
+#: What Python has for numbers of these dtypes.
+WIDE = {FLOAT32: FLOAT64, COMPLEX64: COMPLEX128}
+
+
 def _with_door(jaxpr: Jaxpr, captured: int, weak: Sequence[bool]) -> Jaxpr:
-    """The same, taking Python floats as what they are, float64, where it computes in float32."""
+    """The same, taking Python's floats and complex numbers as what they are, of 64 and 128 bits,
+    where it computes with half of them."""
     narrow = (False,) * captured + tuple(
-        w and v.dtype == FLOAT32 for w, v in zip(weak, jaxpr.invars[captured:], strict=True)
+        w and v.dtype in WIDE for w, v in zip(weak, jaxpr.invars[captured:], strict=True)
     )
     if not any(narrow):
         return jaxpr
     with building() as builder:
         invars = [
-            Var(v.type.with_dtype(FLOAT64) if n else v.type)
+            Var(v.type.with_dtype(WIDE[v.dtype]) if n else v.type)
             for v, n in zip(jaxpr.invars, narrow, strict=True)
         ]
         inputs = [
-            CONVERT(v, dtype=FLOAT32) if n else v for v, n in zip(invars, narrow, strict=True)
+            CONVERT(v, dtype=before.dtype) if n else v
+            for v, before, n in zip(invars, jaxpr.invars, narrow, strict=True)
         ]
         return builder.finish(invars, inline(jaxpr, inputs, builder))
 

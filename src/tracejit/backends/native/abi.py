@@ -68,6 +68,7 @@ class Layout:
     tuple_hash: int  # 0 where a tuple does not keep its hash
     list_items: int
     float_value: int
+    complex_value: int
     array_data: int
     array_ndim: int
     array_dims: int
@@ -119,6 +120,9 @@ def _layout() -> Layout:
         tuple_hash=_tuple_hash(),
         list_items=_pointer_to("ob_item", [[object(), object()] for _ in range(3)], _identities),
         float_value=_one_offset("ob_fval", ((x, struct.pack("d", x)) for x in (1.25, -3e77))),
+        complex_value=_one_offset(
+            "cval", ((z, struct.pack("2d", z.real, z.imag)) for z in (1.25 - 3e77j, 2.5j))
+        ),
         **array,
         **_descr_offsets(),
         scalar_value={scalar: _scalar_offset(scalar) for scalar in SCALARS},

@@ -24,7 +24,7 @@ frame stays small.
 @dataclass(frozen=True, slots=True)
 class Leaf:
     """A value the kernel sees: kind "array" (with dtype and shape), "scalar" (with dtype), "float",
-    "int" or "bool" (which have no dtype of their own).
+    "complex", "int" or "bool" (which have no dtype of their own).
 
     As a result only "array", a fresh C-contiguous ndarray, and "scalar", a NumPy scalar object.
     needs: flags of an array that is not to be copied, because the kernel writes to it, or to others
@@ -132,7 +132,7 @@ def describe(value: Any) -> Node | None:
     return Tuple(below) if kind is tuple else List(below)
 
 
-_EXACT_KINDS: Mapping[type, str] = {float: "float", int: "int", bool: "bool"}
+_EXACT_KINDS: Mapping[type, str] = {float: "float", complex: "complex", int: "int", bool: "bool"}
 _PYTHON_KINDS = tuple(_EXACT_KINDS.values())
 COMPARED = (int, str, bytes)  # exact types whose == runs no Python code and means interchangeable
 

@@ -27,6 +27,7 @@ finds behind a leaf's pointer:
     array     the first element of a C-contiguous, aligned array (perhaps read only, or a copy)
     scalar    the value inside of the NumPy scalar             float     a float64
     int       an int64                                         bool      a byte, 0 or 1
+    complex   two float64
 
 Outputs are the data of fresh arrays, and the values of fresh scalar objects (for booleans: a byte).
 
@@ -248,6 +249,8 @@ class _Record:
                 return [_BOOL, place]
             case Leaf("float"):
                 return [_BOXED, place, self.address(float), self.layout.float_value]
+            case Leaf("complex"):
+                return [_BOXED, place, self.address(complex), self.layout.complex_value]
             case Leaf(_, dtype):
                 kind = dtype.type
                 return [_BOXED, place, self.address(kind), self.layout.scalar_value[kind]]

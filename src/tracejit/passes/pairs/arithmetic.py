@@ -169,10 +169,26 @@ def has_infinity(z: Pair) -> Atom:
 
 @rule(ops.sign)
 def _sign(z: Pair) -> Pair:
-    """z / |z|; 0 at 0."""
-    null, length = _is_null(z), size(z)
-    length = ops.select(null, ones(z.type), length)
-    return Pair(*[ops.select(null, zero(z.type), part / length) for part in z])
+    """z / |z|; 0 at 0, and +-1 or +-i where one of the parts is infinite."""
+    null, nothing = _is_null(z), zero(z.type)
+    length = ops.select(null, ones(z.type), size(z))
+    endless = ops.and_(has_infinity(z), ops.or_(ops.is_finite(z.re), ops.is_finite(z.im)))
+    far = directions(z)
+    return Pair(*[
+        ops.select(null, nothing, ops.select(endless, end, part / length))
+        for part, end in zip(z, far, strict=True)
+    ])  # fmt: skip
+
+
+def directions(z: Pair) -> Pair:
+    """Where infinite numbers lie: parts +-1 for those that are infinite, 0 for the others."""
+    inf, less = number(np.inf, z), number(-np.inf, z)
+    one, nothing = ones(z.type), zero(z.type)
+    ends = [
+        ops.select(ops.eq(part, inf), one, ops.select(ops.eq(part, less), -one, part * nothing))
+        for part in z
+    ]
+    return Pair(*ends)
 
 
 # Comparison

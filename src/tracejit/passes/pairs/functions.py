@@ -22,7 +22,8 @@ def copysign(x: Atom, sign: Atom) -> Atom:
 
 def by_null(product: Atom, factor: Atom) -> Atom:
     """A product of which a factor that is 0 makes a 0, whatever the other one is."""
-    return ops.select(ops.eq(factor, zero(factor.type)), factor, product)
+    spoilt = ops.and_(ops.eq(factor, zero(factor.type)), ops.ne(product, product))
+    return ops.select(spoilt, factor, product)
 
 
 def angle(z: Pair) -> Atom:
@@ -160,9 +161,15 @@ def _sin(z: Pair) -> Pair:
 @rule(ops.cos)
 def _cos(z: Pair) -> Pair:
     x, y = z
-    re, im = ops.cos(x) * ops.cosh(y), -(ops.sin(x) * ops.sinh(y))
-    null = ops.or_(ops.eq(x, zero(x.type)), ops.eq(y, zero(y.type)))
-    return Pair(re, ops.select(null, -(copysign(zero(x.type), x) * copysign(ones(y.type), y)), im))
+    return Pair(ops.cos(x) * ops.cosh(y), -_signed(ops.sin(x) * ops.sinh(y), x, y))
+
+
+def _signed(product: Atom, x: Atom, y: Atom) -> Atom:
+    """A product of odd functions of x and y, 0 with the sign of xy where one of them is 0."""
+    nothing = zero(x.type)
+    null = ops.or_(ops.eq(x, nothing), ops.eq(y, nothing))
+    spoilt = ops.and_(null, ops.ne(product, product))
+    return ops.select(spoilt, copysign(nothing, x) * copysign(ones(y.type), y), product)
 
 
 @rule(ops.sinh)
@@ -174,9 +181,7 @@ def _sinh(z: Pair) -> Pair:
 @rule(ops.cosh)
 def _cosh(z: Pair) -> Pair:
     x, y = z
-    null = ops.or_(ops.eq(x, zero(x.type)), ops.eq(y, zero(y.type)))
-    at_null = copysign(zero(x.type), x) * copysign(ones(y.type), y)
-    return Pair(ops.cosh(x) * ops.cos(y), ops.select(null, at_null, ops.sinh(x) * ops.sin(y)))
+    return Pair(ops.cosh(x) * ops.cos(y), _signed(ops.sinh(x) * ops.sin(y), x, y))
 
 
 @rule(ops.tanh)
@@ -190,8 +195,10 @@ def tanh(z: Pair) -> Pair:
     re, im = sinh * ops.cosh(near_x) / below, sine * cosine / below
     decay = 4.0 * (sine * cosine) * ops.exp(-2.0 * ops.abs(x))
     finite = ops.is_finite(y)
-    decay = ops.select(finite, decay, zero(y.type))
-    re = ops.select(ops.eq(x, zero(x.type)), x, ops.select(far, copysign(ones(x.type), x), re))
+    decay = ops.select(ops.or_(finite, ops.is_finite(x)), decay, zero(y.type))
+    lost = ops.and_(ops.is_finite(x), ops.not_(finite))
+    one = ops.select(lost, number(math.nan, z), copysign(ones(x.type), x))
+    re = ops.select(ops.eq(x, zero(x.type)), x, ops.select(far, one, re))
     im = ops.select(ops.eq(y, zero(y.type)), y, ops.select(far, decay, im))
     return Pair(re, im)
 
