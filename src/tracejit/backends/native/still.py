@@ -18,6 +18,7 @@ Does not: look into branches for windows.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -217,7 +218,7 @@ class _Loop:
 
 
 def _size(window: Window) -> int:
-    return array_type(bool, window.sizes).size
+    return math.prod(window.sizes)
 
 
 def _as_carried(part: Atom) -> Atom:
