@@ -131,6 +131,16 @@ def test_negative_positions_count_from_the_end():
     assert tj.grad(lambda x: f(x, 3.0))(1.0) == 30.0
 
 
+def test_a_method_is_not_bound():
+    class Scale:
+        @tj.custom_jvp
+        def times(self, x):
+            return x
+
+    with pytest.raises(ArgumentError, match="not bound to an object"):
+        Scale().times(1.0)
+
+
 def test_decorated_functions_of_a_module_are_pickled_by_name():
     assert pickle.loads(pickle.dumps(tripled)) is tripled
     assert copy.deepcopy(tripled) is tripled

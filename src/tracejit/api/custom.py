@@ -92,9 +92,12 @@ class WithRules:
         try:
             bound = inspect.signature(self.__wrapped__).bind(*args, **kwargs)
         except TypeError as error:
+            method = bool(self._parameters) and self._parameters[0].name == "self"
             raise ArgumentError(
-                f"the arguments of {self.kind} function {self.name}: {error}", where=user_frame()
-            ) from None
+                f"the arguments of {self.kind} function {self.name}: {error}", where=user_frame(),
+                hint="as in JAX it is not bound to an object: give it as the first argument"
+                if method else None,
+            ) from None  # fmt: skip
         except ValueError:  # no signature
             return args
         bound.apply_defaults()
