@@ -484,3 +484,27 @@ def test_distributions_have_scipys_other_names():
     assert stats.dirichlet.rvs([1.0, 2.0]).shape == (1, 2)
     with pytest.raises(AttributeError):
         norm.no_such_name  # noqa: B018
+
+
+def test_complex_numbers() -> None:
+    z = onp.array([1.0 + 2.0j, -0.5j])
+    near(holomorphic_grad(lambda z: np.sum(z**3))(z), 3 * z**2)
+    near(grad(lambda z: np.sum(np.real(z * np.conj(z))))(z), 2 * np.conj(z))
+    check_grads(lambda z: np.abs(z) * np.sin(z), order=1)(z)
+    with pytest.raises(GradError, match="the result is complex"):
+        grad(lambda z: np.sum(z**2))(z)
+    with pytest.warns(UserWarning, match="not complex"):
+        holomorphic_grad(lambda x: x**2)(3.0)
+    slope = grad(lambda z: np.sum(np.abs(z) ** 2))
+    for _ in range(30):
+        near(slope(z), 2 * np.conj(z))
+
+    @primitive
+    def square(z):
+        return z * z
+
+    defvjp(square, lambda ans, z: lambda g: g * 2 * z)
+    near(holomorphic_grad(lambda z: np.sum(square(z)))(z), 2 * z)
+    space = vspace(z)
+    assert space.randn().dtype == complex
+    near(space.inner_prod(z, z), onp.sum(onp.abs(z) ** 2))

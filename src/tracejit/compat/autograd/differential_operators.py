@@ -97,12 +97,14 @@ def multigrad_dict(fun: Fun) -> Fun:
 
 
 def holomorphic_grad(fun: Fun, argnum: Argnum = 0) -> Fun:
-    """The complex derivative of a holomorphic `fun`: the gradient of its real part."""
+    """The complex derivative of a holomorphic `fun`, whose result has one element: the gradient of
+    its real part. Warns where the argument is real."""
     check_callable(fun, "holomorphic_grad")
 
     def real(*args: Any, **kwargs: Any) -> Any:
-        if not np.iscomplexobj(args[argnum if isinstance(argnum, int) else argnum[0]]):
-            warnings.warn("Input to holomorphic_grad is not complex", stacklevel=2)
+        for i in positions(argnum, args, fun):
+            if not any(np.iscomplexobj(x) for x in tree.leaves(args[i])):
+                warnings.warn("Input to holomorphic_grad is not complex", stacklevel=2)
         return np.real(fun(*args, **kwargs))
 
     return grad(functools.wraps(fun)(real), argnum)
@@ -141,6 +143,11 @@ def _one(y: Any, what: str) -> Any:
             f"{what} only applies to real scalar-output functions, and the result has shape "
             f"{np.shape(y)}", where=user_frame(),
             hint="try jacobian, elementwise_grad or holomorphic_grad",
+        )  # fmt: skip
+    if np.iscomplexobj(y):
+        raise GradError(
+            f"{what} only applies to real scalar-output functions, and the result is complex",
+            where=user_frame(), hint="try jacobian, elementwise_grad or holomorphic_grad",
         )  # fmt: skip
     return np.reshape(y, ()) if np.shape(y) else y
 

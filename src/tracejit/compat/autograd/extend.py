@@ -225,7 +225,8 @@ def _is_float(x: Any) -> bool:
     """Whether an argument is differentiated: there are floats in it, and nothing else."""
     leaves = tree.leaves(x)
     return bool(leaves) and all(
-        type(y) is float or getattr(getattr(y, "dtype", None), "kind", "") == "f" for y in leaves
+        type(y) in (float, complex) or getattr(getattr(y, "dtype", None), "kind", "") in ("f", "c")
+        for y in leaves
     )
 
 
@@ -323,16 +324,18 @@ class VSpace:
         return tree.map(lambda leaf: leaf * a, x)
 
     def inner_prod(self, x: Any, y: Any) -> Any:
-        """The sum of the products of the elements."""
-        return sum(np.sum(a * b) for a, b in zip(tree.leaves(x), tree.leaves(y), strict=True))
+        """The sum of the products of the elements; of complex numbers the real part of that with
+        the conjugates of x."""
+        pairs = zip(tree.leaves(x), tree.leaves(y), strict=True)
+        return sum(np.real(np.sum(np.conj(a) * b)) for a, b in pairs)
 
     def covector(self, x: Any) -> Any:
-        """The covector of a vector: of real numbers the same."""
-        return x
+        """The covector of a vector: the conjugates."""
+        return tree.map(np.conj, x)
 
     def randn(self) -> Any:
         """A vector of normal numbers."""
-        return tree.map(lambda x: np.random.normal(size=x.shape).astype(x.dtype), self.value)
+        return tree.map(_normal, self.value)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, VSpace) and self._types() == other._types()
@@ -343,6 +346,13 @@ class VSpace:
     def _types(self) -> Any:
         leaves, structure = tree.flatten(self.value)
         return structure, tuple([(x.shape, x.dtype) for x in leaves])
+
+
+def _normal(x: Any) -> Any:
+    drawn = np.random.normal(size=x.shape)
+    if np.iscomplexobj(x):
+        drawn = drawn + 1j * np.random.normal(size=x.shape)
+    return drawn.astype(x.dtype)
 
 
 def _dtype(x: Any) -> Any:

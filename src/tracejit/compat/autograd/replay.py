@@ -122,9 +122,9 @@ def _read(readings: Sequence[Reading], others: Sequence[Any], kwargs: dict[str, 
 
 def _kind(x: Any) -> Any:
     """The kind of a leaf that is differentiated; None where that is not simply told."""
-    if type(x) is float:
-        return float
-    if type(x) is np.ndarray or isinstance(x, np.floating):
+    if type(x) is float or type(x) is complex:
+        return type(x)
+    if type(x) is np.ndarray or isinstance(x, np.inexact):
         return type(x), x.dtype, x.shape
     return None
 
@@ -132,6 +132,6 @@ def _kind(x: Any) -> Any:
 def _is_plain(x: Any) -> bool:
     """Whether an argument is numbers and arrays."""
     return all(
-        type(y) in (bool, int, float, str, np.ndarray) or isinstance(y, np.generic)
+        type(y) in (bool, int, float, complex, str, np.ndarray) or isinstance(y, np.generic)
         for y in tree.leaves(x)
     )

@@ -71,7 +71,7 @@ def _difference(f: Callable[..., Any], x: Any, t: Any, w: Any) -> Any:
 
 
 def _dot(x: Any, y: Any) -> Any:
-    return sum(map(np.sum, tree.leaves(tree.map(np.multiply, x, y))))
+    return np.real(sum(map(np.sum, tree.leaves(tree.map(np.multiply, x, y)))))
 
 
 def _compare(exact: Any, numeric: Any, what: str, x: Any) -> None:
