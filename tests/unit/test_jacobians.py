@@ -126,6 +126,7 @@ def test_messages() -> None:
         for size in (0, -1, 2.5, True):
             with pytest.raises(ArgumentError, match="chunk_size must be a positive int"):
                 transform(np.sin, chunk_size=size)
+    assert tj.jacfwd(np.sin, chunk_size=np.int64(2))(X).shape == (3, 3)
 
 
 # Chunks

@@ -116,7 +116,8 @@ def _jacobian(
     chunk_size: int | None, what: str, transform: Transform,
 ) -> Callable[..., Any]:  # fmt: skip
     check_callable(fun, what)
-    if chunk_size is not None and (type(chunk_size) is not int or chunk_size < 1):
+    is_count = isinstance(chunk_size, (int, np.integer)) and not isinstance(chunk_size, bool)
+    if chunk_size is not None and (not is_count or chunk_size < 1):
         raise ArgumentError(
             f"{what}: chunk_size must be a positive int, not {chunk_size!r}", where=user_frame()
         )
