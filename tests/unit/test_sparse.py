@@ -79,6 +79,16 @@ def neighbours_in_a_loop(x):
     return y
 
 
+def assembled(x):
+    """Loops over a constant matrix, which skip its zeros."""
+    y = np.zeros(8)
+    for i in range(8):
+        for j in range(8):
+            if STENCIL[i, j] != 0.0:
+                y[i] += STENCIL[i, j] * x[j] ** 2
+    return y
+
+
 def made_in_a_loop():
     """Two rows; entries 0, 1 and 2, 3."""
     def written(i, A):
@@ -123,6 +133,10 @@ JACOBIANS = {
     "kron": (lambda x: np.kron(np.eye(3), x.reshape(2, 4)), 24),
     "interpolation": (lambda x: np.interp([0.0, 0.1, 0.5, 2.0], np.linspace(0, 1, 8), x), 6),
     "a loop of known places": (neighbours_in_a_loop, 8 + 6 + 7 + 7),
+    "a loop that skips zeros": (assembled, 22),
+    "a comparison of constants": (
+        lambda x: lax.map(lambda row: np.sum(np.where(row > 0.5, x, 0.0)), STENCIL), 14
+    ),
     "a matrix made in a loop": (lambda x: made_in_a_loop() @ x, 4),
     "a matrix inside jit": (lambda x: tj.jit(lambda A, x: (2.0 * A) @ x)(STENCIL, x), 22),
     "stack of products": (lambda x: STACK @ x.reshape(2, 4, 1) ** 2, 32),

@@ -12,7 +12,7 @@ from tracejit.ir.atoms import Var
 from tracejit.ir.graph import Equation, Jaxpr
 from tracejit.ir.types import TAPE
 from tracejit.ir.walk import held_jaxprs, user_line
-from tracejit.passes.sparsity.known import fact, fact_of, facts_of
+from tracejit.passes.sparsity.known import fact, facts_of, mask_of
 from tracejit.passes.sparsity.loops import branched, called, scanned
 from tracejit.passes.sparsity.rules import RULES, Fact, Maybe, everything, filled, pointwise
 from tracejit.passes.sparsity.sets import LARGEST, Pattern, Sets, too_much
@@ -50,7 +50,7 @@ def _residual_facts(
     last = known.outvars[len(known.outvars) - residuals :]
     program = Jaxpr(known.invars, tuple(needed(known, last)), last)
     read = {x for eqn in program.equations for x in eqn.inputs} | set(last)
-    facts = [fact_of(x) if v in read else None
+    facts = [x if v in read else None
              for v, x in zip(known.invars, constants, strict=True)]  # fmt: skip
     return finder.run(program, [None] * len(facts), facts)[1]
 
@@ -95,6 +95,6 @@ class Finder:
             if any(held_jaxprs(eqn)):
                 return called(self.sets, self.run, eqn, operands, known)
             rule = RULES.get(name, pointwise if eqn.primitive.is_pointwise else everything)
-            return rule(self.sets, eqn, operands, known)
+            return rule(self.sets, eqn, operands, list(map(mask_of, eqn.inputs, known)))
         except TracejitError as error:
             raise error.at(user_line(eqn)) from None

@@ -2,9 +2,10 @@
 
     A = constant [[2, 0], [0, 2]]     h = cos(x)     mul(h, A)  ->  zero off the diagonal, for all x
 
-The fact about integers and bools is their value: they are places, counters, conditions. That about
-floats is a mask, where they may differ from zero; so a zero in a constant matrix is a zero in what
-is made of it, and no derivative goes through it. No fact (None): any value, anywhere.
+The fact about a value is the value, where it is made of constants of the program alone: so places,
+counters and conditions are known. Of floats that are made of arguments, too, it is a mask: where
+they may differ from zero. So a zero in a constant matrix is a zero in what is made of it, and no
+derivative goes through it. No fact (None): any value, anywhere.
 
 Masks go through operations as sets of one number do: an element may differ from zero if anything
 that is not zero arrives there. So the rules for linear operations serve them, too.
@@ -35,18 +36,24 @@ KEEPS_ZEROS = frozenset(
 PRODUCTS = frozenset({"mul", "dot"})
 
 
-def fact_of(x: np.ndarray | None) -> Fact:
-    """The fact about a value that belongs to the program."""
-    if x is None or x.dtype in BITS:
-        return x
-    return _mask(x != 0)
+#: Floats of more elements are computed no further, but for their zeros.
+SMALL = 1 << 20
 
 
 def fact(x: Atom, facts: dict[Var, Fact]) -> Fact:
     """The fact about an atom, if there is one."""
-    if isinstance(x, Literal):
-        return fact_of(literal_value(x)) if x.dtype in BITS or x.value == 0 else None
-    return facts.get(x)  # type: ignore[call-overload]
+    return literal_value(x) if isinstance(x, Literal) else facts.get(x)  # type: ignore[call-overload]
+
+
+def mask_of(x: Atom, found: Fact) -> Fact:
+    """What a rule knows of an operand: the numbers of integers and bools, the mask of floats."""
+    if found is None or x.dtype in BITS or found.dtype == bool:
+        return found
+    return _mask(found != 0)
+
+
+def _is_value(x: Atom, found: Fact) -> bool:
+    return found is not None and found.dtype == x.dtype
 
 
 def facts_of(eqn: Equation, facts: dict[Var, Fact], run: Run) -> dict[Var, Fact]:
@@ -54,21 +61,17 @@ def facts_of(eqn: Equation, facts: dict[Var, Fact], run: Run) -> dict[Var, Fact]
     if is_effectful(eqn) or any(v.type.size > LARGEST for v in eqn.outvars):
         return {}
     known = [fact(x, facts) for x in eqn.inputs]
-    if all(v.dtype in BITS for v in eqn.outvars):
-        return _values(eqn, known)
+    bits = all(v.dtype in BITS for v in eqn.outvars)
+    if (bits or all(v.type.size <= SMALL for v in eqn.outvars)) and all(
+        map(_is_value, eqn.inputs, known)
+    ):
+        return dict(zip(eqn.outvars, evaluate_equation(eqn, known), strict=True))
     if any(held_jaxprs(eqn)):
         return _held(eqn, known, run)
-    if len(eqn.outvars) != 1 or not _has_zeros(eqn, known):
+    if bits or len(eqn.outvars) != 1:
         return {}
-    mask = _zeros_through(eqn, known)
+    mask = _zeros_through(eqn, list(map(mask_of, eqn.inputs, known)))
     return {} if mask is None else {eqn.outvars[0]: mask}
-
-
-def _values(eqn: Equation, known: Sequence[Fact]) -> dict[Var, Fact]:
-    """Integers and bools that are made of such alone."""
-    if any(x is None or v.dtype not in BITS for x, v in zip(known, eqn.inputs, strict=True)):
-        return {}
-    return dict(zip(eqn.outvars, evaluate_equation(eqn, known), strict=True))
 
 
 def _held(eqn: Equation, known: list[Fact], run: Run) -> dict[Var, Fact]:
@@ -88,20 +91,12 @@ def _held(eqn: Equation, known: list[Fact], run: Run) -> dict[Var, Fact]:
     return {v: x for v, x in zip(eqn.outvars, found, strict=False) if x is not None}
 
 
-def _has_zeros(eqn: Equation, known: Sequence[Fact]) -> bool:
-    """Whether something is known of the zeros among the operands; of places it does not matter."""
-    pairs = zip(known, eqn.inputs, strict=True)
-    if eqn.primitive.name == "convert":
-        return known[0] is not None
-    return any(x is not None and v.dtype not in BITS for x, v in pairs)
-
-
-def _zeros_through(eqn: Equation, known: Sequence[Fact]) -> Fact:
+def _zeros_through(eqn: Equation, known: list[Fact]) -> Fact:
     """The mask of a result: the operation on sets of one number."""
     name = eqn.primitive.name
     is_inexact = [v.dtype not in BITS for v in eqn.inputs]
-    if name == "convert":
-        return _mask(known[0] != 0)
+    if not any(f and x is not None for f, x in zip(is_inexact, known, strict=True)):
+        return None  # places alone say nothing of zeros
     if name == "integer_pow" and eqn.params["n"] > 0:
         return known[0]
     ids: list[Maybe] = [

@@ -125,9 +125,8 @@ def by_rounds(
     stacks = eqn.outvars[counts[1] :]
     if not length:
         return [*carry, *[None] * len(stacks)], [*k_carry, *[None] * len(stacks)]
-    ys = [_stacked(y, v, 0) for y, v in zip(zip(*rows, strict=True), stacks, strict=True)]
-    k_ys = [None if v.dtype in BITS and any(x is None for x in y) else _stacked(y, v, 1)
-            for y, v in zip(zip(*k_rows, strict=True), stacks, strict=True)]  # fmt: skip
+    ys = [_stacked(y, v) for y, v in zip(zip(*rows, strict=True), stacks, strict=True)]
+    k_ys = [_facts(y, v) for y, v in zip(zip(*k_rows, strict=True), stacks, strict=True)]
     return [*carry, *ys], [*k_carry, *k_ys]
 
 
@@ -135,13 +134,22 @@ def _row(xs: Sequence[Any], i: int) -> list[Any]:
     return [None if x is None else x[i] for x in xs]
 
 
-def _stacked(rows: Sequence[Any], v: Var, missing: int) -> Any:
+def _stacked(rows: Sequence[Maybe], v: Var) -> Maybe:
     """The rows of a result in one array."""
     if all(row is None for row in rows):
         return None
-    (like,) = [row for row in rows if row is not None][:1]
-    nothing = np.full(v.type.shape[1:], missing, like.dtype)
+    nothing = np.zeros(v.type.shape[1:], np.int64)
     return np.stack([nothing if row is None else row for row in rows])
+
+
+def _facts(rows: Sequence[Fact], v: Var) -> Fact:
+    """The fact about all rows: their values, or else a mask."""
+    if all(row is not None and row.dtype == v.dtype for row in rows):
+        return np.stack(rows)
+    if v.dtype in BITS or all(row is None for row in rows):
+        return None
+    anything = np.ones(v.type.shape[1:], bool)
+    return np.stack([anything if row is None else row != 0 for row in rows])
 
 
 def _all_rounds(
