@@ -202,3 +202,74 @@ def test_gradients_are_those_of_jax() -> None:
     np.testing.assert_allclose(tj.grad(lambda z: tnp.angle(z))(3 + 4j), -4 / 25 - 3j / 25)
     with pytest.raises(GradError, match="holomorphic"):
         tj.grad(lambda z: z.sum())(Z)
+
+
+def loss(z: Any) -> Any:
+    """The sum of squares."""
+    return (tnp.abs(z) ** 2).sum()
+
+
+def test_optimisers_and_solvers_take_real_numbers() -> None:
+    opt = tj.optim.sgd(0.1)
+    updates, _ = opt.update(tj.grad(loss)(Z), opt.init(Z), Z)
+    with pytest.raises(DTypeError, match="conjugate"):
+        tj.optim.apply_updates(Z, updates)
+    with pytest.raises(DTypeError, match=r"params\['a'\] has dtype complex128"):
+        tj.optim.adam(0.1).init({"a": Z})
+    solve = tj.scipy.optimize
+    for call in (
+        lambda: solve.minimize(loss, Z),
+        lambda: solve.minimize(lambda x: (x * 1j).sum(), X),
+        lambda: solve.least_squares(lambda x: x * 1j, X),
+        lambda: solve.curve_fit(lambda x, a: a * x, X, Z),
+    ):
+        with pytest.raises(DTypeError, match="complex128"):
+            call()
+    both = solve.least_squares(lambda x: tnp.concatenate([(x * 1j - Z).real, (x * 1j - Z).imag]), X)
+    np.testing.assert_allclose(both.x, Z.imag, atol=1e-9)
+
+
+def test_carries_that_start_as_a_complex_number_of_python() -> None:
+    total, rows = tj.lax.scan(lambda c, x: (c + x, c), 1j, X.astype(np.float32))
+    assert (total, rows.dtype) == (6 + 1j, np.complex64)
+    assert tj.lax.while_loop(lambda c: abs(c) < 5, lambda c: c * np.float32(2), 1j) == 8j
+    assert tj.lax.fori_loop(0, 3, lambda i, c: c * 1j, 1.0) == -1j
+
+
+def test_draws_have_two_normal_parts() -> None:
+    z = tj.random.normal(tj.random.key(0), (4000,), dtype=complex)
+    assert z.dtype == np.complex128
+    assert abs(np.mean(z)) < 0.05 and abs(np.var(z) - 1) < 0.05
+    assert abs(np.var(z.real) - 0.5) < 0.03
+
+
+def test_sums_of_exponentials_of_complex_numbers() -> None:
+    z = np.array([1 + 2j, 300 + 4j, -1.5])
+    expected = 300 + np.log(np.exp(z - 300).sum())
+    np.testing.assert_allclose(tj.scipy.special.logsumexp(z), expected, rtol=1e-14)
+
+
+@pytest.mark.parametrize("take", [tj.sparse_jacobian, tj.sparse_hessian])
+def test_sparse_derivatives_are_of_real_numbers(take: Any) -> None:
+    with pytest.raises(GradError, match="real numbers"):
+        take(loss if take is tj.sparse_hessian else tnp.exp)(Z)
+
+
+def test_nan_in_a_complex_result_is_reported() -> None:
+    compiled = tj.jit(lambda z: tnp.log(z * 0) * 0, backend="eager")
+    report = pytest.raises(tj.errors.NonFiniteError, match="inf came from log")
+    with tj.config.override(debug_nans=True), report:
+        compiled(Z)
+
+
+def test_gradients_through_a_transform_by_loops() -> None:
+    def transform(x: Any) -> Any:
+        y = np.zeros(3, complex)
+        for k in range(3):
+            for j in range(3):
+                y[k] += x[j] * np.exp(-2j * np.pi * k * j / 3)
+        return y
+
+    np.testing.assert_allclose(tj.jit(transform, backend="eager")(Z), np.fft.fft(Z), atol=1e-14)
+    gradient = tj.grad(lambda z: (np.abs(transform(z)) ** 2).sum())(Z)
+    np.testing.assert_allclose(gradient, 6 * Z.conj(), atol=1e-13)  # Parseval

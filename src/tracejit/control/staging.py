@@ -28,7 +28,7 @@ from tracejit.errors import (
 from tracejit.ir.atoms import Atom, Literal, Var
 from tracejit.ir.builder import building
 from tracejit.ir.graph import Jaxpr
-from tracejit.ir.types import BOOL, INT64, ArrayType, has_dtype, type_of
+from tracejit.ir.types import BOOL, COMPLEX_OF, INEXACT, INT64, ArrayType, has_dtype, type_of
 from tracejit.ir.walk import inline
 from tracejit.ops.elementwise import convert
 from tracejit.trace.provenance import function_place, user_frame
@@ -38,7 +38,7 @@ from tracejit.trace.tracer import Tracer, bind
 Leaves = list[Any]
 
 #: A Python number that stands for each kind of weak value in NumPy's promotion.
-_NUMBERS = {"b": False, "i": 0, "f": 0.0}
+_NUMBERS = {"b": False, "i": 0, "f": 0.0, "c": 0j}
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,8 @@ def stage_body(
 def weak_dtype(dtype: np.dtype) -> np.dtype:
     """The dtype of a Python number of that kind."""
     floating = np.dtype(config.default_float)
-    return {"b": BOOL, "i": INT64, "f": floating}.get(dtype.kind, dtype)
+    whole = COMPLEX_OF[floating]
+    return {"b": BOOL, "i": INT64, "f": floating, "c": whole}.get(dtype.kind, dtype)
 
 
 def check_functions(name: str, *funs: Any) -> None:
@@ -166,7 +167,7 @@ def _promoted(weak: np.dtype, strong: np.dtype) -> np.dtype:
     """What NumPy makes of a Python number and an array."""
     kind = weak.kind
     promoted = np.result_type(_NUMBERS[kind], strong)
-    return weak_dtype(promoted) if kind == "f" and strong.kind != "f" else promoted
+    return promoted if strong in INEXACT or kind not in "fc" else weak_dtype(promoted)
 
 
 @dataclass(frozen=True, slots=True)

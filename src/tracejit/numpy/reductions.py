@@ -419,8 +419,9 @@ def logsumexp(
 
 
 def finite_shift(x: Array, axes: tuple[int, ...]) -> Array:
-    """The largest element over axes, kept, as a constant: 0 where it is infinite."""
-    largest = reduce_with(reduction.reduce_max, x, axes, True)
+    """The largest (real part of an) element over axes, kept, as a constant: 0 where it is infinite.
+    """
+    largest = reduce_with(reduction.reduce_max, real(x), axes, True)
     largest = bind(elementwise.stop_gradient, largest)
     return choose_where(ufuncs.isfinite(largest), largest, 0)
 

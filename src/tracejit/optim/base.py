@@ -18,7 +18,7 @@ import numpy as np
 
 from tracejit import tree
 from tracejit.errors import ArgumentError, DTypeError
-from tracejit.ir.types import FLOATS
+from tracejit.ir.types import COMPLEX, FLOATS
 from tracejit.trace.provenance import user_frame
 from tracejit.trace.tracer import Tracer
 
@@ -222,11 +222,16 @@ def start(params: Any, value: float = 0.0, dtype: Any = None) -> Any:
 def require_float(path: tree.KeyPath, p: Any) -> None:
     """DTypeError for a parameter that cannot move."""
     found = dtype_of(p)
-    if found not in FLOATS:
-        raise DTypeError(
-            f"parameter params{tree.keystr(path)} has dtype {found}, and optimisers move floats",
-            where=user_frame(), hint="make it a float, or keep it out of the parameters",
-        )  # fmt: skip
+    if found in FLOATS:
+        return
+    hint = "make it a float, or keep it out of the parameters"
+    if found in COMPLEX:
+        hint = "take the real and the imaginary part as two parameters: the gradient of a complex "
+        hint += "one is du/dx - i du/dy, and its conjugate is what leads up"
+    raise DTypeError(
+        f"parameter params{tree.keystr(path)} has dtype {found}, and optimisers move floats",
+        where=user_frame(), hint=hint,
+    )  # fmt: skip
 
 
 def no_steps() -> Any:

@@ -12,14 +12,15 @@ from typing import Any
 import numpy as np
 
 from tracejit.errors import ArgumentError, DTypeError
-from tracejit.ir.types import FLOATS, UINT32, UINT64, Shape, finfo
+from tracejit.ir.types import COMPLEX, FLOATS, PART_OF, UINT32, UINT64, Shape, finfo
 from tracejit.numpy import ufuncs
 from tracejit.numpy.arrays import Array, ArrayLike, DTypeLike, fault, known_number, operand, value
 from tracejit.numpy.choosing import clip, where
 from tracejit.numpy.linalg import vector_norm
 from tracejit.numpy.promotion import as_dtype, default_float, dtype_of
 from tracejit.ops import elementwise, special
-from tracejit.random.keys import bits_of, checked_shape, words_of
+from tracejit.ops.complex import complex as complex_of
+from tracejit.random.keys import bits_of, checked_shape, split, words_of
 from tracejit.trace.tracer import bind
 
 __all__ = [
@@ -74,7 +75,13 @@ def _unit(words: tuple[Array, Array], shape: Shape, dtype: np.dtype) -> Array:
 
 
 def normal(key: ArrayLike, shape: Any = (), dtype: DTypeLike = None) -> Array:
-    """The standard normal: sqrt(2) erfinv(u) for u in (-1, 1)."""
+    """The standard normal: sqrt(2) erfinv(u) for u in (-1, 1).
+
+    Of a complex dtype, both parts are normal, and the variance of the number is 1.
+    """
+    if dtype is not None and (whole := as_dtype(dtype)) in COMPLEX:
+        each = [normal(k, shape, PART_OF[whole]) for k in split(key)]
+        return bind(complex_of, *[x / PART_OF[whole].type(math.sqrt(2)) for x in each])
     dtype = float_dtype("normal", dtype)
     above = np.nextafter(dtype.type(-1), dtype.type(0))
     u = uniform(key, checked_shape("normal", shape), dtype, above, 1.0)

@@ -20,7 +20,7 @@ from tracejit.errors import NonFiniteError
 from tracejit.ir.atoms import Atom, Var
 from tracejit.ir.graph import Equation, Jaxpr
 from tracejit.ir.primitive import Primitive
-from tracejit.ir.types import FLOATS, INEXACT, type_of
+from tracejit.ir.types import COMPLEX, FLOATS, INEXACT, type_of
 from tracejit.ir.walk import (
     evaluate_equation,
     evaluator,
@@ -235,11 +235,15 @@ def _report(found: _Found, name: str, word: str, test: Test) -> NonFiniteError:
 def _operand(x: Any, out: Any, at: tuple[int, ...]) -> str:
     """An operand as a report shows it: its type, and its number there, or what it lies between."""
     array = np.asarray(x)
-    type = type_of(array)
+    type = str(type_of(array))
     if array.shape == np.shape(out):
         return f"{type} {array[at]}"
-    if array.size <= 4 or array.dtype not in FLOATS:
-        return f"{type} {array.tolist()}" if array.size <= 4 else f"{type}"
+    if array.size <= 4:
+        return f"{type} {array.tolist()}"
+    if array.dtype in COMPLEX:
+        array, type = np.abs(array), f"{type} of sizes"
+    elif array.dtype not in FLOATS:
+        return type
     return f"{type} from {np.nanmin(array)} to {np.nanmax(array)}"
 
 

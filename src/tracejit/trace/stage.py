@@ -16,7 +16,7 @@ from tracejit.ir.builder import building
 from tracejit.ir.current import stack
 from tracejit.ir.effects import has_effects
 from tracejit.ir.graph import Jaxpr
-from tracejit.ir.types import FLOATS, ArrayType
+from tracejit.ir.types import INEXACT, ArrayType
 from tracejit.ir.walk import evaluate, inline
 from tracejit.trace.effects import settle, takes_place_now
 from tracejit.trace.garbage import seldom_collected
@@ -163,7 +163,7 @@ def own(x: Any) -> Any:
         trace.private[id(x)] = x
     if type(x) is not np.ndarray:
         return x
-    traced = trace is not None and WRITES in trace.root.unrolled and x.dtype in FLOATS
+    traced = trace is not None and WRITES in trace.root.unrolled and x.dtype in INEXACT
     return Tracer(trace, trace.lift(x)) if traced else x.copy()  # type: ignore[arg-type,union-attr]
 
 

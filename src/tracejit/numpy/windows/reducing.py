@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from tracejit.ir.types import BOOL, FLOATS
+from tracejit.ir.types import BOOL, INEXACT
 from tracejit.numpy import choosing, reductions, ufuncs
 from tracejit.numpy.arrays import one_axis, some_axes, value
 from tracejit.numpy.promotion import as_dtype, quotient_dtype
@@ -30,12 +30,12 @@ from tracejit.numpy.windows.windowed import (
 
 def least(dtype: np.dtype) -> Any:
     """The number below all others."""
-    return False if dtype == BOOL else -np.inf if dtype in FLOATS else np.iinfo(dtype).min
+    return False if dtype == BOOL else -np.inf if dtype in INEXACT else np.iinfo(dtype).min
 
 
 def greatest(dtype: np.dtype) -> Any:
     """The number above all others."""
-    return True if dtype == BOOL else np.inf if dtype in FLOATS else np.iinfo(dtype).max
+    return True if dtype == BOOL else np.inf if dtype in INEXACT else np.iinfo(dtype).max
 
 
 def _constant(number: Any) -> Callable[[np.dtype], Any]:

@@ -20,6 +20,7 @@ from tracejit.scipy.optimize.vectors import (
     Fused,
     Problem,
     Vector,
+    float64,
     for_scipy,
     fused,
     jacobian_of,
@@ -91,6 +92,7 @@ def curve_fit(
     The other arguments and the result are SciPy's.
     """
 
+    float64(ydata)
     programs = _Model(f)
     return scipy.curve_fit(
         programs.value, xdata, ydata, p0, *args,

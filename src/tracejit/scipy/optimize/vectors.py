@@ -46,7 +46,11 @@ class Vector:
         arrays = [np.asarray(leaf) for leaf in leaves]
         for x, name in zip(arrays, tree.paths(self.structure, "x0"), strict=True):
             if x.dtype.kind not in "biuf":
-                raise DTypeError(f"{name} has dtype {x.dtype}, not a float", where=user_frame())
+                hint = "take its real and its imaginary part as two leaves"
+                raise DTypeError(
+                    f"{name} has dtype {x.dtype}, not a float", where=user_frame(),
+                    hint=hint if x.dtype.kind == "c" else None,
+                )  # fmt: skip
         self.shapes = tuple([x.shape for x in arrays])
         self.dtypes = tuple([x.dtype if x.dtype.kind == "f" else np.dtype(float) for x in arrays])
         if not sum(x.size for x in arrays):
@@ -293,7 +297,12 @@ class Fused:
 
 
 def float64(x: Any) -> Any:
-    """A number or an array, or traced, as float64."""
+    """A number or an array, or traced, as float64; DTypeError for complex numbers."""
+    if np.iscomplexobj(x):
+        raise DTypeError(
+            "SciPy's solvers are about real numbers, not complex128", where=user_frame(),
+            hint="return the real and the imaginary parts: np.concatenate([y.real, y.imag])",
+        )  # fmt: skip
     return x.astype(np.float64) if hasattr(x, "astype") else np.asarray(x, np.float64)
 
 
