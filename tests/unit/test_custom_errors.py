@@ -12,7 +12,13 @@ import pytest
 
 import tracejit as tj
 from tracejit.custom_batching import custom_vmap
-from tracejit.errors import ArgumentError, DTypeError, ShapeError, UnsupportedError
+from tracejit.errors import (
+    ArgumentError,
+    DTypeError,
+    MissingRuleError,
+    ShapeError,
+    UnsupportedError,
+)
 
 ROWS = np.arange(3.0)
 
@@ -109,6 +115,26 @@ def test_results_of_batching_rules_have_their_types():
     f.def_vmap(lambda size, x: (x, True))
     with pytest.raises(ArgumentError, match=r"called with \(axis_size, in_batched, \*args\)"):
         tj.vmap(f)(ROWS)
+
+
+@pytest.mark.parametrize(
+    ("rule", "operation"),
+    [
+        (lambda t, out, x: t * t, "mul"),
+        (lambda t, out, x: np.sin(t), "sin"),
+        (lambda t, out, x: np.where(t > 0, t, 0.0), "select"),
+        (lambda t, out, x: tj.lax.fori_loop(0, 3, lambda i, c: c * t, 1.0), "mul"),
+    ],
+)
+@pytest.mark.parametrize("compiled", [False, True], ids=["eager", "jit"])
+def test_reverse_mode_takes_rules_that_are_linear(rule, operation, compiled):
+    f = tj.custom_jvp(lambda x: x)
+    f.defjvps(rule)
+    gradient = tj.jit(tj.grad(f)) if compiled else tj.grad(f)
+    with pytest.raises(MissingRuleError, match=f"{operation} is not linear") as caught:
+        gradient(1.0)
+    assert "test_custom_errors.py" in str(caught.value)
+    assert np.isfinite(tj.jacfwd(f)(1.0))
 
 
 def test_a_function_with_rules_does_not_assign_to_its_arguments():

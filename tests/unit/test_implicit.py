@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import tracejit as tj
-from tracejit.errors import ArgumentError
+from tracejit.errors import ArgumentError, MissingRuleError
 
 RNG = np.random.default_rng(0)
 A, B = RNG.standard_normal((8, 3)), RNG.standard_normal(8)
@@ -144,3 +144,16 @@ def test_conjugate_gradients_that_do_not_arrive_are_nan() -> None:
         linear="cg",
     )  # fmt: skip
     assert np.isnan(tj.jacfwd(solution, 1)(np.zeros(60), 1.0)).all()
+
+
+def test_what_is_no_function_or_not_linear() -> None:
+    with pytest.raises(ArgumentError, match="custom_root takes a function, not int 3"):
+        tj.lax.custom_root(3, 1.0, lambda f, x: x, lambda g, y: y)
+    with pytest.raises(ArgumentError, match="custom_linear_solve takes a function, not int 3"):
+        tj.lax.custom_linear_solve(lambda x: x, 1.0, 3)
+    with pytest.raises(MissingRuleError, match="is not linear"):
+        tj.grad(lambda a: tj.lax.custom_root(
+            lambda x: x**2 - a, 1.0, lambda f, x: np.sqrt(a), lambda g, y: y * y / g(1.0)
+        ))(4.0)  # fmt: skip
+    with pytest.raises(MissingRuleError, match="without a transpose_solve\n  at .*test_implicit"):
+        tj.grad(lambda b: tj.lax.custom_linear_solve(lambda x: x, b, lambda mv, b: b))(1.0)

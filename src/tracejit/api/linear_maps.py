@@ -14,11 +14,9 @@ import numpy as np
 from tracejit import tree
 from tracejit.api.recording import Recording, record
 from tracejit.control.bodies import keep_outputs
-from tracejit.errors import ArgumentError, DTypeError, MissingRuleError, ShapeError, TreeError
+from tracejit.errors import ArgumentError, DTypeError, ShapeError, TreeError
 from tracejit.ir.graph import Jaxpr
-from tracejit.ir.primitive import Unknown
 from tracejit.ir.types import FLOAT0, INTEGERS, ArrayType, tangent_type
-from tracejit.ir.walk import held_jaxprs
 from tracejit.ops import elementwise
 from tracejit.runtime.arguments import check_callable, name_of
 from tracejit.runtime.report import report
@@ -131,22 +129,9 @@ def linear_transpose(fun: Callable[..., Any], *primals: Any) -> Callable[[Any], 
             f"{', '.join(map(str, staged.jaxpr.out_types))}", where=user_frame(),
         )  # fmt: skip
     back = transpose(staged.jaxpr, known + (True,) * len(types))
-    _require_linear(back, name_of(fun))
     outs = staged.jaxpr.out_types
     pull = _Transposed(name_of(fun), back, in_tree, types, structure[0], outs, (True,) * len(outs))
     return tree.Partial(pull, list(staged.captured))
-
-
-def _require_linear(back: Jaxpr, name: str) -> None:
-    """MissingRuleError where a transpose reads an argument, which only its type stands for."""
-    for eqn in back.equations:
-        if any(isinstance(x, Unknown) for x in eqn.inputs):
-            raise MissingRuleError(
-                f"{name} is not linear: it multiplies its argument by itself, or chooses by it",
-                where=eqn.provenance, hint="linear_transpose takes functions that are linear",
-            )  # fmt: skip
-        for _, body in held_jaxprs(eqn):
-            _require_linear(body, name)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -22,6 +22,7 @@ from tracejit.control.bodies import (
 )
 from tracejit.errors import MissingRuleError
 from tracejit.ir.atoms import Atom, is_zero
+from tracejit.ir.current import current
 from tracejit.ir.graph import Equation, Jaxpr
 from tracejit.ir.primitive import Joint, Primitive, Unknown
 from tracejit.ir.types import ArrayType
@@ -94,6 +95,7 @@ def _solve_transpose(
     if len(solves) == 1:
         raise MissingRuleError(
             "custom_linear_solve cannot go backwards without a transpose_solve",
+            where=current().provenance,
             hint="give transpose_solve(vecmat, b), or symmetric=True where A is its transpose",
         )
     linear = (*(False,) * num_consts, *(True,) * len(b))

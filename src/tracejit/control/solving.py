@@ -11,7 +11,16 @@ from tracejit import tree
 from tracejit.control.bodies import spread
 from tracejit.control.custom_values import zero_tracer
 from tracejit.control.implicit import linear_solve, root
-from tracejit.control.staging import Body, Leaves, as_leaves, close, leaf_type, show, stage_body
+from tracejit.control.staging import (
+    Body,
+    Leaves,
+    as_leaves,
+    check_functions,
+    close,
+    leaf_type,
+    show,
+    stage_body,
+)
 from tracejit.errors import ArgumentError, DTypeError, ShapeError, TreeError
 from tracejit.ir.types import ArrayType
 from tracejit.trace.provenance import function_place, user_frame
@@ -97,6 +106,8 @@ def custom_linear_solve(
     own transpose (then `solve` serves, unless it is given). has_aux: the solvers return a pair of
     the solution and auxiliary data, which has no derivative.
     """
+    given = () if transpose_solve is None else (transpose_solve,)
+    check_functions("custom_linear_solve", matvec, solve, *given)
     like = _Unknowns(b, "custom_linear_solve", "b")
     product = like.agree(like.stage(matvec), matvec, "matvec")
     solver = like.stage_solver(lambda y: solve(matvec, y), solve, "solve", has_aux)
@@ -143,6 +154,7 @@ def custom_root(
     `lambda g, y: y / g(1.0)`, else `custom_linear_solve` serves. has_aux: solve returns a pair of
     the root and auxiliary data, which has no derivative.
     """
+    check_functions("custom_root", f, solve, tangent_solve)
     like = _Unknowns(initial_guess, "custom_root", "initial_guess")
     residual = like.agree(like.stage(f), f, "f")
     solver = like.stage_solver(lambda x: solve(f, x), solve, "solve", has_aux)

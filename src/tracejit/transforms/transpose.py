@@ -104,17 +104,15 @@ def _pull_back(
         return
     rule = eqn.primitive.transpose
     if rule is None:
-        raise MissingRuleError(
-            f"{eqn.primitive.name} is not linear, so it has no transpose",
-            where=eqn.provenance,
-            hint="functions for linear_transpose are linear; so are, in the tangents, rules of "
-            "custom_jvp that reverse mode goes through",
-        )
+        raise _not_linear(eqn, ", so it has no transpose")
     builder.provenance = eqn.provenance.derived(eqn, "transpose")
     inputs = [Unknown(x.type) if x in unknown else known(x) for x in eqn.inputs]
     behind_select = any(ct in cts.guarded for ct in outs)
     holds = {"guarded": behind_select} if eqn.primitive.split else {}
+    count = len(builder.equations)
     results = rule(outs, inputs, **holds, **eqn.params)
+    if any(x.__class__ is Unknown for made in builder.equations[count:] for x in made.inputs):
+        raise _not_linear(eqn, " in the operands that depend on the argument")
     guarded = behind_select or masks(eqn)
     for x, ct in zip(eqn.inputs, results, strict=True):
         if ct is not None and x in unknown:
@@ -124,6 +122,14 @@ def _pull_back(
                 for factor in filter(cts.factors.__contains__, eqn.inputs):
                     ct = keep_zeros(ct, known(factor))
             cts.add(x, ct, guarded=guarded)
+
+
+def _not_linear(eqn: Equation, why: str) -> MissingRuleError:
+    return MissingRuleError(
+        f"{eqn.primitive.name} is not linear{why}", where=eqn.provenance,
+        hint="functions for linear_transpose are linear; so are, in the tangents, rules of "
+        "custom_jvp that reverse mode goes through",
+    )  # fmt: skip
 
 
 def _guards(equations: Sequence[Equation], unknown: Set[Var]) -> frozenset[Atom]:
