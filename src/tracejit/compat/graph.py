@@ -40,6 +40,7 @@ from tracejit.ir.builder import building
 from tracejit.ir.graph import Equation, Jaxpr, Provenance
 from tracejit.ir.types import FLOATS, ArrayType, has_dtype, type_of
 from tracejit.ir.walk import Substitution, copy_equation, evaluate
+from tracejit.numpy import ufuncs
 from tracejit.numpy.arrays import convert
 from tracejit.runtime.arguments import name_of
 from tracejit.runtime.runner import Runner
@@ -239,11 +240,26 @@ class Operation:
         return outs[0] if self.out_tree.kind == "leaf" else self.out_tree.unflatten(outs)
 
 
+class _Given(Handle):
+    """An operand. weak: whether it is a Python number, to whose dtype nothing gives way."""
+
+    __slots__ = ("cell", "weak")
+
+    def __init__(self, cell: Cell, weak: bool = False):
+        self.cell, self.weak = cell, weak
+
+
+#: Operations whose numbers become operands when they come with more values than `LITERALS`.
+ARITHMETIC = frozenset((ufuncs.add, ufuncs.subtract, ufuncs.multiply, ufuncs.divide))
+LITERALS = 8
+
+
 class Recorder:
     """Performs operations for a door. default_float: what Python floats and creation give there."""
 
     def __init__(self, default_float: str = "float64"):
         self._operations: dict[Hashable, Operation] = {}
+        self._numbers: dict[Hashable, int] = {}
         self.default(default_float)
 
     def default(self, default_float: str) -> None:
@@ -263,7 +279,7 @@ class Recorder:
         of `jit`, the function itself is called, on the values of the handles.
         """
         kind: list[Any] = [fun]
-        operands: list[Any] = []
+        operands: Any = []
         for x in args:
             _take(x, kind, operands)
         for name, x in kwargs.items():
@@ -273,8 +289,11 @@ class Recorder:
             if x.__class__ is not Cell:
                 named = {k: _put(y, values_of) for k, y in kwargs.items()}
                 return fun(*_put(args, values_of), **named)
-        key = tuple(kind)  # types by id: an operation that is remembered keeps its own
+        key: Hashable = tuple(kind)  # types by id: an operation that is remembered keeps its own
         operation = self._operations.get(key)
+        if operation is None and fun in ARITHMETIC and len(operands) == 1 and len(args) == 2:
+            key, args, operands = self._loosened(key, fun, args, operands)
+            operation = self._operations.get(key)
         if operation is None:
             operation = self._trace(fun, args, kwargs, operands)
             if len(self._operations) >= REMEMBERED:
@@ -291,6 +310,24 @@ class Recorder:
         for x in args:
             _take(x, [], operands)
         return self._trace(fun, args, _NOTHING, operands), operands
+
+    def _loosened(
+        self, key: Hashable, fun: Callable[..., Any], args: Sequence[Any], operands: Sequence[Cell]
+    ) -> tuple[Hashable, Sequence[Any], Sequence[Cell]]:
+        """The kind of a call with a number that comes with ever new values: there the number is an
+        operand, so that programs with it are the same program."""
+        place = int(not isinstance(args[1], Handle))
+        number, (cell,) = args[place], operands
+        if number.__class__ not in (int, float):
+            return key, args, operands
+        loose = fun, place, number.__class__, id(cell.type)
+        count = self._numbers[loose] = self._numbers.get(loose, 0) + 1
+        if count <= LITERALS:
+            return key, args, operands
+        value = np.asarray(number)
+        pair = [_Given(cell), _Given(Cell(type_of(value), value), weak=True)]
+        given = pair if place else pair[::-1]
+        return loose, given, [x.cell for x in given]
 
     def _trace(
         self, fun: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any],
@@ -310,7 +347,9 @@ class Recorder:
             return [returned(y, here, lambda: f"a result of {name}") for y in leaves]
 
         with config.override(default_float=self.default_float):
-            staged = stage(flat, [cell.type for cell in operands], name=name)
+            weak = [x.__class__ is _Given and x.weak for x in args] if len(args) == 2 else []
+            types = [cell.type for cell in operands]
+            staged = stage(flat, types, weak=weak if any(weak) else None, name=name)
         return Operation(name, staged.jaxpr, out_trees[-1], staged.captured)
 
 

@@ -100,7 +100,8 @@ class Module:
         raise AttributeError(here if name.startswith("_") else f"{here}{self._perhaps(name)}")
 
     def _perhaps(self, name: str) -> str:
-        names = [*self.__dict__, *dir(type(self)), *self.__dict__.get("_modules", ())]
+        tables = [self.__dict__.get(t, {}) for t in ("_parameters", "_buffers", "_modules")]
+        names = [*self.__dict__, *dir(type(self)), *(n for table in tables for n in table)]
         found = did_you_mean(name, [n for n in names if not n.startswith("_")])
         return f"; {found}" if found.startswith("did you mean") else ""
 
