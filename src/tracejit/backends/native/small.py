@@ -192,7 +192,7 @@ class SmallKernel:
         for at in itertools.product(*map(range, buffer.shape[self.outer : -1])):
             index = (*outside, *map(constant_index, at), ORIGIN)
             offset = nest.offset(buffer.strides, index)
-            address = nest.address(buffer, offset).of(fn, type)
+            address = fn.offset(buffer.pointer, nest.split(offset)[0].value, type)
             whole = count == lanes
             row = fn.load(type, address) if whole else fn.masked_load(type, address, there)
             rows.put(offset.const, 1, count, nest.from_memory(row, buffer.dtype))
