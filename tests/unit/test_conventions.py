@@ -94,6 +94,18 @@ ROWS = {
     "exp times 0": (lambda x: np.exp(x) * 0.0, (1000.0,), (0.0,)),
     "logistic": (tj.nn.sigmoid, (1000.0,), (0.0,)),
     "softplus": (tj.nn.softplus, (1000.0,), (1.0,)),
+    # Complex numbers: du/dx - i du/dy of a real u(x + iy).
+    "abs of c": (np.abs, (0j,), (0j,)),
+    "sign of c": (lambda z: np.sign(z).real, (0j,), (0j,)),
+    "angle": (np.angle, (0j,), (0j,)),
+    "angle of c": (np.angle, (3 + 4j,), (-0.16 - 0.12j,)),
+    "norm of c": (np.linalg.norm, (np.zeros(2, complex),), (np.zeros(2),)),
+    "std of c": (np.std, (np.full(3, 1 + 1j),), (np.zeros(3),)),
+    "0 ** y of c": (lambda z: (z ** (z * 0)).real, (0j,), (0j,)),
+    "prod of c": (lambda z: np.prod(z).real, (A([0j, 2j, 3]),), (A([6j, 0, 0]),)),
+    "real": (np.real, (1 + 2j,), (1.0,)),
+    "imag": (np.imag, (1 + 2j,), (-1j,)),
+    "abs squared": (lambda z: abs(z) ** 2, (3 + 4j,), (6 - 8j,)),
     # Holes that are filled.
     "sinc": (np.sinc, (0.0,), (0.0,)),
     "xlogy": (xlogy, (0.0, 2.0), (np.log(2.0), 0.0)),
