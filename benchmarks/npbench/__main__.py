@@ -63,8 +63,6 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
 
 def of_one(program: Program, options: argparse.Namespace) -> dict[str, Any]:
     """What is asked for about one program."""
-    if program.uses_complex:
-        return {"left out": "complex numbers"}
     if options.systems:
         return {"times": rounds.timings(program, options.systems, options)}
     return check(program, options)
@@ -93,7 +91,7 @@ def _line(row: dict[str, Any]) -> str:
     found = [f"{key}: {row[key]['what']}" for key in ("value", "gradient") if key in row]
     for name, timing in row.get("times", {}).items():
         found.append(f"{name} {duration(timing['least']) or timing['note']}")
-    return f"    {row['program']}: {', '.join(found) or row.get('left out')}"
+    return f"    {row['program']}: {', '.join(found)}"
 
 
 def report(rows: list[dict[str, Any]]) -> str:
@@ -102,7 +100,7 @@ def report(rows: list[dict[str, Any]]) -> str:
     for row in rows:
         value, gradient = row.get("value", {}), row.get("gradient", {})
         lines.append([
-            row["program"], value.get("what") or f"left out: {row['left out']}",
+            row["program"], value.get("what", ""),
             gradient.get("what", ""), duration(value.get("first")),
             duration(value.get("reference")), size_of(value.get("peak")),
         ])  # fmt: skip

@@ -33,7 +33,7 @@ from benchmarks.npbench.suite import (
 )
 
 #: What results may differ from NumPy's, relative to an array's largest element, by their dtype.
-TOLERANCES = {"float64": 1e-9, "float32": 2e-5}
+TOLERANCES = {"float64": 1e-9, "float32": 2e-5, "complex128": 1e-9, "complex64": 2e-5}
 
 #: What a derivative along a direction may differ from the difference quotient, relatively.
 GRADIENT_TOLERANCES = {"float64": 2e-5, "float32": 2e-3}
@@ -117,7 +117,7 @@ class Checks:
         moved = [x * (1 + np.finfo(x.dtype).eps) if i in floats else x for i, x in enumerate(args)]
         other, everything = call(self.program.function(), moved), sorted(want.arguments)
         pairs = zip(other.all(everything), want.all(everything), strict=True)
-        return LAST_DIGITS * max([distance(x, y) for x, y in pairs if y.dtype.kind == "f"] or [0.0])
+        return LAST_DIGITS * max([distance(x, y) for x, y in pairs if y.dtype.kind in "fc"] or [0.0])
 
     def _gradient(self, size: str) -> Verdict:
         calm = CALM.get(self.program.name, {})
@@ -152,7 +152,7 @@ class Checks:
             for i in gradient:
                 if self.program.argument_names[i] not in skipped:
                     tangents[i] = self._tangent(args[i], rng)
-            terms = [gradient[i].astype(np.float64) * t for i, t in tangents.items()]
+            terms = [np.real(gradient[i] * t) for i, t in tangents.items()]
             got = sum(float(np.sum(term)) for term in terms)
             largest = np.sqrt(sum(float(np.sum(term**2)) for term in terms))
             narrow = any(gradient[i].dtype == np.float32 for i in gradient)
@@ -170,6 +170,9 @@ class Checks:
     @staticmethod
     def _tangent(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """A random direction, as large as x; a symmetric matrix stays symmetric and definite."""
+        if x.dtype.kind == "c":
+            parts = rng.standard_normal((2, *x.shape))
+            return (parts[0] + 1j * parts[1]) * (np.max(np.abs(x)) or 1.0)
         if x.ndim == 2 and np.array_equal(x, x.T):
             scale = rng.standard_normal(len(x))
             return x * np.add.outer(scale, scale)
@@ -226,7 +229,7 @@ def distance(x: np.ndarray, y: np.ndarray) -> float:
     """The largest difference, relative to the largest element of y."""
     if not y.size:
         return 0.0
-    if y.dtype.kind != "f":
+    if y.dtype.kind not in "fc":
         return float(np.max(x != y))
     known = np.isfinite(y)
     if not np.array_equal(x[~known], y[~known], equal_nan=True):

@@ -20,7 +20,7 @@ from benchmarks.report import duration, geomean, markdown_table, size_of
 SLOW = 2.0
 
 #: What results of other systems may differ from NumPy's before their times are not believed.
-TOLERANCES = {"float64": 1e-6, "float32": 1e-3}
+TOLERANCES = {"float64": 1e-6, "float32": 1e-3, "complex128": 1e-6, "complex64": 1e-3}
 
 
 @dataclass

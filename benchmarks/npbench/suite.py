@@ -24,8 +24,6 @@ from benchmarks.case import leaves
 #: What a function of the suite's JAX versions says where its loops are those of the NumPy source.
 _LOOPS = re.compile(r"\b(fori_loop|while_loop|scan)\(")
 
-_COMPLEX = re.compile(r"complex|\dj\b")
-
 
 @dataclass(frozen=True)
 class Program:
@@ -80,11 +78,6 @@ class Program:
     def argument_names(self) -> list[str]:
         return self.info["input_args"]
 
-    @property
-    def uses_complex(self) -> bool:
-        """Whether the NumPy source computes with complex numbers, or its inputs are such."""
-        return any(_COMPLEX.search(self._path(end).read_text()) for end in ("_numpy", ""))
-
 
 def programs(root: Path, wanted: Sequence[str] = ()) -> list[Program]:
     """The programs of a checkout, or those with these names (the suite's short ones, too)."""
@@ -107,8 +100,8 @@ def static_positions(args: Sequence[Any]) -> list[int]:
 
 
 def float_positions(args: Sequence[Any]) -> list[int]:
-    """Where the arrays of floats are: the arguments of the gradient."""
-    return [i for i, x in enumerate(args) if isinstance(x, np.ndarray) and x.dtype.kind == "f"]
+    """Where the arrays of floats and complex numbers are: the arguments of the gradient."""
+    return [i for i, x in enumerate(args) if isinstance(x, np.ndarray) and is_inexact(x)]
 
 
 def copies(args: Iterable[Any]) -> list[Any]:
@@ -155,7 +148,7 @@ def assigns(function: Callable[..., Any], args: Sequence[Any]) -> list[int]:
 
 def _bent(x: Any) -> Any:
     """An array of floats near x, with what is linear in x curved; a symmetric one stays so."""
-    if not (isinstance(x, np.ndarray) and x.dtype.kind == "f" and x.size):
+    if not (isinstance(x, np.ndarray) and is_inexact(x) and x.size):
         return x
     scale = np.max(np.abs(x)) or 1.0
     return (x * (1 + 1e-3 * np.abs(x) / scale)).astype(x.dtype)
@@ -164,7 +157,8 @@ def _bent(x: Any) -> Any:
 def loss_of(
     function: Callable[..., Any], changed: Sequence[int], total: Callable[[Any], Any]
 ) -> Callable[..., Any]:
-    """(*args) to the sum of all floats that the function returns or leaves in its arguments.
+    """(*args) to the sum of all floats that the function returns or leaves in its arguments, those
+    of complex numbers among them.
 
     total: the sum of one array. Assigned arguments are copied first, so that nobody's array is
     written to.
@@ -174,9 +168,17 @@ def loss_of(
         given = [x.copy() if i in changed else x for i, x in enumerate(args)]
         result = function(*given)
         outs = _flat(result) + [given[i] for i in changed]
-        return sum(total(y) for y in outs if is_inexact(y))
+        return sum(total(part) for y in outs if is_inexact(y) for part in _parts(y))
 
     return loss
+
+
+def _parts(y: Any) -> tuple[Any, ...]:
+    return (y.real, y.imag) if _kind(y) == "c" else (y,)
+
+
+def _kind(x: Any) -> str:
+    return np.dtype(getattr(x, "dtype", type(x))).kind
 
 
 def _flat(tree: Any) -> list[Any]:
@@ -188,8 +190,8 @@ def _flat(tree: Any) -> list[Any]:
 
 
 def is_inexact(x: Any) -> bool:
-    """Whether a value of any system is an array or a number of floats."""
-    return np.dtype(getattr(x, "dtype", type(x))).kind == "f"
+    """Whether a value of any system is an array of floats or complex numbers, or one of them."""
+    return _kind(x) in "fc"
 
 
 def unwrapped(function: Callable[..., Any]) -> Callable[..., Any]:
