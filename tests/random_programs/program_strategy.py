@@ -29,6 +29,7 @@ from tracejit.ir.graph import Jaxpr
 from tracejit.ir.primitive import Primitive
 from tracejit.ir.types import (
     BOOL,
+    COMPLEX_OF,
     FLOAT32,
     FLOAT64,
     FLOATS,
@@ -38,7 +39,9 @@ from tracejit.ir.types import (
     without_axes,
 )
 from tracejit.ir.walk import evaluate_equation, literal_value
-from tracejit.ops import contraction, elementwise, indexing, special, structure
+from tracejit.ops import contraction, elementwise, indexing, reduction, special, structure
+from tracejit.ops.complex import complex as complex_of
+from tracejit.ops.complex import conj, imag, real
 from tracejit.ops.elementwise import convert, keep_zeros, rem, select, sin
 
 T = TypeVar("T")
@@ -58,6 +61,8 @@ BINARY = ["add", "sub", "mul", "max", "min"]
 INTEGER_BINARY = ["add", "sub", "mul", "max", "min", "and", "or", "xor", "div", "rem"]
 COMPARISONS = ["eq", "ne", "lt", "le", "gt", "ge"]
 LOGIC = ["and", "or", "xor", "eq", "ne"]
+#: Of complex numbers.
+ENTIRE = ["neg", "square", "conj", "sin", "cos", "sinh", "cosh", "exp", "stop_gradient"]
 REDUCTIONS = ["reduce_sum", "reduce_max", "reduce_min", "reduce_prod"]
 RUNNING = ["cumsum", "cumprod", "cummax", "cummin"]
 
@@ -197,6 +202,21 @@ def root(w: Writer) -> None:
 def power(w: Writer) -> None:
     if (x := w.floats()) is not None:
         w.bind("integer_pow", x, n=w.draw(st.integers(0, 3)))
+
+
+def plane(w: Writer) -> None:
+    """Some steps with complex numbers, and their parts: functions without cuts and poles. Nothing
+    for wild programs, as signs of zeros would matter, and which part is NaN."""
+    if (x := w.floats()) is None or w.wild or x.dtype not in COMPLEX_OF:
+        return
+    z = complex_of(x, w.like(x.type))
+    for _ in range(w.draw(st.integers(1, 4))):
+        z = PRIMITIVES[w.choose(ENTIRE)](z)
+        factor = Literal(w.choose([1j, 2 + 0j, 0.5 - 1j, -0.25j]), z.type)
+        z = w.choose([elementwise.mul, elementwise.add])(z, factor) if w.flip() else z * conj(z)
+        if z.ndim and w.flip():
+            z = reduction.cumsum(structure.reverse(z, axes=(0,)), axis=0, reverse=False)
+    w.take(real(z), imag(z), elementwise.abs(z + Literal(1e-3j, z.type)))
 
 
 def integers(w: Writer) -> None:
@@ -365,7 +385,7 @@ def while_loop(w: Writer) -> None:
 
 HOLDERS = [called, branches, loop, while_loop]
 MAKERS = [
-    unary, unary, binary, binary, quotient, root, power, integers, comparison, logic, choice,
+    unary, unary, binary, binary, quotient, root, power, plane, integers, comparison, logic, choice,
     conversion, broadcast, reshape, permute, reverse, window, pad, concatenate, iota, reduce,
     running, extremum, sort, dot, gather, dynamic, *HOLDERS,
 ]  # fmt: skip

@@ -21,10 +21,18 @@ from tracejit.passes.dce import dce
 from tracejit.passes.fold import fold
 from tracejit.passes.hoist import hoist
 from tracejit.passes.inline import inline
+from tracejit.passes.pairs.split import pairs
 from tracejit.passes.standard import SIMPLIFY
 from tracejit.testing.compare import assert_close
 
-PASSES = [inline, fold, cse, dce, hoist, SIMPLIFY]
+
+
+def parted(jaxpr: Jaxpr) -> Jaxpr:
+    """Pairs for complex values, with what that needs before it."""
+    return pairs(inline(jaxpr))
+
+
+PASSES = [inline, fold, cse, dce, hoist, parted, SIMPLIFY]
 random = settings(max_examples=60, suppress_health_check=list(HealthCheck))
 
 
