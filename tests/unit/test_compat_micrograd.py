@@ -112,3 +112,49 @@ def test_messages() -> None:
         Value([1.0, 2.0])
     with pytest.raises(ArgumentError, match="takes Values and numbers, not str"):
         Value(1.0) + "x"
+
+
+def test_where_python_has_errors_there_is_infinity() -> None:
+    x = Value(0.0)
+    for y, value, slope in (
+        (1 / x, math.inf, -math.inf), (x.log(), -math.inf, math.inf), (x**-1, math.inf, -math.inf),
+        (Value(1000.0).exp() * x, math.nan, math.inf), (x**0, 1.0, 0.0), (x**0.5, 0.0, math.inf),
+    ):  # fmt: skip
+        x.grad = 0.0
+        y.backward()
+        np.testing.assert_equal([y.data, x.grad], [value, slope])
+    y = Value(-8.0) ** (1 / 3)
+    assert math.isnan(y.data)
+    with pytest.raises(ArgumentError, match="a Value is one number"):
+        Value("two")
+
+
+def test_no_nan_from_what_was_not_taken() -> None:
+    x = Value(-1.0)
+    (x.log().relu() * 0.0 + (x * 2.0).relu() + x).backward()
+    assert x.grad == 1.0
+
+
+def test_compiled_as_it_is_now() -> None:
+    a, b = Value(2.0), Value(3.0)
+    y = a * b
+    assert y.compile(a)(5.0) == 15.0
+    a.data, b.data = 7.0, 4.0
+    assert y.compile(a)(5.0) == 20.0 and y.compile()(2.0, 3.0) == 6.0
+    assert y.compile(a, Value(1.0))(5.0, 1.0) == 20.0
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    x = Value(np.float64(2.0))
+    y = np.int64(3) * x + 1 + np.float32(0.5)
+    assert y.data == 7.5 and isinstance(y.data, float)
+
+
+def test_a_step_is_not_slower_than_a_walk() -> None:
+    """Two thousand operations of a form that is new each time: nothing is compiled for them."""
+    x, total = Value(0.5), Value(0.0)
+    for k in range(2000):
+        total = total + (x * (k % 7) + 1.0).tanh()
+    total.backward()
+    slopes = [(k % 7) * (1 - math.tanh(0.5 * (k % 7) + 1.0) ** 2) for k in range(2000)]
+    assert x.grad == pytest.approx(sum(slopes), rel=1e-12)
