@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tracejit.compat import graph
 from tracejit.compat import tensorflow as tf
 from tracejit.compat.tensorflow.function import PATHS
 from tracejit.errors import ArgumentError, ShapeError
@@ -219,6 +220,23 @@ def test_custom_gradients_of_variables_need_an_argument() -> None:
 
     with pytest.raises(ArgumentError, match="no argument 'variables'"), tf.GradientTape() as tape:
         tape.gradient(f(tf.constant(1.0)), v)
+
+
+def test_programs_that_do_not_come_again_are_not_kept() -> None:
+    v = tf.Variable(2.0)
+
+    @tf.custom_gradient
+    def f(x):
+        return x * x, lambda dy: dy * x
+
+    def slope():
+        with tf.GradientTape() as tape:
+            y = f(v)
+        return float(tape.gradient(y, v))
+
+    slope()
+    before = len(graph._programs)
+    assert [slope() for _ in range(5)] == [2.0] * 5 and len(graph._programs) == before
 
 
 def test_custom_gradients_take_keywords() -> None:

@@ -204,9 +204,12 @@ def reachable(steps: Iterable[Step], stop: Callable[[Cell], bool]) -> list[Step]
 
 class Operation:
     """A function on some kind of arguments as a jaxpr. captured: the cells of its first inputs,
-    arrays that the function closes over. number: no other operation has it."""
+    arrays that the function closes over. number: no other operation has it. passing: whether it
+    does not come again, nor a program with it."""
 
-    __slots__ = ("captured", "jaxpr", "name", "number", "out_tree", "out_types", "runner")
+    __slots__ = (
+        "captured", "jaxpr", "name", "number", "out_tree", "out_types", "passing", "runner"
+    )  # fmt: skip
 
     def __init__(
         self, name: str, jaxpr: Jaxpr, out_tree: tree.TreeDef, captured: Sequence[Any] = (),
@@ -216,6 +219,7 @@ class Operation:
         self.captured = tuple([known(x) for x in captured])
         self.runner, self.out_types = runner, jaxpr.out_types
         self.number = next(_serials)
+        self.passing = False
 
     def run(self, values: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
         """The results for arrays; by the runner if there is one, else by NumPy."""
@@ -309,7 +313,9 @@ class Recorder:
         operands: list[Any] = []
         for x in args:
             _take(x, [], operands)
-        return self._trace(fun, args, _NOTHING, operands), operands
+        operation = self._trace(fun, args, _NOTHING, operands)
+        operation.passing = True
+        return operation, operands
 
     def _loosened(
         self, key: Hashable, fun: Callable[..., Any], args: Sequence[Any], operands: Sequence[Cell]
@@ -488,6 +494,8 @@ class Cut:
 
     def program(self) -> Program:
         """The program, remembered by its structure."""
+        if any(step.operation.passing for step in self.steps):
+            return Program(self.jaxpr(), len(self.sources))
         key = self.key()
         found = _programs.get(key)
         if found is None:
