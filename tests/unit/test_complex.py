@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 import tracejit as tj
 import tracejit.numpy as tnp
-from tracejit.errors import ArgumentError, DTypeError, GradError
+from tracejit.errors import ArgumentError, DTypeError, GradError, UnsupportedError
 
 X = np.array([1.0, 2.0, 3.0])
 Z = X + 1j * X[::-1]
@@ -253,6 +254,14 @@ def test_sums_of_exponentials_of_complex_numbers() -> None:
 def test_sparse_derivatives_are_of_real_numbers(take: Any) -> None:
     with pytest.raises(GradError, match="real numbers"):
         take(loss if take is tj.sparse_hessian else tnp.exp)(Z)
+
+
+@pytest.mark.parametrize("door", ["torch", "tensorflow"])
+def test_doors_without_complex_numbers_say_so(door: str) -> None:
+    room = importlib.import_module(f"tracejit.compat.{door}")
+    make = room.tensor if door == "torch" else room.constant
+    with pytest.raises(UnsupportedError, match="no tensors of dtype complex128"):
+        make([1j]).dtype  # noqa: B018
 
 
 def test_nan_in_a_complex_result_is_reported() -> None:

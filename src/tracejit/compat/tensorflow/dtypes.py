@@ -7,6 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from tracejit.errors import UnsupportedError
+from tracejit.trace.provenance import user_frame
+
 __all__ = ["DType", "TensorShape", "TensorSpec", "as_dtype"]
 
 
@@ -69,8 +72,22 @@ def numpy_dtype(dtype: Any) -> np.dtype:
 
 
 def as_dtype(dtype: Any) -> DType:
-    """TensorFlow's dtype; KeyError for one that is not there."""
-    return DTYPES[numpy_dtype(dtype).name]
+    """TensorFlow's dtype; UnsupportedError for one that is not there."""
+    found = DTYPES.get(numpy_dtype(dtype).name)
+    if found is None:
+        raise no_such_dtype(numpy_dtype(dtype))
+    return found
+
+
+def no_such_dtype(dtype: np.dtype) -> UnsupportedError:
+    """The error for a dtype that tensors do not have."""
+    hint = f"there are {', '.join(sorted(DTYPES))}"
+    if dtype.kind == "c":
+        hint = "take the real and the imaginary part as two tensors, or tracejit.numpy, which has "
+        hint += "complex numbers"
+    return UnsupportedError(
+        f"there are no tensors of dtype {dtype} here", where=user_frame(), hint=hint
+    )
 
 
 class TensorShape(tuple[int, ...]):

@@ -16,8 +16,7 @@ from tracejit.compat.graph import Cell, Handle, known
 from tracejit.compat.tensorflow import compositions
 from tracejit.compat.tensorflow.dtypes import DType, TensorShape, as_dtype, numpy_dtype
 from tracejit.compat.tensorflow.state import RECORDER, STATE
-from tracejit.errors import DTypeError, UnsupportedError
-from tracejit.ir.types import ALL
+from tracejit.errors import DTypeError
 from tracejit.numpy import choosing, contraction, creation, ufuncs
 from tracejit.trace.provenance import user_frame
 from tracejit.trace.tracer import Tracer, current_trace
@@ -270,11 +269,7 @@ def _array(value: Any, wanted: np.dtype | None) -> np.ndarray:
             hint="tf.cast(x, tf.float32) makes the tensor a float one",
         )  # fmt: skip
     dtype = given if wanted is None else wanted
-    if dtype not in ALL:
-        raise UnsupportedError(
-            f"there are no tensors of dtype {dtype} here", where=user_frame(),
-            hint="bool, int8 to int64, uint8 to uint64, float32 and float64",
-        )  # fmt: skip
+    as_dtype(dtype)
     return array.astype(dtype)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tracejit.errors import ArgumentError
+from tracejit.errors import ArgumentError, UnsupportedError
 from tracejit.trace.provenance import user_frame
 
 
@@ -41,7 +41,22 @@ class dtype:
 
 
 NAMES = "float32 float64 int8 int16 int32 int64 uint8 uint16 uint32 uint64 bool".split()
-DTYPES = {np.dtype(name): dtype(name) for name in NAMES}
+
+
+class _Dtypes(dict[Any, dtype]):
+    """Those that there are, by NumPy's; an UnsupportedError for another one."""
+
+    def __missing__(self, key: Any) -> dtype:
+        hint = f"there are {', '.join(NAMES)}"
+        if np.dtype(key).kind == "c":
+            hint = "take the real and the imaginary part as two tensors, or tracejit.numpy, which "
+            hint += "has complex numbers"
+        raise UnsupportedError(
+            f"there are no tensors of dtype {key} here", where=user_frame(), hint=hint
+        )
+
+
+DTYPES = _Dtypes({np.dtype(name): dtype(name) for name in NAMES})
 #: PyTorch's other names.
 ALIASES = {
     "float": "float32", "double": "float64", "int": "int32", "long": "int64", "short": "int16",
