@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from tracejit.api.custom import custom_jvp
 from tracejit.compat.graph import Handle
 from tracejit.errors import IndexingError
 from tracejit.numpy import creation, shaping, ufuncs
@@ -99,3 +100,14 @@ def put(x: Any, places: Any, values: Any) -> Any:
     """x with values at places of its flat memory."""
     flat = shaping.ravel(x).at[shaping.ravel(places)].set(shaping.ravel(values))
     return shaping.reshape(flat, x.shape)
+
+
+@custom_jvp
+def over(old: Any, new: Any) -> Any:
+    """What was written over something without derivatives: the new value, the old derivative."""
+    return new
+
+
+@over.defjvp
+def _over_jvp(primals: Any, tangents: Any) -> Any:
+    return primals[1], tangents[0]

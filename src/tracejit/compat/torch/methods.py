@@ -14,7 +14,7 @@ from tracejit.compat.torch import creation as new
 from tracejit.compat.torch.functions import FUNCTIONS, METHODS
 from tracejit.compat.torch.kinds import TENSOR_NAMES, Size, device, numpy_dtype, on_cpu
 from tracejit.compat.torch.tensor import Tensor, fault, run, tensor
-from tracejit.numpy import contraction, creation, ufuncs
+from tracejit.numpy import contraction, creation, shaping, ufuncs
 
 _OPERATORS: dict[str, Callable[..., Any]] = {
     "add": ufuncs.add, "sub": ufuncs.subtract, "mul": ufuncs.multiply, "truediv": ufuncs.divide,
@@ -78,6 +78,15 @@ def _in_place_operator(fun: Callable[..., Any]) -> Callable[..., Any]:
         return self.write(run(fun, _meet(self, other)), "an operator in place")
 
     return operator
+
+
+def _plain_number(x: Any) -> Any:
+    return x.item() if isinstance(x, Tensor) else x
+
+
+def _copied(x: Any, source: Any) -> Any:
+    """The source in the shape and dtype of x."""
+    return shaping.broadcast_to(creation.astype(creation.asarray(source), x.dtype), x.shape)
 
 
 def _number(x: Any) -> int:
@@ -210,13 +219,12 @@ class _Methods:
 
     def fill_(self: Any, value: Any) -> Tensor:
         """A number, written into it; itself."""
-        full = np.full(self.shape, value, self.dtype.numpy)
-        return self.write(Tensor(known(full)), "fill_")  # type: ignore[no-any-return]
+        number = Tensor(known(np.asarray(_plain_number(value), self.dtype.numpy)))
+        return self.write(run(_copied, (self, number)), "fill_")  # type: ignore[no-any-return]
 
     def copy_(self: Any, source: Any) -> Tensor:
         """The values of another one, written into it; itself."""
-        spread = FUNCTIONS["broadcast_to"](source, tuple(self.shape))
-        return self.write(spread.to(self.dtype), "copy_")  # type: ignore[no-any-return]
+        return self.write(run(_copied, (self, source)), "copy_")  # type: ignore[no-any-return]
 
     def fill_diagonal_(self: Any, fill_value: Any, wrap: Any = False) -> Tensor:
         """A number on the diagonal, written into it; itself."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from tracejit import nn
-from tracejit.compat.torch.functions import FUNCTIONS, RETURNED, public, row
-from tracejit.compat.torch.tensor import Tensor
+from tracejit.compat.torch import shapes  # noqa: F401 - rows of the table
+from tracejit.compat.torch.functions import FUNCTIONS, METHODS, RETURNED, public, row
+from tracejit.compat.torch.tensor import Tensor, fault
+from tracejit.compat.torch.values import in_range
 from tracejit.numpy import (
     choosing,
     contraction,
@@ -195,4 +198,56 @@ def result_type(a: Any, b: Any) -> Any:
     return FUNCTIONS["add"](FUNCTIONS["zeros_like"](a), b).dtype
 
 
+def _parts_as_views(name: str) -> None:
+    """Have the parts of a tensor be views of it."""
+    row = FUNCTIONS[name]
+
+    def function(input: Any, size: Any = None, dim: int = 0, **named: Any) -> Any:
+        size = named.pop("split_size", named.pop("chunks", size))
+        size = named.pop("split_size_or_sections", size)
+        if not isinstance(input, Tensor):
+            return row(input, size, dim)
+        if not -input.ndim <= dim < input.ndim:
+            return row(input, size, dim)  # which says so
+        places = row.__wrapped__(np.arange(input.shape[dim]), size)  # type: ignore[attr-defined]
+        starts = np.cumsum([0, *map(len, places)]).tolist()
+        return tuple(
+            [FUNCTIONS["narrow"](input, dim, at, len(p)) for at, p in zip(starts, places)]  # noqa: B905
+        )
+
+    _replaced(name, function)
+
+
+def _replaced(name: str, function: Callable[..., Any]) -> None:
+    row = FUNCTIONS[name]
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = row.__doc__
+    function.__wrapped__ = row.__wrapped__  # type: ignore[attr-defined]
+    FUNCTIONS[name] = METHODS[name] = function
+
+
+def unbind(input: Any, dim: int = 0) -> Any:
+    """The parts along dim, without it."""
+    return tuple([FUNCTIONS["select"](input, dim, i) for i in range(input.shape[dim])])
+
+
+def _checked(name: str) -> None:
+    """Have a function by places (input, dim, index, ...) look at them."""
+    row = FUNCTIONS[name]
+
+    def function(input: Any, dim: int, index: Any, *args: Any, **kwargs: Any) -> Any:
+        n = input.shape[dim] if -len(input.shape) <= dim < len(input.shape) else 1
+        in_range(index, 0, n, lambda i: fault(
+            f"index {i} is out of bounds for dimension {dim % len(input.shape)} with size {n}"
+        ))  # fmt: skip
+        return row(input, dim, index, *args, **kwargs)
+
+    _replaced(name, function)
+
+
+for _name in ("split", "chunk"):
+    _parts_as_views(_name)
+_replaced("unbind", unbind)
+for _name in ("gather", "scatter", "scatter_add", "index_select", "index_add"):
+    _checked(_name)
 FUNCTIONS["broadcast_tensors"], FUNCTIONS["result_type"] = broadcast_tensors, result_type

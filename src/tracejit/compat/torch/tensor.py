@@ -218,8 +218,10 @@ class Tensor(Handle):
             self._box.cell = RECORDER.perform(fun, (base, *args), kwargs)
             self._box.version += 1
 
-    def write(self, new: Any, what: str) -> Tensor:
-        """Take another value, of this shape; itself."""
+    def write(self, new: Any, what: str, tracked: bool = True) -> Tensor:
+        """Take another value, of this shape; itself. What is written without derivatives, by
+        `no_grad`, `detach` or tracked=False, leaves the history as it is."""
+        tracked = tracked and self._tracked and mode.enabled
         cell = new.cell if isinstance(new, Tensor) else new
         old = self.cell
         self._refuse_leaf("a leaf", what)
@@ -240,11 +242,20 @@ class Tensor(Handle):
             base._refuse_leaf("a view of a leaf", what)
             places = np.arange(base.cell.type.size).reshape(base.cell.type.shape)
             places = np.asarray(fun(places, *args, **kwargs))
+            if fun.__name__ == "expand" and np.unique(places).size < places.size:
+                raise fault(
+                    "unsupported operation: more than one element of the written-to tensor refers "
+                    "to a single memory location. Please clone() the tensor before performing the "
+                    "operation."
+                )
             before = base._box.silent
-            base.write(run(indexing.put, (base, places, Tensor(cell))), what)
+            base.write(run(indexing.put, (base, places, Tensor(cell))), what, tracked)
             base._box.silent = before + self._silent
             return self
         box = self._box
+        if not tracked and box.cell.needs:
+            pair = Tensor(box.cell), Tensor(Cell(cell.type, cell.value))
+            cell = RECORDER.perform(indexing.over, pair, record=True)
         if old.needs:
             if old.origin is None:
                 old.origin = Origin(box)
