@@ -17,6 +17,7 @@ from tracejit.errors import (
     DTypeError,
     MissingRuleError,
     ShapeError,
+    TreeError,
     UnsupportedError,
 )
 
@@ -62,6 +63,18 @@ WRONG = {
     "too many parameters of fwd": (
         lambda: tj.grad(by_vjp(lambda x, y: (x, x), lambda res, ct: (ct,)))(1.0),
         ArgumentError, "fwd rule of <lambda> is called with the arguments of <lambda>: missing",
+    ),
+    "no pair for custom_gradient": (
+        lambda: tj.grad(tj.custom_gradient(lambda x: x))(1.0),
+        TreeError, "custom_gradient must produce a pair .* of its result and its vjp",
+    ),
+    "no vjp for custom_gradient": (
+        lambda: tj.grad(tj.custom_gradient(lambda x: (x, None)))(1.0),
+        ArgumentError, "custom_gradient takes a function, not NoneType",
+    ),
+    "too few cotangents of custom_gradient": (
+        lambda: tj.grad(tj.custom_gradient(lambda x, y: (x * y, lambda ct: (ct,))))(1.0, 2.0),
+        TreeError, "a cotangent for each of its 2 arguments",
     ),
     "too few rules": (
         lambda: tj.grad(by_jvp(lambda t, out, x, y: t))(1.0, 2.0),

@@ -24,7 +24,7 @@ from tracejit import tree
 from tracejit.control.custom import custom_jvp_call, custom_vjp_call
 from tracejit.control.custom_closure import closed_over
 from tracejit.control.custom_rules import Fixed, JvpByUser, Use, VjpByUser
-from tracejit.control.custom_values import CustomVJPPrimal, SymbolicZero, ask
+from tracejit.control.custom_values import CustomVJPPrimal, SymbolicZero, ask, pair
 from tracejit.control.staging import Body, as_leaves, leaf_type, stage_body
 from tracejit.errors import ArgumentError, NoRuleError, TracerError
 from tracejit.ir.atoms import is_zero
@@ -312,12 +312,19 @@ def custom_gradient(fun: Function) -> custom_vjp:
     """
     check_callable(fun, "custom_gradient")
 
+    def both(*args: Any, **kwargs: Any) -> tuple[Any, Function]:
+        what = f"the function {name_of(fun)} of custom_gradient"
+        out, pull = pair(fun(*args, **kwargs), fun, what, "of its result and its vjp")
+        check_callable(pull, "custom_gradient")
+        return out, pull
+
     @functools.wraps(fun)
     def value(*args: Any, **kwargs: Any) -> Any:
-        return fun(*args, **kwargs)[0]
+        return both(*args, **kwargs)[0]
 
+    @functools.wraps(fun)
     def fwd(*args: Any) -> tuple[Any, Any]:
-        out, pull = fun(*args)
+        out, pull = both(*args)
         body = _staged(pull, (out,), name_of(fun))
 
         def back(captured: Sequence[Any], ct: Any) -> Any:
@@ -325,6 +332,7 @@ def custom_gradient(fun: Function) -> custom_vjp:
 
         return out, tree.Partial(back, list(body.captured))
 
+    @functools.wraps(fun)
     def bwd(residuals: Any, ct: Any) -> Any:
         cts = residuals(ct)
         return cts if isinstance(cts, tuple) else (cts,)
