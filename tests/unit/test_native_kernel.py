@@ -150,6 +150,20 @@ def test_long_bodies_run_under_masks(n, dtype, rng) -> None:
     assert_close("masks", n, NativeExecutable(jaxpr)(x), evaluate(jaxpr, x), rtol=rtol)
 
 
+def test_elements_that_are_a_number_apart_share_a_pointer() -> None:
+    """Rows that are finished together: one product of the counter, in the one block that loops."""
+    t, u = array_type(FLOAT64, (64, 29)), array_type(FLOAT64, (29,))
+
+    def fun(x, w):
+        products = x * structure.broadcast(w, shape=t.shape, dims=(1,))
+        return [structure.reduce_sum(products, axes=(1,))]
+
+    text = str(emit_kernel(program(fun, t, u), 0)[0])
+    assert text.count("getelementptr double, ptr %") > 8
+    assert text.count("= mul i64") == 1
+    assert text.count("\nloop.") == 1
+
+
 @pytest.mark.parametrize("n", [24, 64, 67, 79, 80, 160, 1000, 1003])
 def test_chains_that_take_turns(n, rng, monkeypatch) -> None:
     """One body for two chains: the same bits as a body for each, from less code."""
@@ -165,7 +179,8 @@ def test_chains_that_take_turns(n, rng, monkeypatch) -> None:
         return [y.tobytes() for y in NativeExecutable(jaxpr)(x)], len(str(emit_kernel(jaxpr, 0)[0]))
 
     bits, length = run()
-    monkeypatch.setattr(Nest, "in_turns", property(lambda nest: False, lambda nest, on: None), raising=False)
+    never = property(lambda nest: False, lambda nest, on: None)
+    monkeypatch.setattr(Nest, "in_turns", never, raising=False)
     others, longer = run()
     assert bits == others
     assert n < 32 or length < 0.8 * longer

@@ -697,6 +697,12 @@ class Function:
             return base
         return self.pure(PTR, f"getelementptr inbounds {type.lane}, {base.typed}, {at.typed}")
 
+    def step(self, base: Value, index: Value, type: Type) -> Value:
+        """The same, where base or the result may be outside of the array."""
+        if index.text == "0":
+            return base
+        return self.pure(PTR, f"getelementptr {type.lane}, {base.typed}, {index.typed}")
+
     def load(self, type: Type, address: Value, align: int | None = None) -> Value:
         return self.op(type, f"load {type.text}, {address.typed}, align {align or type.bytes}")
 

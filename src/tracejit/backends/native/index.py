@@ -17,8 +17,9 @@ from tracejit.backends.native.emit import Block, Phi, Value
 class Loop:
     """One loop of a nest. `base` is its counter (for a vector loop: of lane 0 of chain 0).
 
-    copies: how often its body is emitted for one turn; `unrolling` where that is done. ends: emits
-    the numbers from which on, and below which, its counter runs, where these are computed.
+    copies: how often its body is emitted for one turn; `unrolling` where that is done. shift: how
+    far the present copy is behind a counter that is no number. ends: emits the numbers from which
+    on, and below which, its counter runs, where these are computed.
     """
 
     extent: int
@@ -28,6 +29,7 @@ class Loop:
     ends: Callable[[], tuple[Value, Value]] | None = None
     depth: int = -1
     base: Value | None = None
+    shift: int = 0
     preheader: Block | None = None
     phis: list[Phi] = field(default_factory=list)
 

@@ -206,16 +206,16 @@ def _update(
     combine: Callable[..., Value], dtype: np.dtype,
 ) -> None:
     fn = nest.fn
-    at, stride = nest.split(nest.offset(result.strides, inner))
-    lanes = nest.lanes if stride else 1
+    at = nest.address(result, nest.place(result, inner))
+    lanes = nest.lanes if at.is_vector else 1
     update = fn.splat(value.value, lanes)
     write, after = fn.block("write"), fn.block("next")
     fn.branch_if(inside.value if inside else constant(I1, True), write, after)
     fn.at(write)
-    before = nest._load(result, at.value, stride, stride != 0)
+    before = nest.read(result, at)
     total = nest.to_memory(combine(fn, dtype, before, update), dtype)
-    address = fn.offset(result.pointer, at.value, total.type)
-    mask = nest.mask() if stride else None
+    address = at.of(fn, total.type)
+    mask = nest.mask() if at.is_vector else None
     if mask is None:
         fn.store(total, address)
     else:

@@ -204,15 +204,15 @@ class Loops:
     def _counted(
         self, depth: int, loop: Loop, start: int, stop: int, step: int, *, turns: bool = False
     ) -> None:
-        """The loop from start to stop; a block without a back edge if there is one iteration."""
+        """The loop from start to stop; where there is one iteration, its body goes where we are."""
         fn, level = self.fn, self.levels[depth]
-        before, inside = fn.here, fn.block("loop")
-        level.exit = before
-        fn.branch(inside)
-        fn.at(inside)
-        loop.phis = []
+        level.exit = before = fn.here
+        loop.phis, loop.base, carried = [], constant(I64, start), {}
         repeats = start + step < stop
         if repeats:
+            inside = fn.block("loop")
+            fn.branch(inside)
+            fn.at(inside)
             counter = fn.phi(I64)
             counter.add(constant(I64, start), before)
             loop.phis.append(counter)
@@ -220,9 +220,6 @@ class Loops:
             carried = self._carry(loop, before)
             if loop.vector and self.masked and (stop - start) % step:
                 self.masks = self._masks(loop, constant(I64, stop))
-        else:
-            loop.base = constant(I64, start)
-            carried = {}
         base = loop.base
         for copy in range(loop.copies if loop.unrolling else 1):
             self._once(depth, loop, base, copy)
@@ -243,11 +240,10 @@ class Loops:
         """The body of a loop, or one copy of it: at the index base + copy."""
         if loop.unrolling:
             self.copy = copy
-            fixed = base.is_constant
-            loop.base = (
-                constant(I64, int(base.text) + copy) if fixed
-                else self.fn.add(base, constant(I64, copy)) if copy else base
-            )  # fmt: skip
+            if base.is_constant:
+                loop.base = constant(I64, int(base.text) + copy)
+            else:
+                loop.shift = copy
         self.depth = depth + 1
         self._descend(depth + 1)
         self.depth = depth
@@ -255,7 +251,7 @@ class Loops:
             self.memo.pop(key, None)
         self.levels[depth + 1].keys.clear()
         if loop.unrolling:
-            self.copy = 0
+            self.copy, loop.shift = 0, 0
 
     def _carry(self, loop: Loop, before: Block) -> dict[Any, Phi]:
         phis = {}
@@ -272,18 +268,25 @@ class Loops:
         """Emit code in the block of an outer depth."""
         if depth == self.depth:
             return emit()
-        fn, level, before, inner = self.fn, self.levels[depth], self.fn.here, self.depth
-        block = level.exit
+        fn, before, inner = self.fn, self.fn.here, self.depth
+        block = self.levels[depth].exit
         assert block is not None and depth < inner
         terminator, block.terminator = block.terminator, ""
         fn.at(block)
         self.depth = depth
         result = emit()
+        self.depth = inner
         fn.here.terminator = terminator
         if fn.here is not block:
-            level.exit = fn.here
-            for phi in self.loops[depth].phis:
-                phi.repoint(block, fn.here)
-        self.depth = inner
-        fn.at(before)
+            self._moved(block, fn.here)
+        if before is not block:
+            fn.at(before)
         return result
+
+    def _moved(self, block: Block, end: Block) -> None:
+        """What was to go to the end of a block goes to another one behind it from now on."""
+        for level, loop in zip(self.levels, self.loops, strict=False):
+            if level.exit is block:
+                level.exit = end
+                for phi in loop.phis:
+                    phi.repoint(block, end)

@@ -89,6 +89,28 @@ class Scalar:
     value: Value
 
 
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where an element lies: `shift` elements behind a pointer.
+
+    In the vector loop this is the element of lane 0; that of the next lane lies `stride` elements
+    further, or each lane's at its own number of elements, `places`: so do complex ones, always.
+    """
+
+    pointer: Emitted
+    shift: int
+    stride: int
+    places: Value | None = None
+
+    @property
+    def is_vector(self) -> bool:
+        return self.stride != 0 or (self.places is not None and self.places.type.lanes > 1)
+
+    def of(self, fn: Function, type: Type) -> Value:
+        """The address as a pointer."""
+        return fn.step(self.pointer.value, constant(I64, self.shift), type)
+
+
 class Nest(Loops):
     """Values at the points of an index space. `loops` run from the outside to the inside."""
 
@@ -272,17 +294,13 @@ class Nest(Loops):
 
         A run-time part that differs by lane comes back as a vector, with growth 0.
         """
-        stride, const, terms = 0, index.const, index.terms
-        if self.vector is not None and self.lanes > 1:
-            for loop, n in terms:
-                if loop is self.vector:
-                    stride = n
-                    const += n * self.lanes * (self.chain or 0)
-        depth = max([loop.depth for loop, _ in terms], default=0)
-        key = ("offset", terms, const, index.dynamic)
+        stride, const = self._growth(index)
+        key = ("offset", index.terms, const, index.dynamic)
         found = self.memo.get(key)
         if found is None:
-            found = self._sum(terms, const, depth, index.dynamic)
+            found, rest = self._sum(index)
+            if rest + const:
+                found = self.combine(lambda x: self.fn.add(x, self.fn.like(x, rest + const)), found)
             self.memo[key] = found
             self.levels[found.depth].keys.append(key)
         if found.value.type.lanes > 1 and stride:
@@ -293,21 +311,30 @@ class Nest(Loops):
             found = Emitted(found.value, found.depth, self.chain)
         return found, stride
 
-    def _sum(self, terms: Any, const: int, depth: int, dynamic: Emitted | None) -> Emitted:
-        fn = self.fn
-        total: Emitted | None = dynamic
-        for loop, n in sorted(terms, key=lambda t: t[0].depth):
-            if loop.base.is_constant:
-                const += n * int(loop.base.text)
+    def _growth(self, index: Index) -> tuple[int, int]:
+        """How much an index grows from lane to lane; its constant part, in this chain."""
+        if self.vector is not None and self.lanes > 1:
+            for loop, n in index.terms:
+                if loop is self.vector:
+                    return n, index.const + n * self.lanes * (self.chain or 0)
+        return 0, index.const
+
+    def _sum(self, index: Index) -> tuple[Emitted, int]:
+        """The counters and the run-time part of an index; what counters that are numbers add."""
+        fn, const = self.fn, 0
+        total: Emitted | None = index.dynamic
+        for loop, n in sorted(index.terms, key=lambda t: t[0].depth):
+            const += n * loop.shift
+            if loop.base.is_constant:  # type: ignore[union-attr]
+                const += n * loop.number
                 continue
-            at = Emitted(loop.base, loop.depth, None)
+            at = Emitted(loop.base, loop.depth, None)  # type: ignore[arg-type]
             step = at if n == 1 else self.combine(lambda x, n=n: fn.mul(x, fn.like(x, n)), at)
             total = step if total is None else self.combine(fn.add, total, step)
+        depth = max([loop.depth for loop, _ in index.terms], default=0)
         if total is None:
-            return Emitted(constant(I64, const), depth, None)
-        if const:
-            total = self.combine(lambda x: fn.add(x, fn.like(x, const)), total)
-        return Emitted(total.value, max(total.depth, depth), total.chain)
+            return Emitted(constant(I64, 0), depth, None), const
+        return Emitted(total.value, max(total.depth, depth), total.chain), const
 
     def offset(self, strides: Sequence[int], index: Indices) -> Index:
         """The offset in elements of an index into strides; run-time parts are summed in code."""
@@ -353,73 +380,89 @@ class Nest(Loops):
         predicate = self.fn.splat(self.predicate.value, self.lanes)
         return predicate if tail is None else self.fn.and_(predicate, tail)
 
+    def address(self, buffer: Buffer, offset: Index) -> Address:
+        """Where the element at an offset lies. Elements that are a number apart share a pointer."""
+        dynamic = offset.dynamic
+        apart = dynamic is not None and dynamic.value.type.lanes > 1
+        if apart or buffer.dtype.kind == "c":
+            at, stride = self.split(offset)
+            return Address(Emitted(buffer.pointer, at.depth, None), 0, stride, at.value)
+        stride, const = self._growth(offset)
+        key = ("pointer", buffer, offset.terms, dynamic)
+        found: Any = self.memo.get(key)
+        if found is None:
+            total, rest = self._sum(offset)
+            base = self.combine(lambda i: self.fn.step(buffer.pointer, i, buffer.lane), total)
+            found = base, rest
+            self.memo[key] = found  # type: ignore[assignment]
+            self.levels[base.depth].keys.append(key)
+        base, rest = found
+        return Address(base, rest + const, stride)
+
     def load(self, buffer: Buffer, index: Indices) -> Emitted:
         """The element (a vector, in the vector loop) of a buffer."""
         offset = self.place(buffer, index)
-        at, stride = self.split(offset)
-        vector = stride != 0 or at.value.type.lanes > 1
-        predicate = self.predicate if vector else None
-        key = ("load", buffer, offset, self.chain if vector else None, predicate)
+        at = self.address(buffer, offset)
+        predicate = self.predicate if at.is_vector else None
+        key = ("load", buffer, offset, self.chain if at.is_vector else None, predicate)
         found = self.memo.get(key) or self.memo.get((*key[:4], None))
         if found:
             return found
-        depth = max(at.depth, self.depth_of_vector if stride else 0)
+        depth = max(at.pointer.depth, self.depth_of_vector if at.stride else 0)
         if predicate is not None:
             depth = max(depth, predicate.depth)
-        value = self.hoisted(depth, lambda: self._load(buffer, at.value, stride, vector))
-        result = Emitted(value, depth, self.chain if vector else None)
+        value = self.hoisted(depth, lambda: self.read(buffer, at))
+        result = Emitted(value, depth, self.chain if at.is_vector else None)
         self.memo[key] = result
         self.levels[depth].keys.append(key)
         return result
 
-    def _load(self, buffer: Buffer, at: Value, stride: int, vector: bool) -> Value:
+    def read(self, buffer: Buffer, at: Address) -> Value:
+        """Load what is at an address, here and now."""
         fn = self.fn
         if buffer.dtype.kind == "c":
-            register = register_type(buffer.dtype, self.lanes if vector else 1)
-            mask = self.mask() if vector else None
-            return load_pairs(self, buffer.pointer, register, at, stride, mask)
-        if not vector:
+            register = register_type(buffer.dtype, self.lanes if at.is_vector else 1)
+            mask = self.mask() if at.is_vector else None
+            assert at.places is not None
+            return load_pairs(self, buffer.pointer, register, at.places, at.stride, mask)
+        if not at.is_vector:
             scalar = memory_type(buffer.dtype)
-            value = fn.load(scalar, fn.offset(buffer.pointer, at, scalar))
-            return self.from_memory(value, buffer.dtype)
+            return self.from_memory(fn.load(scalar, at.of(fn, scalar)), buffer.dtype)
         type = memory_type(buffer.dtype, self.lanes)
         mask = self.mask()
-        if at.type.lanes > 1:
-            value = fn.gather(type, buffer.pointer, at, mask)
-        elif stride == 1:
-            address = fn.offset(buffer.pointer, at, type)
-            value = fn.load(type, address) if mask is None else fn.masked_load(type, address, mask)
+        address = at.of(fn, type)
+        if at.places is not None:
+            value = fn.gather(type, address, at.places, mask)
+        elif at.stride != 1:
+            value = fn.gather(type, address, self.lane_steps(at.stride), mask)
         else:
-            base = fn.offset(buffer.pointer, at, type)
-            value = fn.gather(type, base, self.lane_steps(stride), mask)
+            value = fn.load(type, address) if mask is None else fn.masked_load(type, address, mask)
         return self.from_memory(value, buffer.dtype)
 
     def store(self, buffer: Buffer, index: Indices, x: Emitted) -> None:
         """Store at an index, at the current depth."""
         fn = self.fn
-        at, stride = self.split(self.place(buffer, index))
-        vector = stride != 0 or at.value.type.lanes > 1
+        at = self.address(buffer, self.place(buffer, index))
         if buffer.dtype.kind == "c":
-            mask, lanes = (self.mask(), self.lanes) if vector else (None, 1)
-            store_pairs(self, buffer.pointer, x.value, at.value, stride, mask, lanes)
+            mask, lanes = (self.mask(), self.lanes) if at.is_vector else (None, 1)
+            assert at.places is not None
+            store_pairs(self, buffer.pointer, x.value, at.places, at.stride, mask, lanes)
             return
         value = self.to_memory(x.value, buffer.dtype)
-        if not vector:
+        if not at.is_vector:
             assert value.type.lanes == 1, "a vector is stored where the index runs with its lanes"
-            fn.store(value, fn.offset(buffer.pointer, at.value, value.type))
+            fn.store(value, at.of(fn, value.type))
             return
         value, mask = fn.splat(value, self.lanes), self.mask()
-        if at.value.type.lanes == 1 and stride == 1:
-            address = fn.offset(buffer.pointer, at.value, value.type)
-            if mask is None:
-                fn.store(value, address)
-            else:
-                fn.masked_store(value, address, mask)
-            return
-        places = at.value
-        if stride:
-            places = fn.add(fn.splat(at.value, self.lanes), self.lane_steps(stride))
-        fn.scatter(value, buffer.pointer, places, mask)
+        address = at.of(fn, value.type)
+        if at.places is not None:
+            fn.scatter(value, address, at.places, mask)
+        elif at.stride != 1:
+            fn.scatter(value, address, self.lane_steps(at.stride), mask)
+        elif mask is None:
+            fn.store(value, address)
+        else:
+            fn.masked_store(value, address, mask)
 
     def lane_steps(self, stride: int) -> Value:
         """0, stride, 2 stride, ... in the lanes."""

@@ -182,13 +182,13 @@ class Sums:
         assert s.buffer is not None
         last = nest.place(s.buffer, self._kept(s))
         stride = next(n for loop, n in last.terms if loop is nest.unrolled)
-        at, _ = nest.split(last.shift(-stride * (self.lanes - 1)))
+        at = nest.address(s.buffer, last.shift(-stride * (self.lanes - 1)))
         value = nest.to_memory(totals, s.buffer.dtype)
+        first = at.of(fn, value.type)
         if stride == 1:
-            fn.store(value, fn.offset(s.buffer.pointer, at.value, value.type))
+            fn.store(value, first)
         else:
-            base = fn.offset(s.buffer.pointer, at.value, value.type)
-            fn.scatter(value, base, nest.lane_steps(stride), None)
+            fn.scatter(value, first, nest.lane_steps(stride), None)
 
     def _kept(self, s: Accumulate) -> Indices:
         return tuple(i for a, i in enumerate(self.index) if a not in s.reduced)
@@ -201,8 +201,7 @@ class Sums:
         nest.chain = chain
         index = self._kept(s)
         if s.in_memory:
-            at, stride = nest.split(nest.place(s.buffer, index))
-            before = nest._load(s.buffer, at.value, stride, stride != 0)
+            before = nest.read(s.buffer, nest.address(s.buffer, nest.place(s.buffer, index)))
             total = self._merge(s, nest.fn.splat(before, total.type.lanes), total)
         nest.store(s.buffer, index, Emitted(total, nest.depth, chain))
         nest.chain = None
