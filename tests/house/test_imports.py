@@ -239,19 +239,31 @@ def test_the_house_is_in_order(check) -> None:
     assert list(check(read(SOURCE))) == []
 
 
-def test_import_loads_no_heavy_package() -> None:
-    program = (
-        "import sys, tracejit; "
-        "print([p for p in ('jax', 'jaxlib', 'scipy', 'llvmlite') if p in sys.modules])"
-    )
+def loaded(program: str, packages: tuple[str, ...]) -> str:
+    """Which of the packages a program loads, in a process of its own."""
     done = subprocess.run(
-        [sys.executable, "-c", program],
+        [sys.executable, "-c", f"{program}\nimport sys\n"
+         f"print([p for p in {packages} if p in sys.modules])"],
         env={**os.environ, "PYTHONPATH": str(SOURCE.parent)},
         capture_output=True,
         text=True,
         check=True,
+    )  # fmt: skip
+    return done.stdout.strip()
+
+
+def test_import_loads_no_heavy_package() -> None:
+    assert loaded("import tracejit", ("jax", "jaxlib", "scipy", "llvmlite")) == "[]"
+
+
+def test_a_first_derivative_loads_what_it_needs() -> None:
+    """numpy.random alone takes longer to load than a small function to compile."""
+    program = (
+        "import numpy as np, tracejit as tj\n"
+        "tj.jit(tj.grad(lambda x: np.sum(np.sin(x))), backend='native')(np.ones(3))"
     )
-    assert done.stdout.strip() == "[]"
+    others = ("jax", "scipy", "numpy.random", "secrets", "fractions", "decimal", "matplotlib")
+    assert loaded(program, others) == "[]"
 
 
 # ---- the rules, broken on purpose

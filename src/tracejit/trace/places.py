@@ -30,7 +30,6 @@ _DEPTH = 8
 _MOST = 4000  # containers; whoever holds more has them to himself
 _KNOWN_ARRAY = 4096
 _NO_DATA = (Tracer, ModuleType)
-_RANDOM = (np.random.Generator, np.random.RandomState, random.Random)
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,9 +246,16 @@ def _frozen(x: Any) -> Frozen | None:
         return Frozen(same=tuple(x))
     if isinstance(x, random.Random):
         return Frozen(x.getstate())
-    if isinstance(x, _RANDOM):
+    if _is_generator(x):
         return Frozen(pickle.dumps(_state(x)))
     return None
+
+
+def _is_generator(x: Any) -> bool:
+    """Whether NumPy draws numbers with x. Who has one has loaded numpy.random; others need not."""
+    if "numpy.random" not in sys.modules:
+        return False
+    return isinstance(x, (np.random.Generator, np.random.RandomState))
 
 
 def _state(x: Any) -> Any:

@@ -16,11 +16,6 @@ import numpy as np
 
 from tracejit.trace.places import Path, is_leaf, restore, same, survey
 
-#: Where NumPy's and Python's own random numbers come from.
-_RANDOM = (
-    ("numpy.random", vars(np.random.mtrand), "_rand"), ("random", vars(random), "_inst")
-)  # fmt: skip
-
 #: Globals, and the names of them that functions look up.
 Named = tuple[dict[str, Any], Collection[str]]
 
@@ -51,7 +46,8 @@ class Watch:
                 if name in space and not name.startswith("__"):
                     yield prefix + name, space, name
         if any("random" in names for _, names in self.named):
-            yield from _RANDOM
+            yield "numpy.random", vars(np.random.mtrand), "_rand"
+            yield "random", vars(random), "_inst"
 
     def changed(self) -> Path | None:
         """A place that is not what it was, if there is any; then all are again what they were."""

@@ -9,7 +9,6 @@ with y = x + N and the Bernoulli numbers B_2j. All terms of the first sum are po
 from __future__ import annotations
 
 import math
-from fractions import Fraction
 
 from tracejit.backends.native.emit import I64, Function, Value, constant
 from tracejit.backends.native.maths.core import (
@@ -25,9 +24,9 @@ from tracejit.backends.native.maths.core import (
 from tracejit.backends.native.maths.gamma import cotangent_of_turns, where_negative
 from tracejit.backends.native.maths.powers import integer_power, pow
 
-# B_2j / (2j)! for j = 1, 2, ...
+# B_2j / (2j)! for j = 1, 2, ..., as whole numbers: a quotient of these is rounded once.
 SERIES = tuple(
-    Fraction(numerator, denominator) / math.factorial(2 * j)
+    (numerator, denominator * math.factorial(2 * j))
     for j, (numerator, denominator) in enumerate(
         [(1, 6), (-1, 30), (1, 42), (-1, 30), (5, 66), (-691, 2730), (7, 6), (-3617, 510),
          (43867, 798), (-174611, 330), (854513, 138), (-236364091, 2730)],
@@ -45,11 +44,11 @@ def polygamma_of_positive(b: Function, n: int, x: Value) -> Value:
         total = b.add(total, b.div(one, integer_power(b, b.add(x, like(x, float(k))), s)))
     y = b.add(x, like(x, float(terms)))
     r = b.div(one, y)
-    coefficients, rising = [1 / Fraction(n)], Fraction(s)
-    for j, coefficient in enumerate(SERIES[:9], start=1):
-        coefficients.append(coefficient * rising)
+    coefficients, rising = [1 / n], s
+    for j, (numerator, denominator) in enumerate(SERIES[:9], start=1):
+        coefficients.append(numerator * rising / denominator)
         rising *= (s + 2 * j - 1) * (s + 2 * j)
-    series = horner(b, square(b, r), [float(c) for c in coefficients])
+    series = horner(b, square(b, r), coefficients)
     tail = b.mul(integer_power(b, r, n), fma(b, r, like(x, 0.5), series))
     return b.mul(b.add(total, tail), like(x, float(math.factorial(n))))
 
@@ -113,8 +112,8 @@ def zeta(b: Function, s: Value, x: Value) -> Value:
     r = b.div(one, y)
     z = square(b, r)
     term, series = b.mul(s, r), like(x, -0.5)
-    for j, coefficient in enumerate(SERIES, start=1):
-        series = fma(b, term, like(x, float(coefficient)), series)
+    for j, (numerator, denominator) in enumerate(SERIES, start=1):
+        series = fma(b, term, like(x, numerator / denominator), series)
         if j < len(SERIES):
             factor = b.mul(b.add(s, like(x, 2.0 * j - 1)), b.add(s, like(x, 2.0 * j)))
             term = b.mul(term, b.mul(factor, z))
