@@ -1,7 +1,6 @@
 """Run JAX's tests of derivatives on tracejit.
 
-    python -m benchmarks.jaxtests CHECKOUT                    cases of dtypes that exist here
-    python -m benchmarks.jaxtests CHECKOUT --all              those of half dtypes, too
+    python -m benchmarks.jaxtests CHECKOUT                    all of them
     python -m benchmarks.jaxtests CHECKOUT --jit native       through jit, on a backend
     python -m benchmarks.jaxtests CHECKOUT Conv Window        tests whose names hold a word
 """
@@ -15,22 +14,20 @@ import signal
 import sys
 import unittest
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 import tracejit as tj
-from benchmarks.jaxtests import harness, shim
+from benchmarks.jaxtests import shim
 from benchmarks.report import markdown_table
 from benchmarks.run import progress
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of a case. kind: passed, skipped, half, failed."""
+    """What became of a case. kind: passed, skipped, failed."""
 
     name: str
     kind: str
@@ -45,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _options(arguments)
     warnings.simplefilter("ignore")
     through = _through(options.jit)
-    tests = shim.load(options.checkout, options.all, through)
+    tests = shim.load(options.checkout, through)
     names = [
         name for name in unittest.TestLoader().getTestCaseNames(tests)
         if not options.words or any(word in name for word in options.words)
@@ -72,7 +69,6 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("checkout", type=Path, help="a checkout of jax-ml/jax")
     parser.add_argument("words", nargs="*", help="of the names of tests (all)")
-    parser.add_argument("--all", action="store_true", help="half dtypes, too")
     parser.add_argument("--jit", help="through jit, on this backend: native or eager")
     parser.add_argument("--seconds", type=int, default=60, help="that a case may take")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/jaxtests"))
@@ -98,28 +94,11 @@ def verdict_of(test: Any, seconds: int) -> Verdict:
     name = test._testMethodName
     if not caught:
         return Verdict(name, "skipped" if result.skipped else "passed")
-    kind = _lacking_dtype(getattr(test, name)) or _lacking_dtype(caught[0]) or "failed"
-    return Verdict(name, kind, f"{type(caught[0]).__name__}: {str(caught[0]).strip()}"[:300])
+    return Verdict(name, "failed", f"{type(caught[0]).__name__}: {str(caught[0]).strip()}"[:300])
 
 
 def _too_slow(*_: Any) -> None:
     raise Slow("took too long")
-
-
-def _lacking_dtype(x: Any) -> str:
-    """What dtype that is not there a case, or its error, is about: half or ''."""
-    if isinstance(x, BaseException):
-        return "half" if "float16" in str(x) else ""
-    return "half" if any(_halves(list(getattr(x, "case", {}).values()))) else ""
-
-
-def _halves(values: list[Any]) -> Iterator[bool]:
-    """Whether each of the settings of a case is a half dtype."""
-    for value in values:
-        if isinstance(value, (list, tuple)):
-            yield from _halves(list(value))
-        else:
-            yield value in harness.HALF if isinstance(value, type) else False
 
 
 def report(verdicts: list[Verdict]) -> str:
@@ -127,9 +106,9 @@ def report(verdicts: list[Verdict]) -> str:
     count = collections.Counter(v.kind for v in verdicts)
     asked = count["passed"] + count["failed"]
     share = 100 * count["passed"] / max(asked, 1)
-    rows = [["cases", "passed", "failed", "half dtypes", "skipped by JAX"]]
+    rows = [["cases", "passed", "failed", "skipped by JAX"]]
     rows.append([str(len(verdicts)), *(
-        str(count[kind]) for kind in ("passed", "failed", "half", "skipped")
+        str(count[kind]) for kind in ("passed", "failed", "skipped")
     )])  # fmt: skip
     causes = collections.Counter(
         (v.name.rstrip("0123456789"), v.cause.split("\n")[0])
@@ -137,8 +116,8 @@ def report(verdicts: list[Verdict]) -> str:
     )  # fmt: skip
     listed = [["test", "cases", "cause"]]
     listed += [[test, str(n), cause[:120]] for (test, cause), n in causes.most_common()]
-    text = f"# JAX's tests of derivatives\n\n{share:.1f} % of the {asked} cases of dtypes that"
-    text += f" exist here pass.\n\n{markdown_table(rows)}\n"
+    text = f"# JAX's tests of derivatives\n\n{share:.1f} % of the {asked} cases pass.\n\n"
+    text += f"{markdown_table(rows)}\n"
     return text + (f"\n## Failed\n\n{markdown_table(listed)}\n" if len(listed) > 1 else "")
 
 

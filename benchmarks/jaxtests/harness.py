@@ -187,11 +187,10 @@ def num_float_bits(dtype: Any) -> int:
 
 
 class Dtypes:
-    """The lists of dtypes from which cases are made; half only where wanted."""
+    """The lists of dtypes from which cases are made."""
 
-    def __init__(self, everything: bool):
-        half = HALF if everything else ()
-        self.floating, self.all_floating = list(REAL), [*half, *REAL]
+    def __init__(self) -> None:
+        self.floating, self.all_floating = list(REAL), [*HALF, *REAL]
         self.complex = list(COMPLEX)
         self.inexact = self.floating + self.complex
         self.all_inexact = self.all_floating + self.complex
@@ -210,7 +209,7 @@ def ignore_warning(**filters: Any) -> Iterator[None]:
 
 
 @functools.cache
-def test_names(everything: bool) -> dict[str, Any]:
+def test_names() -> dict[str, Any]:
     """What the test file finds in its test tools."""
     names = (
         rand_default, rand_small, rand_not_small, rand_positive, rand_uniform, rand_int,
@@ -219,5 +218,5 @@ def test_names(everything: bool) -> dict[str, Any]:
     )  # fmt: skip
     return {f.__name__: f for f in names} | {
         "sample_product_testcases": cases_of, "JaxTestCase": TestCase, "JaxTestLoader": object,
-        "dtypes": Dtypes(everything),
+        "dtypes": Dtypes(),
     }  # fmt: skip

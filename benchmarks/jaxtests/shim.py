@@ -110,9 +110,9 @@ def _as_it_is(*_: Any) -> Iterator[None]:
     yield
 
 
-def load(checkout: Path, everything: bool, through: Callable[..., Any]) -> type[unittest.TestCase]:
-    """The class of tests. everything: half dtypes, too; `through` is done to each
-    function whose derivatives are checked: `tracejit.jit`, or nothing."""
+def load(checkout: Path, through: Callable[..., Any]) -> type[unittest.TestCase]:
+    """The class of tests. `through` is done to each function whose derivatives are checked:
+    `tracejit.jit`, or nothing."""
     modules = _modules()
     sys.modules.update(modules)
     checks = _executed("jax._src.public_test_util", checkout / CHECKS)
@@ -121,7 +121,7 @@ def load(checkout: Path, everything: bool, through: Callable[..., Any]) -> type[
         checks.check_grads(through(f), *args, **kwargs)
 
     tools = Names(
-        "jax._src.test_util", **harness.test_names(everything),
+        "jax._src.test_util", **harness.test_names(),
         default_gradient_tolerance=checks.default_gradient_tolerance,
     )  # fmt: skip
     tools.tolerance = checks.tolerance  # type: ignore[attr-defined]

@@ -20,7 +20,7 @@ import numpy
 import tracejit
 from tracejit.demo import demo
 from tracejit.errors import ArgumentError, TracejitError
-from tracejit.ir.types import DTYPES
+from tracejit.ir.parsing import dtype_named
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -129,11 +129,12 @@ def _check_count(
 def _argument(text: str) -> tracejit.ShapeDtypeStruct:
     """What stands for an argument of a type as jaxprs print it."""
     found = re.fullmatch(r"([a-z]+\d*)\[([\d, ]*)\]", text.strip())
-    if found is None or found[1] not in DTYPES:
+    dtype = found and dtype_named(found[1])
+    if found is None or dtype is None:
         hint = "such as f64[100,3] or i64[]"
         raise ArgumentError(f"{text!r} is no type of an argument", hint=hint)
     shape = [int(n) for n in found[2].split(",") if n.strip()]
-    return tracejit.ShapeDtypeStruct(shape, DTYPES[found[1]])
+    return tracejit.ShapeDtypeStruct(shape, dtype)
 
 
 def _fail(message: str) -> int:

@@ -276,3 +276,40 @@ def test_ml_dtypes_is_not_imported_before_it_is_needed() -> None:
 def test_unknown_dtypes_say_which_there_are() -> None:
     with pytest.raises(tj.errors.DTypeError, match="float16 to float64, bfloat16"):
         tj.jit(lambda x: x)(np.ones(3, np.longdouble))
+
+
+def test_names() -> None:
+    assert tj.numpy.float16 is np.float16 and tj.numpy.bfloat16 is BFLOAT16.type
+    assert float(tj.numpy.finfo(tj.numpy.bfloat16).eps) == 2.0**-7
+    assert tj.numpy.finfo(np.float32(1)).eps == np.finfo(np.float32).eps
+    assert tj.numpy.zeros(3, "bfloat16").dtype == BFLOAT16
+
+
+@pytest.mark.parametrize("dtype", HALVES)
+def test_draws_are_those_of_jax(dtype: np.dtype) -> None:
+    jax = pytest.importorskip("jax")
+    for name in ("uniform", "normal", "exponential", "cauchy"):
+        ours = getattr(tj.random, name)(tj.random.key(3), (50,), dtype)
+        theirs = np.asarray(getattr(jax.random, name)(jax.random.key(3), (50,), dtype))
+        assert ours.dtype == dtype
+        np.testing.assert_array_equal(bits(ours), bits(theirs))
+
+
+@pytest.mark.parametrize("dtype", HALVES)
+def test_optimisers_move_halves(dtype: np.dtype) -> None:
+    def loss(params: object) -> object:
+        return np.sum((params["w"] - 1) ** 2)
+
+    for make in (tj.optim.sgd, tj.optim.adam):
+        rule, params = make(0.125), {"w": np.zeros(3, dtype)}
+        state = rule.init(params)
+
+        @tj.jit
+        def step(params: object, state: object, rule: object = rule) -> object:
+            updates, state = rule.update(tj.grad(loss)(params), state, params)
+            return tj.optim.apply_updates(params, updates), state
+
+        for _ in range(60):
+            params, state = step(params, state)
+        assert params["w"].dtype == dtype
+        np.testing.assert_allclose(params["w"].astype(float), 1, atol=0.1)

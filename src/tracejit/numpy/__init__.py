@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from tracejit.ir.types import bfloat16 as _bfloat16
 from tracejit.numpy import (
     calculus,
     choosing,
@@ -63,5 +64,7 @@ globals().update(aware_of_windows({name: globals()[name] for name in __all__}))
 
 
 def __getattr__(name: str) -> Any:
+    if name == "bfloat16":
+        return _bfloat16().type
     hint = f"np.{name} works on known arrays" if hasattr(np, name) else nearest(name, __all__)
     raise AttributeError(f"tracejit.numpy has no {name!r}; {hint}")

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tracejit.ir.types import finfo as limits
 from tracejit.numpy.arrays import ArrayLike, operand, shape_of
 from tracejit.numpy.choosing import known
 from tracejit.numpy.promotion import as_dtype, default_float, dtype_of, promote_dtypes, result_dtype
@@ -16,8 +17,8 @@ from tracejit.trace.tracer import Tracer
 __all__ = [
     "bartlett", "blackman", "bool", "bool_", "broadcast_shapes", "can_cast", "cdouble",
     "complex64", "complex128", "complexfloating", "csingle", "diag_indices", "diag_indices_from",
-    "double", "dtype", "e", "einsum_path", "euler_gamma", "finfo", "float32", "float64",
-    "floating", "generic", "hamming", "hanning", "iinfo", "index_exp", "indices", "inexact",
+    "double", "dtype", "e", "einsum_path", "euler_gamma", "finfo", "float16", "float32",
+    "float64", "floating", "generic", "half", "hamming", "hanning", "iinfo", "index_exp", "indices", "inexact",
     "inf", "int8", "int16", "int32", "int64", "int_", "integer", "intersect1d", "iscomplexobj",
     "isdtype", "isrealobj", "isscalar", "issubdtype", "iterable", "kaiser", "mask_indices",
     "mgrid", "nan", "ndarray", "newaxis", "number", "ogrid", "pi", "promote_types", "result_type",
@@ -32,7 +33,8 @@ pi, e, inf, nan, euler_gamma, newaxis = np.pi, np.e, np.inf, np.nan, np.euler_ga
 bool_ = bool = np.bool_  # the name that NumPy has, too
 single, double, int_, uint = np.float32, np.float64, np.int64, np.uint64
 complex64, complex128 = csingle, cdouble = np.complex64, np.complex128
-float32, float64 = np.float32, np.float64
+float16, float32, float64 = np.float16, np.float32, np.float64
+half = np.float16
 int8, int16, int32, int64 = np.int8, np.int16, np.int32, np.int64
 uint8, uint16, uint32, uint64 = np.uint8, np.uint16, np.uint32, np.uint64
 generic, number, inexact, floating = np.generic, np.number, np.inexact, np.floating
@@ -40,12 +42,17 @@ complexfloating = np.complexfloating
 integer, signedinteger, unsignedinteger = np.integer, np.signedinteger, np.unsignedinteger
 dtype = np.dtype
 
-broadcast_shapes, finfo, iinfo = np.broadcast_shapes, np.finfo, np.iinfo
+broadcast_shapes, iinfo = np.broadcast_shapes, np.iinfo
 isdtype, issubdtype = np.isdtype, np.issubdtype
 index_exp, s_, mgrid, ogrid = np.index_exp, np.s_, np.mgrid, np.ogrid
 indices, diag_indices, mask_indices = np.indices, np.diag_indices, np.mask_indices
 tril_indices, triu_indices = np.tril_indices, np.triu_indices
 set_printoptions = np.set_printoptions
+
+
+def finfo(dtype: Any) -> Any:
+    """The limits of floats of a dtype, also of bfloat16."""
+    return limits(np.result_type(getattr(dtype, "dtype", dtype)))
 
 
 class _KindOfArray(type):

@@ -1,7 +1,7 @@
 """Draws of real numbers: uniform bits sent through the inverse of a distribution function.
 
-Floats are float64 or float32; None means `config.default_float`. Parameters may be traced, and the
-draws have derivatives in them: the bits depend on the key alone, the rest is arithmetic.
+Floats are of any dtype, 16 bits too; None means `config.default_float`. Parameters may be traced,
+and the draws have derivatives in them: the bits depend on the key alone, the rest is arithmetic.
 """
 
 from __future__ import annotations
@@ -12,9 +12,18 @@ from typing import Any
 import numpy as np
 
 from tracejit.errors import ArgumentError, DTypeError
-from tracejit.ir.types import COMPLEX, FLOATS, PART_OF, UINT32, UINT64, Shape, finfo
+from tracejit.ir.types import COMPLEX, FLOATS, PART_OF, REALS, UINT8, Shape, finfo
 from tracejit.numpy import ufuncs
-from tracejit.numpy.arrays import Array, ArrayLike, DTypeLike, fault, known_number, operand, value
+from tracejit.numpy.arrays import (
+    Array,
+    ArrayLike,
+    DTypeLike,
+    convert,
+    fault,
+    known_number,
+    operand,
+    value,
+)
 from tracejit.numpy.choosing import clip, where
 from tracejit.numpy.linalg import vector_norm
 from tracejit.numpy.promotion import as_dtype, default_float, dtype_of
@@ -33,7 +42,7 @@ def float_dtype(name: str, dtype: DTypeLike) -> np.dtype:
     """The dtype of a draw: the default float, unless said."""
     found = default_float() if dtype is None else as_dtype(dtype)
     if found not in FLOATS:
-        raise fault(DTypeError, f"random.{name} draws float32 or float64, not {found}")
+        raise fault(DTypeError, f"random.{name} draws floats, not {found}")
     return found
 
 
@@ -51,7 +60,7 @@ def uniform(
     """Numbers from minval to before maxval, all as likely."""
     low, high = operand(minval), operand(maxval)
     for bound in (low, high):
-        if dtype_of(bound).kind not in "iuf":
+        if dtype_of(bound) not in REALS:
             raise fault(DTypeError, f"random.uniform: a bound is a number, not {dtype_of(bound)}")
     shape = checked_shape("uniform", shape) if shape is not None else None
     shape, dtype, low, high = _with_parameters("uniform", shape, dtype, low, high)
@@ -67,10 +76,11 @@ def _unit(words: tuple[Array, Array], shape: Shape, dtype: np.dtype) -> Array:
     The highest bits become the mantissa of a float in [1, 2), whose sign and exponent are those of
     the number 1; then 1 is subtracted, which is exact.
     """
-    unsigned = UINT64 if dtype.itemsize == 8 else UINT32
-    drop = unsigned.itemsize * 8 - finfo(dtype).nmant
+    unsigned, mantissa = np.dtype(f"u{dtype.itemsize}"), finfo(dtype).nmant
+    drawn = UINT8 if mantissa < 8 else unsigned  # a byte is enough for bfloat16
     exponent = np.ones((), dtype).view(unsigned)[()]
-    bits = bits_of(words, shape, unsigned) >> unsigned.type(drop)
+    bits = convert(bits_of(words, shape, drawn), unsigned)
+    bits = bits >> unsigned.type(drawn.itemsize * 8 - mantissa)
     return bind(elementwise.bitcast, bits | exponent, dtype=dtype) - dtype.type(1)
 
 
@@ -142,7 +152,7 @@ def cauchy(key: ArrayLike, shape: Any = (), dtype: DTypeLike = None) -> Array:
     """The standard Cauchy distribution: tan(pi (u - 1/2))."""
     dtype = float_dtype("cauchy", dtype)
     u = uniform(key, checked_shape("cauchy", shape), dtype, finfo(dtype).eps, 1.0)
-    return ufuncs.tan((u - 0.5) * math.pi)
+    return ufuncs.tan((u - dtype.type(0.5)) * dtype.type(math.pi))
 
 
 def logistic(key: ArrayLike, shape: Any = (), dtype: DTypeLike = None) -> Array:

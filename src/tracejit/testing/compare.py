@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tracejit.ir.types import INEXACT
+from tracejit.ir.types import INEXACT, finfo
 
 
 def assert_close(
@@ -54,7 +54,7 @@ def assert_ulps(
         )
         wrong = ~_same(y, z)
         if y.dtype in INEXACT and flush:
-            tiny = np.finfo(y.dtype).tiny
+            tiny = finfo(y.dtype).tiny
             wrong &= ~((np.abs(y) <= tiny) & (np.abs(z) <= tiny))
         if y.dtype in INEXACT and ulps:
             wrong &= ~(_distance(y, z, scale) <= ulps)

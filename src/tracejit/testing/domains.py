@@ -10,6 +10,7 @@ A row says its domain, so that no law has a special case.
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from tracejit.errors import ArgumentError
+from tracejit.ir.parsing import dtype_named
 from tracejit.ir.types import DTYPE_NAMES, DTYPES, ArrayType, array_type, finfo
 
 Draw = Callable[[np.random.Generator, ArrayType], Any]
@@ -26,9 +28,16 @@ Draw = Callable[[np.random.Generator, ArrayType], Any]
 def read_type(text: str) -> ArrayType:
     """The type that is written like this: f64[3,4], bool[], i32[0]."""
     match = re.fullmatch(r"(\w+)\[([\d,]*)\]", text)
-    if match is None or match[1] not in DTYPES:
+    dtype = match and dtype_named(match[1])
+    if match is None or dtype is None:
         raise ArgumentError(f"{text!r} is not a type", hint="write it like f64[3,4]")
-    return array_type(DTYPES[match[1]], tuple(int(n) for n in match[2].split(",") if n))
+    return array_type(dtype, tuple(int(n) for n in match[2].split(",") if n))
+
+
+def half_types(shape: str) -> tuple[str, ...]:
+    """The types of floats of 16 bits of a shape like [3,4]; bfloat16 where there is ml_dtypes."""
+    there = importlib.util.find_spec("ml_dtypes") is not None
+    return tuple([name + shape for name in ("f16", "bf16")[: 1 + there]])
 
 
 @dataclass(frozen=True, slots=True)

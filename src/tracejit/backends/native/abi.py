@@ -175,6 +175,7 @@ def _descr_offsets() -> dict[str, int]:
     }
 
 
+@functools.cache
 def _scalar_offset(scalar: type[np.generic]) -> int:
     codes = (0, 1) if scalar is np.bool_ else (1, 2, 101)
     values = [scalar(code) for code in codes]
@@ -296,6 +297,14 @@ def constructor(kind: type) -> int:
 def _slot(kind: type, number: int) -> int:
     slot = prototype("PyType_GetSlot", ctypes.c_void_p, ctypes.py_object, ctypes.c_int)
     return slot(kind, number)
+
+
+def value_offset(scalar: type[np.generic]) -> int:
+    """Where a NumPy scalar has its value; that of bfloat16, which may come later, is looked for
+    when it is asked for."""
+    assert LAYOUT is not None
+    found = LAYOUT.scalar_value.get(scalar)
+    return _scalar_offset(scalar) if found is None else found  # type: ignore[arg-type]
 
 
 LAYOUT, WHY_NOT = probe()

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from tracejit.backends.native import abi
+from tracejit.ir.types import HALVES
 
 NODE_LIMIT = 4096
 """Above this many nodes a call's work is in its data, not its overhead, and the entry's stack
@@ -119,7 +120,7 @@ def describe(value: Any) -> Node | None:
         return Leaf(_EXACT_KINDS[kind])
     if kind is np.ndarray:
         return Leaf("array", value.dtype, value.shape)
-    if kind in abi.SCALARS:
+    if kind in abi.SCALARS or (issubclass(kind, np.generic) and value.dtype in HALVES):
         return Leaf("scalar", value.dtype)
     if kind not in (tuple, list, dict):
         return None
@@ -179,7 +180,9 @@ def _has_native_types(node: Node) -> bool:
     match node:
         case Leaf(kind, dtype):
             assert kind in (*_PYTHON_KINDS, "array", "scalar"), kind
-            return kind in _PYTHON_KINDS or (dtype.type in abi.SCALARS and dtype.isnative)
+            return kind in _PYTHON_KINDS or (
+                (dtype.type in abi.SCALARS or dtype in HALVES) and dtype.isnative
+            )
         case Dict(keys):
             kinds = set(map(type, keys))
             return len(kinds) <= 1 and kinds.issubset(COMPARED)

@@ -253,7 +253,7 @@ class _Record:
                 return [_BOXED, place, self.address(complex), self.layout.complex_value]
             case Leaf(_, dtype):
                 kind = dtype.type
-                return [_BOXED, place, self.address(kind), self.layout.scalar_value[kind]]
+                return [_BOXED, place, self.address(kind), abi.value_offset(kind)]
             case NoneNode():
                 return [_SAME, self.address(None)]
             case Static(value):
@@ -287,7 +287,7 @@ class _Record:
             case Leaf(_, dtype):
                 kind = dtype.type
                 self.makes += [_BOXED, place, self.outputs, self.address(kind)]
-                self.makes += [abi.allocator(kind), self.layout.scalar_value[kind]]
+                self.makes += [abi.allocator(kind), abi.value_offset(kind)]
             case NoneNode() | Static():
                 self.makes += [_SAME, place, self.address(getattr(node, "value", None))]
             case _:

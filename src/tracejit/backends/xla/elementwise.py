@@ -12,7 +12,7 @@ import numpy as np
 from jax import lax
 
 from tracejit.backends.xla.table import LOWERINGS, full_like
-from tracejit.ir.types import COMPLEX, FLOATS, INEXACT, UNSIGNED
+from tracejit.ir.types import COMPLEX, FLOATS, INEXACT, UNSIGNED, finfo
 from tracejit.ops import complex as parts
 from tracejit.ops import elementwise as ops
 
@@ -123,7 +123,7 @@ def exp2(x: jax.Array) -> jax.Array:
 
     2^n is made in two halves, either of them a normal number also where the product is not.
     """
-    info = np.finfo(x.dtype)
+    info = finfo(x.dtype)
     limit = full_like(x, 2 * info.maxexp - 4)
     n = round_even(lax.clamp(-limit, x, limit))
     exponent = lax.convert_element_type(n, np.dtype(f"i{x.dtype.itemsize}"))

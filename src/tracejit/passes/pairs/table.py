@@ -17,7 +17,7 @@ import numpy as np
 
 from tracejit.ir.atoms import Atom, Literal, zero
 from tracejit.ir.primitive import Primitive
-from tracejit.ir.types import ArrayType
+from tracejit.ir.types import ArrayType, finfo
 
 
 class Pair(NamedTuple):
@@ -89,7 +89,7 @@ def is_nought(x: Atom) -> bool:
 
 def limits(x: Atom | Pair) -> np.finfo:
     """The limits of a part's dtype."""
-    return np.finfo(x.type.dtype)
+    return finfo(x.type.dtype)
 
 
 def flat(values: Sequence[Value]) -> list[Atom]:

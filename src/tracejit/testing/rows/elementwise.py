@@ -18,6 +18,7 @@ from tracejit.testing.domains import (
     combinations,
     distinct,
     exactly,
+    half_types,
     integers,
     positive,
     reals,
@@ -27,8 +28,8 @@ from tracejit.testing.domains import (
 )
 from tracejit.testing.samples import Sample
 
-#: Of floats: scalar, vector, empty, and float32 with an axis of 1.
-SHAPES = ("f64[]", "f64[7]", "f64[0]", "f32[2,1,3]")
+#: Of floats: scalar, vector, empty, float32 with an axis of 1, and halves.
+SHAPES = ("f64[]", "f64[7]", "f64[0]", "f32[2,1,3]", *half_types("[5]"))
 NARROW = ("i32[7]", "u8[5]")
 BIT_TYPES = ("i8[7]", "u16[5]", "i32[9]", "u64[7]")
 

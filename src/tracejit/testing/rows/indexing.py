@@ -38,6 +38,7 @@ PLACES: tuple[tuple[str, str, str, tuple[int, ...], int, str], ...] = (
     ("f64[5]", "i64[0,1]", "f64[0]", (0,), 0, "nowhere"),
     ("f64[0,3]", "i64[2,1]", "f64[2,0]", (1,), 0, "empty"),
     ("i32[5]", "i64[4,1]", "i32[4]", (0,), 0, ""),
+    ("f16[5]", "i64[4,1]", "f16[4]", (0,), 0, ""),
 )
 INSIDE, ACROSS = integers(0, 2), integers(-2, 7)
 

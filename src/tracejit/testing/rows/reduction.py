@@ -16,6 +16,7 @@ from tracejit.testing.domains import (
     booleans,
     distinct,
     exactly,
+    half_types,
     integers,
     reals,
 )
@@ -27,11 +28,13 @@ REDUCED = (
     ("f64[7]", (0,)), ("f64[]", ()), ("f64[2,3]", ()), ("f64[2,3]", (0,)), ("f64[2,3]", (1,)),
     ("f64[2,3]", (1, 0)), ("f32[2,3,4]", (0, 2)), ("f64[2,3,4]", (1,)), ("f64[0,3]", (1,)),
     ("f64[0,3]", (0,)), ("f64[1]", (0,)), ("i32[5]", (0,)), ("f64[40]", (0,)), ("f32[3,37]", (1,)),
+    *((type, (1,)) for type in half_types("[3,9]")), ("f16[2,3]", (0, 1)),
 )  # fmt: skip
 #: (type, axis) for every running reduction.
 RUNNING = (
     ("f64[7]", 0), ("f64[2,3]", 0), ("f64[2,3]", 1), ("f32[2,5,2]", 1), ("f64[0]", 0),
     ("f64[3,0]", 0), ("f64[1]", 0), ("f64[19]", 0),
+    *((type, 1) for type in half_types("[2,7]")),
 )  # fmt: skip
 
 NAN, INF = math.nan, math.inf

@@ -7,7 +7,16 @@ from typing import Any
 from tracejit.ir.primitive import Primitive
 from tracejit.ir.types import DTYPES
 from tracejit.ops import structure as ops
-from tracejit.testing.domains import Arg, bits, booleans, exactly, integers, reals, splat
+from tracejit.testing.domains import (
+    Arg,
+    bits,
+    booleans,
+    exactly,
+    half_types,
+    integers,
+    reals,
+    splat,
+)
 from tracejit.testing.samples import Sample
 
 
@@ -44,9 +53,11 @@ _BROADCAST = (
     _row(ops.broadcast, "f64[3]", shape=(0, 3), dims=(1,)),
     _row(ops.broadcast, "bool[2]", shape=(2, 3), dims=(0,)),
     _row(ops.broadcast, "u8[1]", shape=(1, 4), dims=(0,)),
+    _row(ops.broadcast, "f16[3]", shape=(2, 3), dims=(1,)),
     Sample(ops.broadcast, (splat(2.5, "f64[3]"),), {"shape": (2, 3), "dims": (1,)}, ulps=0),
 )
 _SUM = (
+    *(_sum(type, 1) for type in half_types("[3,40]")),
     _sum("f64[7]", 0),
     _sum("f64[]"),
     _sum("f64[2,3]"),
@@ -99,6 +110,7 @@ _SLICES = (
     _pad("i32[3]", (1,), (0,), (1,)),
     _pad("bool[2]", (1,), (1,), (0,)),
     _pad("f64[]", (), (), ()),
+    _pad("f16[3]", (1,), (2,), (1,)),
     Sample(
         ops.pad, (operand("f64[3]"), splat(0.0, "f64[]")),
         {"low": (1,), "high": (1,), "interior": (1,)}, ulps=0,
@@ -123,6 +135,7 @@ _IOTAS = (
     _iota("u8", (2, 3, 2), 0),
     _iota("f32", (0, 3), 1),
     _iota("i32", (1,), 0),
+    _iota("f16", (5,), 0),
 )
 
 ROWS: tuple[Sample, ...] = _BROADCAST + _SUM + _MOVES + _SLICES + _CONCATENATIONS + _IOTAS
