@@ -52,6 +52,9 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], tuple[np.ndarray, ...]]] = {
     "eigvalsh": (np.linalg.eigvalsh, (DEFINITE,)),
     "svd": (rebuilt_by_svd, (TALL,)),
     "svd, wide": (rebuilt_by_svd, (WIDE,)),
+    "eigenvalues": (np.linalg.eigvals, (A,)),
+    "eigenvalues of real matrices": (lambda x: np.sum(np.linalg.eigvals(x) ** 2), (A.real.copy(),)),
+    "eigenvectors": (lambda x: np.linalg.eig(x)[1], (A,)),
     "singular values": (lambda x: np.linalg.svd(x, compute_uv=False), (TALL,)),
     "qr": (by_qr, (TALL,)),
     "qr, wide": (by_qr, (WIDE,)),
@@ -100,7 +103,9 @@ def test_values_and_derivatives(name: str) -> None:
     fun, args = FUNCTIONS[name]
     if not any(word in name for word in ("cho_solve", "triangular", "lax")):
         np.testing.assert_allclose(tj.jit(fun, backend="eager")(*args), fun(*args), rtol=1e-11)
-    directions = tuple(random(*x.shape) for x in args)
+    directions = tuple(
+        random(*x.shape) if np.iscomplexobj(x) else rng.normal(size=x.shape) for x in args
+    )
     if name in ("cholesky", "eigh", "eigvalsh"):  # stays Hermitian
         directions = (directions[0] + directions[0].conj().T,)
     check(fun, args, directions)

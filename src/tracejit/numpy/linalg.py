@@ -42,7 +42,9 @@ from tracejit.numpy.contraction import trace as trace_of_axes
 from tracejit.numpy.einstein import einsum
 from tracejit.numpy.orthogonal import (
     adjoint,
+    eig,
     eigh,
+    eigvals,
     eigvalsh,
     floats,
     hermitian,
@@ -72,7 +74,8 @@ from tracejit.ops import linalg as ops
 from tracejit.trace.tracer import bind, is_traced
 
 __all__ = [
-    "cholesky", "cond", "cross", "det", "diagonal", "eigh", "eigvalsh", "inv", "lstsq", "matmul",
+    "cholesky", "cond", "cross", "det", "diagonal", "eig", "eigh", "eigvals", "eigvalsh", "inv",
+    "lstsq", "matmul",
     "matrix_norm", "matrix_power", "matrix_rank", "matrix_transpose", "multi_dot", "norm", "outer",
     "pinv", "qr", "slogdet", "solve", "svd", "svdvals", "tensordot", "trace", "vecdot",
     "vector_norm",

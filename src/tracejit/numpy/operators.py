@@ -245,16 +245,11 @@ def function(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     return ours(*args, **kwargs)
 
 
-_INSTEAD = {
-    "numpy.linalg": "what has complex results is not there: eigenvalues of matrices that are not "
-    "symmetric; there are eigh, svd, qr, lstsq, pinv, cholesky, solve, inv, det, slogdet",
-}
-
-
 def _unknown(name: str, module: str = "numpy") -> Exception:
     what = f"{module}.{name} has no counterpart for traced values"
-    hint = "compute it outside; docs/numpy.md says what there is"
-    return fault(UnsupportedError, what, _INSTEAD.get(module, hint))
+    return fault(
+        UnsupportedError, what, "compute it outside; docs/numpy.md says what there is"
+    )
 
 
 def answer_for(module: ModuleType, rooms: Iterable[ModuleType]) -> None:

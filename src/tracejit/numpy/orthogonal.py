@@ -20,11 +20,12 @@ from tracejit.numpy.promotion import quotient_dtype
 from tracejit.numpy.reductions import max as max_over
 from tracejit.numpy.reductions import sum as sum_over
 from tracejit.numpy.shaping import broadcast_to, concatenate, expand_dims, matrix_transpose
+from tracejit.ops import eigen
 from tracejit.ops import orthogonal as ops
 from tracejit.trace.tracer import bind
 
 __all__ = [
-    "eigh", "eigvalsh", "lstsq", "matrix_rank", "pinv", "qr", "svd", "svdvals",
+    "eig", "eigh", "eigvals", "eigvalsh", "lstsq", "matrix_rank", "pinv", "qr", "svd", "svdvals",
 ]  # fmt: skip
 
 
@@ -116,6 +117,24 @@ def eigvalsh(a: ArrayLike, UPLO: str = "L") -> Array:
 def _first(results: Any) -> Array:
     (y,) = results
     return y
+
+
+class EigResult(NamedTuple):
+    """Eigenvalues, and eigenvectors: column i belongs to value i."""
+
+    eigenvalues: Array
+    eigenvectors: Array
+
+
+def eig(a: ArrayLike) -> EigResult:
+    """Eigenvalues and eigenvectors of any square matrices: always complex, since whether they are
+    real depends on the numbers."""
+    return EigResult(*bind(eigen.eig, square(a, "eig"), vectors=True))
+
+
+def eigvals(a: ArrayLike) -> Array:
+    """The eigenvalues of any square matrices: always complex."""
+    return _first(bind(eigen.eig, square(a, "eigvals"), vectors=False))
 
 
 # Singular values

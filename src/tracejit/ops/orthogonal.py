@@ -113,8 +113,8 @@ def _inverse(d: Atom, values: Atom) -> Atom:
     return select(near, zero(d.type), 1.0 / select(near, ones(d.type), d))
 
 
-def _apart(w: Atom) -> Atom:
-    """1 / (w_j - w_i)."""
+def inverse_differences(w: Atom) -> Atom:
+    """1 / (w_j - w_i); 0 where they are equal."""
     return _inverse(_along(w, 1) - _along(w, 0), w)
 
 
@@ -169,7 +169,7 @@ def _eigh_jvp(primals: Any, tangents: Any, *, vectors: bool) -> Any:
     if not vectors:
         return (w,), (real_part(reduce_sum(conjugate(v) * half, axes=(v.ndim - 2,))),)
     d = matrix_product(adjoint(v), half)
-    return (w, v), (_diagonal(d), matrix_product(v, _scaled(d, _apart(w))))
+    return (w, v), (_diagonal(d), matrix_product(v, _scaled(d, inverse_differences(w))))
 
 
 eigh: Primitive = Primitive(
@@ -228,7 +228,7 @@ def _svd_jvp(primals: Any, tangents: Any, *, vectors: bool, full: bool) -> Any:
 
 def _turns(s: Atom, p: Atom, u: Atom, vh: Atom) -> tuple[Atom, Atom]:
     """How the singular vectors turn among each other: the changes of u and of v'."""
-    symmetric = _scaled((p + adjoint(p)) * 0.5, _apart(s))
+    symmetric = _scaled((p + adjoint(p)) * 0.5, inverse_differences(s))
     skew = _scaled((p - adjoint(p)) * 0.5, _inverse(_along(s, 1) + _along(s, 0), s))
     return matrix_product(u, symmetric + skew), neg(matrix_product(symmetric - skew, vh))
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from tracejit.backends.native.blas import one_thread
+from tracejit.backends.native.callbacks import referred
 from tracejit.backends.native.emit import I1, I32, Function, Value, constant
 from tracejit.backends.native.linalg import (
     NOTHING,
@@ -27,6 +28,7 @@ from tracejit.backends.native.nest import Buffer
 from tracejit.ir.atoms import Atom
 from tracejit.ir.graph import Equation
 from tracejit.ir.types import INT32, PART_OF, array_type
+from tracejit.ops import eigen
 from tracejit.ops import orthogonal as ops
 
 #: The columns that LAPACK works on at once, at most.
@@ -187,5 +189,6 @@ LOWERINGS.rows(
         ops.eigh: _by_lapack(_eigh),
         ops.svd: _by_lapack(_svd),
         ops.qr: _by_lapack(_qr),
+        eigen.eig: referred(eigen.eig),
     },
 )

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from tracejit.backends.xla.table import LOWERINGS
+from tracejit.ops import eigen
 from tracejit.ops import orthogonal as ops
 
 
@@ -41,3 +42,12 @@ def qr(x: jax.Array) -> tuple[jax.Array, ...]:
     """Householder's, reduced."""
     q, r = lax.linalg.qr(x, full_matrices=False)
     return q, r
+
+
+@LOWERINGS.rule(eigen.eig)
+def eig(x: jax.Array, *, vectors: bool) -> tuple[jax.Array, ...]:
+    """On CPUs alone."""
+    found = lax.linalg.eig(
+        x, compute_left_eigenvectors=False, compute_right_eigenvectors=vectors
+    )
+    return tuple(found)

@@ -8,6 +8,7 @@ import numpy as np
 
 from tracejit.ir.primitive import Primitive
 from tracejit.ir.types import ArrayType
+from tracejit.ops import eigen
 from tracejit.ops import orthogonal as ops
 from tracejit.testing.domains import Arg, Domain
 from tracejit.testing.samples import Sample
@@ -73,4 +74,10 @@ ROWS: tuple[Sample, ...] = (
     *[_row(ops.svd, apart(type), vectors=False, full=False) for type in _COMPLEX],
     *[_row(ops.pinv, apart(type), rcond=1e-15) for type in _COMPLEX],
     *[_row(ops.qr, apart(type)) for type in _COMPLEX[:3]],
+    *[
+        _row(eigen.eig, apart(type), vectors=vectors)
+        for type in ("f64[1,1]", "f64[3,3]", "c128[4,4]", "f64[2,3,3]", "f64[0,0]")
+        for vectors in (True, False)
+    ],
+    _row(eigen.eig, apart("f32[3,3]"), vectors=False),
 )
