@@ -185,6 +185,12 @@ def test_the_imaginary_part_of_real_numbers_is_not_written_to() -> None:
         tj.jit(assigned, backend="eager")(X)
 
 
+def test_real_parts_of_traced_numbers_are_asked_for() -> None:
+    with pytest.raises(UnsupportedError, match="x.real is the real part"):
+        tj.grad(lambda z: tnp.real_if_close(z * z.conj()))(1j)
+    assert tnp.real_if_close(np.array([1 + 1e-17j])).dtype == float
+
+
 def test_what_loses_the_imaginary_part_is_an_error() -> None:
     def added(z: Any) -> Any:
         y = tnp.zeros(3)

@@ -245,9 +245,16 @@ def imag(x: ArrayLike) -> Array:
 
 def real_if_close(a: ArrayLike, tol: float = 100) -> Array:
     """The real part of a known complex array whose imaginary parts are about 0, else the array."""
-    if dtype_of(operand(a)) not in COMPLEX:
-        return value(a)
-    return np.real_if_close(known(a, "real_if_close"), tol)
+    x = operand(a)
+    if dtype_of(x) not in COMPLEX:
+        return value(x)
+    if is_traced(x):
+        raise fault(
+            UnsupportedError,
+            "real_if_close of a traced array: the dtype of its result depends on the numbers",
+            "x.real is the real part, whatever the imaginary one is",
+        )  # fmt: skip
+    return np.real_if_close(np.asarray(x), tol)
 
 
 @takes_out
