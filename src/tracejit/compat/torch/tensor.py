@@ -9,15 +9,16 @@ their base, and writing to one writes to the base.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from tracejit import tree
-from tracejit.compat.graph import Cell, Handle, Recorder, cut, known, next_serial
-from tracejit.compat.torch import display, indexing
+from tracejit.compat.graph import Cell, Recorder, cut, known
+from tracejit.compat.torch import indexing
+from tracejit.compat.torch.conversions import Conversions
 from tracejit.compat.torch.kinds import (
     DTYPES,
     TYPE_NAMES,
@@ -29,61 +30,15 @@ from tracejit.compat.torch.kinds import (
     numpy_dtype,
     on_cpu,
 )
+from tracejit.compat.torch.memory import Box, Origin, RemovableHandle
 from tracejit.compat.torch.naming import GradFn
-from tracejit.compat.torch.words import translated
-from tracejit.errors import DTypeError, GraphError, OperandError, TracejitError
+from tracejit.compat.torch.words import fault, translated
+from tracejit.errors import DTypeError, OperandError, TracejitError
 from tracejit.numpy import creation, shaping
 from tracejit.trace.provenance import user_frame
 
 RECORDER = Recorder("float32")
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
-
-
-class RemovableHandle:
-    """A hook in its table, until `remove`."""
-
-    def __init__(self, table: dict[int, Callable[..., Any]], hook: Callable[..., Any]):
-        self._table, self.id = table, next_serial()
-        table[self.id] = hook
-
-    def remove(self) -> None:
-        """Take the hook away."""
-        self._table.pop(self.id, None)
-
-    def __enter__(self) -> RemovableHandle:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.remove()
-
-
-class Box:
-    """What tensors that are the same memory share: the cell, and how often it was replaced;
-    silent: how often through `x.data`, which no derivative minds."""
-
-    __slots__ = ("cell", "silent", "version")
-
-    def __init__(self, cell: Cell):
-        self.cell, self.version, self.silent = cell, 0, 0
-
-    @property
-    def counted(self) -> int:
-        """How often it was replaced, apart from by `x.data`."""
-        return self.version - self.silent
-
-
-class Origin:
-    """Where a cell belongs: the tensor that gets its gradient, and the state of the box then.
-
-    hooks: functions that the gradient goes through. writer: the step that wrote over the cell.
-    """
-
-    __slots__ = ("box", "hooks", "leaf", "version", "writer")
-
-    def __init__(self, box: Box, leaf: Any = None):
-        self.box, self.version, self.leaf = box, box.counted, leaf
-        self.hooks: dict[int, Callable[..., Any]] | None = None
-        self.writer: Any = None
 
 
 def run(fun: Callable[..., Any], args: Any, kwargs: Mapping[str, Any] = _NOTHING) -> Any:
@@ -156,12 +111,7 @@ def wrapped(x: Any) -> Any:
     return Tensor(x) if isinstance(x, Cell) else x
 
 
-def fault(text: str, hint: str = "") -> GraphError:
-    """A RuntimeError in PyTorch's words, at the user's line."""
-    return GraphError(text, where=user_frame(), hint=hint)
-
-
-class Tensor(Handle):
+class Tensor(Conversions):
     """`torch.Tensor`. Its functions are those of the table in `functions.py`."""
 
     __array_priority__ = 2000
@@ -401,70 +351,6 @@ class Tensor(Handle):
         if cell.origin is None:
             cell.origin = Origin(self._box)
         return cell.origin  # type: ignore[no-any-return]
-
-    # ---- numbers
-
-    def numpy(self, *, force: bool = False) -> np.ndarray:
-        """A copy of the values, as an array."""
-        if self.requires_grad and not force:
-            raise fault(
-                "Can't call numpy() on Tensor that requires grad. "
-                "Use tensor.detach().numpy() instead."
-            )
-        return self._array().copy()
-
-    def _array(self) -> np.ndarray:
-        return self.cell.value
-
-    def item(self) -> Any:
-        """The Python number of a tensor of one element."""
-        if self._box.cell.type.size != 1:
-            raise fault(
-                f"a Tensor with {self._box.cell.type.size} elements cannot be converted to Scalar"
-            )
-        return self._array().item()
-
-    def tolist(self) -> Any:
-        """Nested lists of Python numbers."""
-        return self._array().tolist()
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        return self.numpy().astype(dtype or self._box.cell.type.dtype)
-
-    def __bool__(self) -> bool:
-        if self._box.cell.type.size != 1:
-            raise fault("Boolean value of Tensor with more than one value is ambiguous")
-        return bool(self._array())
-
-    def __float__(self) -> float:
-        return float(self.item())
-
-    def __int__(self) -> int:
-        return int(self.item())
-
-    def __index__(self) -> int:
-        return self._array().__index__()
-
-    def __len__(self) -> int:
-        if not self.ndim:
-            raise TypeError("len() of a 0-d tensor")
-        return self.shape[0]
-
-    def __iter__(self) -> Iterator[Tensor]:
-        if not self.ndim:
-            raise TypeError("iteration over a 0-d tensor")
-        return iter([self[i] for i in range(len(self))])
-
-    def __format__(self, spec: str) -> str:
-        return format(self.item(), spec) if spec and not self.ndim else str(self)
-
-    def __repr__(self) -> str:
-        suffixes = []
-        if self._wants_grad:
-            suffixes = ["requires_grad=True"]
-        elif self.grad_fn is not None:
-            suffixes = [f"grad_fn=<{self.grad_fn.name()}>"]
-        return display.shown(self._array(), suffixes, self.dtype.name)
 
     __hash__ = object.__hash__
 

@@ -7,12 +7,18 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tracejit.errors import AxisError, IndexingError, OperandError, TracejitError
+from tracejit.errors import AxisError, GraphError, IndexingError, OperandError, TracejitError
+from tracejit.trace.provenance import user_frame
 
 Shape = tuple[int, ...]
 _SHAPE = re.compile(r"\(((?:\d+, ?)*\d*)\)")
 _AXIS = re.compile(r"axis (-?\d+) does not exist in an array of rank (\d+)")
 _INDEX = re.compile(r"index (-?\d+) is out of bounds for axis (\d+) of length (\d+)")
+
+
+def fault(text: str, hint: str = "") -> GraphError:
+    """A RuntimeError in PyTorch's words, at the user's line."""
+    return GraphError(text, where=user_frame(), hint=hint)
 
 
 def translated(error: TracejitError, args: Any, kwargs: Any) -> TracejitError:
