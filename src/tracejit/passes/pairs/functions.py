@@ -117,10 +117,11 @@ def log_of_size(z: Pair, rest: Atom | None = None) -> Atom:
     most = ops.select(near, most, ones(z.type))
     least = ops.select(near, least, zero(z.type))
     (high_most, low_most), (high_least, low_least) = map(_exact_square, (most, least))
-    tail = low_most + low_least
+    less = high_most - 1.0
+    tail = (low_most + low_least) + (high_most - (less + 1.0))  # what `less` has rounded off
     if rest is not None:
         tail = tail + 2.0 * (z.re * rest)
-    close = 0.5 * ops.log1p(((high_most - 1.0) + high_least) + tail)
+    close = 0.5 * ops.log1p((less + high_least) + tail)
     return ops.select(has_infinity(z), number(math.inf, z), ops.select(near, close, far))
 
 
@@ -188,7 +189,7 @@ def _cosh(z: Pair) -> Pair:
 def tanh(z: Pair) -> Pair:
     """(sinh x cosh x + i sin y cos y) / (sinh^2 x + cos^2 y); +-1 far out."""
     x, y = z
-    far = ops.gt(ops.abs(x), number(0.5 * math.log(float(limits(z).max)) / 8, z))
+    far = ops.gt(ops.abs(x), number(math.log(float(limits(z).max)) / 4, z))
     near_x = ops.select(far, zero(x.type), x)
     sine, cosine, sinh = ops.sin(y), ops.cos(y), ops.sinh(near_x)
     below = sinh * sinh + cosine * cosine
