@@ -411,6 +411,7 @@ LINALG: list[tuple[str, str, tuple[Any, ...]]] = [
         ("svd", ", full_matrices=False"), ("svdvals", ""), ("qr", ""), ("pinv", ""), ("cond", ""),
         ("cond", ", p='fro'") if a.shape[-1] == a.shape[-2] else ("cond", ", p=-2"),
         ("matrix_rank", ""), ("norm", ", ord=2, axis=(-2, -1)"), ("norm", ", 'nuc', (-2, -1)"))],
+    *[(name, f"xp.linalg.{name}(a[0] + 0j)", (a,)) for name in ("eig", "eigvals") for a in (S, STACK)],
     ("svd", "xp.linalg.svd(a[0], compute_uv=False)", (X,)), ("qr", "xp.linalg.qr(a[0], mode='r')", (X,)),
     *[("lstsq", "xp.linalg.lstsq(a[0], a[1])", (a, b)) for a, b in ((X, S), (S, X), (X, S[0]))],
 ]  # fmt: skip

@@ -219,6 +219,15 @@ ROWS |= {
     "lax.erf_inv": Row(lambda j, x: j.lax.erf_inv(x), (U,), 1),
     "lax.asin": Row(lambda j, x: j.lax.asin(x) * j.lax.acos(x) + j.lax.atanh(x), (U * 0.9,)),
     "lax.acosh": Row(lambda j, x: j.lax.acosh(x + 1), (P,)),
+    "lax.complex": Row(
+        lambda j, x: j.lax.real(j.lax.conj(j.lax.complex(x, x[::-1])) * 2j)
+        + j.lax.imag(j.lax.complex(x, x) ** 2), (R,), 2),
+    "lax.fft": Row(
+        lambda j, x: j.numpy.abs(j.lax.fft(x, j.lax.FftType.RFFT, (4,)))
+        + j.lax.fft(j.lax.fft(x, "FFT", (3, 4)), j.lax.FftType.IRFFT, (6,))[:, :3],
+        (M,), 1),
+    "fft.irfft2": Row(lambda j, x: j.numpy.fft.irfft2(j.numpy.fft.rfft2(x, norm="ortho") ** 2), (M,), 2),
+    "linalg.eigvals": Row(lambda j, x: j.numpy.abs(j.numpy.linalg.eigvals(x)), (Q,), 1),
 }  # fmt: skip
 
 

@@ -24,7 +24,8 @@ for _case in numpy_cases.cases():
 
 #: Names that are not functions of arrays, and have no row.
 NO_ROW = {
-    "cdouble", "complex64", "complex128", "complexfloating", "csingle", "linalg", "bool", "double", "int_", "single", "uint", "diag_indices_from",
+    "cdouble", "complex64", "complex128", "complexfloating", "csingle", "fft", "linalg", "bool",
+    "double", "float16", "half", "int_", "single", "uint", "diag_indices_from",
     "tril_indices_from", "triu_indices_from", "einsum_path", "iterable",
     "bool_", "broadcast_shapes", "can_cast", "diag_indices", "dtype", "e", "euler_gamma", "finfo",
     "float32", "float64", "floating", "generic", "iinfo", "index_exp", "indices", "inexact",

@@ -6,9 +6,9 @@ Derivatives, with m = v^-1 dx v and f_ij = 1 / (w_j - w_i):
 
     dw = diag(m),  dv = v (f . m), less what would change the length of a column or turn it
 
-since LAPACK gives each vector length 1 and makes its largest component real (Boeddeker et al., On the
-computation of complex-valued gradients, 2017, for the first part). Values that come together have no
-derivative there; what would be divided by 0 counts as 0. What does not converge is NaN.
+since LAPACK gives each vector length 1 and makes its largest component real (for the first part
+Boeddeker et al., On the computation of complex-valued gradients, 2017). Values that come together
+have no derivative there; what would be divided by 0 counts as 0. What does not converge is NaN.
 """
 
 from __future__ import annotations
