@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from tracejit.ir.types import FLOAT64, INEXACT, ArrayType, array_type, kind_of
+from tracejit.ir.types import FLOAT64, HALVES, INEXACT, ArrayType, array_type
 
 
 @dataclass(frozen=True)
@@ -101,9 +101,14 @@ class Literal(Atom):
     value: Any  # a Python number of the kind of the dtype
 
     def __init__(self, value: Any, type: ArrayType):
-        kind = kind_of(type.dtype)
-        if kind == "f":
-            value = float(value if type.dtype is FLOAT64 else type.dtype.type(value))
+        kind = type.dtype.kind
+        if type.dtype is FLOAT64:
+            value = float(value)
+        elif type.dtype in HALVES:
+            with np.errstate(over="ignore"):  # 65504 is the largest of them
+                value = float(type.dtype.type(value))
+        elif kind == "f":
+            value = float(type.dtype.type(value))
         elif kind == "b":
             value = bool(value)
         elif kind in "iu":

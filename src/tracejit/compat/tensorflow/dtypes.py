@@ -60,7 +60,7 @@ class DType:
 DTYPES = {
     name: DType(name)
     for name in (
-        *("bool", "float32", "float64"),
+        *("bool", "float16", "float32", "float64"),
         *("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
     )
 }

@@ -40,7 +40,7 @@ class dtype:
         return self.numpy.itemsize
 
 
-NAMES = "float32 float64 int8 int16 int32 int64 uint8 uint16 uint32 uint64 bool".split()
+NAMES = "float16 float32 float64 int8 int16 int32 int64 uint8 uint16 uint32 uint64 bool".split()
 
 
 class _Dtypes(dict[Any, dtype]):
@@ -59,11 +59,13 @@ class _Dtypes(dict[Any, dtype]):
 DTYPES = _Dtypes({np.dtype(name): dtype(name) for name in NAMES})
 #: PyTorch's other names.
 ALIASES = {
-    "float": "float32", "double": "float64", "int": "int32", "long": "int64", "short": "int16",
+    "half": "float16", "float": "float32", "double": "float64", "int": "int32",
+    "long": "int64", "short": "int16",
 }  # fmt: skip
 #: What its texts call them; tensors have some others besides.
 TYPE_NAMES = {
-    "float32": "Float", "float64": "Double", "int64": "Long", "int32": "Int", "int16": "Short",
+    "float16": "Half", "float32": "Float", "float64": "Double", "int64": "Long",
+    "int32": "Int", "int16": "Short",
     "int8": "Char", "uint8": "Byte", "bool": "Bool",
 }  # fmt: skip
 TENSOR_NAMES = {**{name: name.capitalize() for name in NAMES}, **TYPE_NAMES}
