@@ -10,7 +10,8 @@ import pytest
 
 import tracejit as tj
 import tracejit.numpy as tnp
-from tracejit.compat.graph import Cell, Handle, Recorder, cut, known
+from tracejit.compat.graph import Cell, Handle, cut, known
+from tracejit.compat.recorder import Recorder
 from tracejit.errors import ArgumentError, DTypeError, ShapeError
 
 

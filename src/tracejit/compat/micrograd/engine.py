@@ -22,7 +22,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tracejit.api.jit import jit
-from tracejit.compat.graph import Cell, Handle, Recorder, cut, known
+from tracejit.compat.graph import Cell, Handle, cut, known
+from tracejit.compat.recorder import Recorder
 from tracejit.errors import ArgumentError
 from tracejit.nn import relu
 from tracejit.numpy import ufuncs

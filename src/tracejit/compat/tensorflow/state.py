@@ -8,7 +8,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from tracejit.compat.graph import Cell, Recorder
+from tracejit.compat.graph import Cell
+from tracejit.compat.recorder import Recorder
 
 #: Performs every operation; a Python float is float32.
 RECORDER = Recorder("float32")

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from tracejit import tree
-from tracejit.compat.graph import Cell, Recorder, cut, known
+from tracejit.compat.graph import Cell, cut, known
+from tracejit.compat.recorder import Recorder
 from tracejit.compat.torch import indexing
 from tracejit.compat.torch.conversions import Conversions
 from tracejit.compat.torch.kinds import (
