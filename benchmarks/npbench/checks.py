@@ -117,7 +117,8 @@ class Checks:
         moved = [x * (1 + np.finfo(x.dtype).eps) if i in floats else x for i, x in enumerate(args)]
         other, everything = call(self.program.function(), moved), sorted(want.arguments)
         pairs = zip(other.all(everything), want.all(everything), strict=True)
-        return LAST_DIGITS * max([distance(x, y) for x, y in pairs if y.dtype.kind in "fc"] or [0.0])
+        found = [distance(x, y) for x, y in pairs if y.dtype.kind in "fc"]
+        return LAST_DIGITS * max(found or [0.0])
 
     def _gradient(self, size: str) -> Verdict:
         calm = CALM.get(self.program.name, {})

@@ -26,7 +26,6 @@ from tracejit.passes.standard import SIMPLIFY
 from tracejit.testing.compare import assert_close
 
 
-
 def parted(jaxpr: Jaxpr) -> Jaxpr:
     """Pairs for complex values, with what that needs before it."""
     return pairs(inline(jaxpr))
