@@ -1,9 +1,10 @@
-"""The rule of the discrete Fourier transform: rows of complex numbers are transformed as a whole, of
-lengths that there is code for; of others, by transforms of such lengths.
+"""The rule of the discrete Fourier transform: rows of complex numbers are transformed as a whole,
+of lengths that there is code for; of others, by transforms of such lengths.
 
-    n = a b, long      points as a matrix of a rows: transforms of columns, factors w^(j k), transforms
-                       of rows, read column by column (Bailey, FFTs in external memory, 1990)
-    a large prime in n a convolution with e^(i pi j^2 / n), by transforms of a power of 2 (Bluestein)
+    n = a b, long       points as a matrix of a rows: transforms of columns, factors w^(j k),
+                        transforms of rows, read by columns (Bailey, FFTs in external memory, 1990)
+    with a large prime  a convolution with e^(i pi j^2 / n), by transforms of a power of 2
+                        (Bluestein, 1970)
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ LONGEST, PRIME = 1 << 13, 13
 
 @cache
 def radices_of(n: int) -> tuple[int, ...]:
-    """Radices whose product is n, powers of 2 first; () where there is no code for rows of n points.
+    """Radices whose product is n, powers of 2 first; () where there is no code for such rows.
 
     As many fours as there can be, and an eight or a two for what is left of the twos.
     """
