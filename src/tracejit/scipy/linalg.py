@@ -53,8 +53,8 @@ def solve_triangular(
     """The x with a x = b, a' x = b if trans is 1 or "T", or a* x = b if it is 2 or "C"; one
     triangle of a is read."""
     return linalg.system(
-        ops.triangular_solve, conjugate(a) if trans in (2, "C") else a, b, "solve_triangular", lower=bool(lower),
-        transposed=_turned(trans), unit=bool(unit_diagonal),
+        ops.triangular_solve, conjugate(a) if trans in (2, "C") else a, b, "solve_triangular",
+        lower=bool(lower), transposed=_turned(trans), unit=bool(unit_diagonal),
     )  # fmt: skip
 
 

@@ -35,7 +35,10 @@ ROWS: tuple[Sample, ...] = (
     _dot("f64[3,0]", "f64[0,2]", ((1,), (0,)), note="nothing to sum"),
     _dot("f64[0,3]", "f64[3,2]", ((1,), (0,)), note="empty"),
     _dot("f64[1,1]", "f64[1,4]", ((1,), (0,))),
-    *(_dot(x, y, ((1,), (0,))) for x, y in zip(half_types("[3,40]"), half_types("[40,2]"))),
+    *(
+        _dot(x, y, ((1,), (0,)))
+        for x, y in zip(half_types("[3,40]"), half_types("[40,2]"), strict=True)
+    ),
     _dot("f16[5]", "f16[5]", ((0,), (0,))),
     _dot("i32[3,4]", "i32[4,2]", ((1,), (0,))),
     _dot("u8[3,4]", "u8[4,2]", ((1,), (0,))),

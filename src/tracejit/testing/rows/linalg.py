@@ -92,6 +92,8 @@ ROWS: tuple[Sample, ...] = (
     _system("c128[2,4,4]", "c128[2,4,3]", False, True, True),
     *[
         _row(ops.log_abs_det, dominant(type))
-        for type in ("f64[1,1]", "f64[3,3]", "f64[12,12]", "f64[4,3,3]", "f32[3,3]", "f64[0,0]", "c128[3,3]")
+        for type in (
+            "f64[1,1]", "f64[3,3]", "f64[12,12]", "f64[4,3,3]", "f32[3,3]", "f64[0,0]", "c128[3,3]",
+        )
     ],
 )  # fmt: skip
