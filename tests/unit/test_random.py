@@ -152,7 +152,7 @@ ERRORS = [
     (lambda: random.bits(KEY, (2,), "int32"), errors.DTypeError, "unsigned"),
     (lambda: random.normal(KEY, (-1,)), errors.ShapeError, "negative"),
     (lambda: random.normal(KEY, (1.5,)), errors.ArgumentError, "int"),
-    (lambda: random.normal(KEY, (2,), "int32"), errors.DTypeError, "float32 or float64"),
+    (lambda: random.normal(KEY, (2,), "int32"), errors.DTypeError, "draws floats, not int32"),
     (lambda: random.uniform(KEY, (2,), minval=np.zeros(3)), errors.ShapeError, "broadcast"),
     (lambda: random.uniform(KEY, (2,), maxval="x"), errors.ArgumentError, "array"),
     (lambda: random.gumbel(KEY, mode="best"), errors.ArgumentError, "'high'"),

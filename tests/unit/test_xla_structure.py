@@ -9,7 +9,7 @@ pytest.importorskip("jax")
 
 from xla_harness import agree, case
 
-from tracejit.ir.types import ALL, BITS, FLOATS
+from tracejit.ir.types import ALL, BITS, FLOATS, ORDERED
 from tracejit.ops import contraction, reduction
 from tracejit.ops import structure as ops
 
@@ -109,7 +109,7 @@ def test_the_first_of_many_nans_is_found():
           case(reduction.argmax, np.nan_to_num(x), **found))  # fmt: skip
 
 
-@pytest.mark.parametrize("dtype", by_name(ALL), ids=str)
+@pytest.mark.parametrize("dtype", by_name(ORDERED), ids=str)
 def test_the_first_of_equal_extrema_is_found(dtype):
     x = block(dtype, 3, 20)
     agree(*[
@@ -126,7 +126,7 @@ def test_running_sums_of_random_floats():
     ])  # fmt: skip
 
 
-@pytest.mark.parametrize("dtype", by_name(ALL), ids=str)
+@pytest.mark.parametrize("dtype", by_name(ORDERED), ids=str)
 def test_sort_is_stable_and_lexicographic(dtype):
     x, places = block(dtype, 3, 40), np.tile(np.arange(40), (3, 1))
     y = block(np.float32, 40, 3).T.copy()
