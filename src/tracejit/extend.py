@@ -71,7 +71,11 @@ class Operation:
         self.primitive, self._elementwise = primitive, elementwise
         self.__name__, self.__doc__ = primitive.name, primitive.__doc__
         if lower is not None:
-            check_callable(lower, f"lower of {primitive.name}")
+            try:
+                check_callable(lower, f"lower of {primitive.name}")
+            except TracejitError:
+                Primitive.registry.pop(primitive.name, None)  # it was never there
+                raise
         lower_by(primitive, lower)
 
     def __call__(self, *operands: Any, **params: Any) -> Any:

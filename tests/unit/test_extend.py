@@ -8,6 +8,7 @@ import pytest
 import tracejit as tj
 from tracejit import extend
 from tracejit.errors import ArgumentError, DTypeError, ShapeError, TracerError, TreeError
+from tracejit.ir.primitive import Primitive
 from tracejit.testing import away_from, check_primitive, reals
 
 softsign = extend.unary(
@@ -198,6 +199,7 @@ def test_names_parameters_and_functions_are_checked() -> None:
         extend.unary("half", evaluate=None, derivative=None)
     with pytest.raises(ArgumentError, match="lower of half takes a function"):
         extend.unary("half", evaluate=np.sin, derivative=None, lower=3)
+    assert "half" not in Primitive.registry
     times = extend.unary("times", evaluate=lambda x, *, k: x * k, derivative=lambda x, y, *, k: k)
     assert tj.jit(tj.grad(lambda x: times(x, k=3.0)))(1.0) == 3.0
     with pytest.raises(TracerError, match="the parameter k of times is traced"):

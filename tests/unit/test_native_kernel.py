@@ -10,6 +10,7 @@ from native_guarded import numbers, program
 
 from tracejit.backends.native.compile import NativeExecutable, emit_kernel
 from tracejit.backends.native.nest import Nest
+from tracejit.ir.parsing import parse
 from tracejit.ir.types import FLOAT32, FLOAT64, INT64, array_type
 from tracejit.ir.walk import evaluate
 from tracejit.ops import elementwise, reduction, structure
@@ -207,3 +208,26 @@ def test_one_loop_for_all_axes(shape, rng) -> None:
         assert_close("flat", shape, NativeExecutable(jaxpr)(x), evaluate(jaxpr, x), rtol=1e-13)
     run = NativeExecutable(program(plain, t))
     assert run.summary.kernels == 1
+
+
+def test_what_is_hoisted_into_a_block_that_branches_moves_its_phis() -> None:
+    """A sine branches (huge angles); what comes to the end of its block later moves the branch."""
+    text = """fn(%0: f64[1,3], %1: f64[], %2: i32[]) -> (f64[], f64[3,5]) {
+      %3: f64[3,5] = pad(%0, %1, high=(1, 0), interior=(1, 1), low=(1, 0))
+      %4: f64[3,5] = sin(%3)
+      %5: f64[3,5] = cos(%3)
+      %6: f64[1,1] = dynamic_slice(%0, %2, %2, sizes=(1, 1))
+      %7: f64[1,3] = dynamic_update_slice(%0, %6, %2, %2)
+      %8: f64[1,3] = sin(%7)
+      %9: f64[1,1] = sin(%6)
+      %10: f64[] = reduce_sum(%4, axes=(0, 1))
+      %11: f64[] = reduce_sum(%8, axes=(0, 1))
+      %12: f64[] = reduce_sum(%9, axes=(0, 1))
+      %13: f64[] = add(%10, %11)
+      %14: f64[] = add(%13, %12)
+      return %14, %5
+    }"""
+    jaxpr = parse(text)
+    arrays = np.array([[0.3, 1e9, -2.0]]), np.float64(0.5), np.int32(0)
+    for y, z in zip(NativeExecutable(jaxpr)(*arrays), evaluate(jaxpr, *arrays), strict=True):
+        np.testing.assert_allclose(y, z, rtol=1e-14)

@@ -261,6 +261,7 @@ class Module:
 
 
 _NAMES = re.compile(r"%[a-z]+\d+")
+_LABELS = re.compile(r"label %([\w.]+)")
 #: So many values are loaded without asking whether the code uses them.
 _FEW = 64
 
@@ -387,6 +388,15 @@ class Function:
 
     def ret(self, value: Value | None = None) -> None:
         self._close("  ret void" if value is None else f"  ret {value}")
+
+    def arrives_from(self, terminator: str, old: Block, new: Block) -> None:
+        """The terminator of one block is now another's: so say the phis where it leads."""
+        targets = set(_LABELS.findall(terminator))
+        for block in self.blocks:
+            if block.label in targets:
+                for line in block.lines:
+                    if isinstance(line, Phi):
+                        line.repoint(old, new)
 
     def phi(self, type: Type) -> Phi:
         phi = Phi(Value(type, self.new_name(type)))

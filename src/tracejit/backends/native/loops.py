@@ -278,6 +278,7 @@ class Loops:
         self.depth = inner
         fn.here.terminator = terminator
         if fn.here is not block:
+            fn.arrives_from(terminator, block, fn.here)
             self._moved(block, fn.here)
         if before is not block:
             fn.at(before)
